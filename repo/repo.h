@@ -1,0 +1,72 @@
+#ifndef CF_REPO_REPO_H
+#define CF_REPO_REPO_H
+
+/*
+ * A repository: opening and creating one.
+ *
+ * A handle may be used by several threads unless a function says otherwise. Everything returned is read from
+ * objects whose tags verified.
+ */
+
+#include "base/ctx.h"
+#include "base/id.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cf_backend;
+struct cf_err;
+struct cf_repo;
+struct cf_secret;
+
+enum cf_cipher {
+	CF_CIPHER_AES_256_GCM = 1,
+	CF_CIPHER_CHACHA20_POLY1305 = 2,
+	CF_CIPHER_NONE = 3 /* plain text with a keyed tag */
+};
+
+/* "aes-256-gcm", "chacha20-poly1305", "none"; and the reverse, false when unknown. */
+const char *cf_cipher_name(enum cf_cipher cipher);
+bool cf_cipher_parse(const char *name, enum cf_cipher *cipher_out);
+
+/* "vg16", "prf16", "fixed" for enum cf_chunker_kind. */
+const char *cf_chunker_name(unsigned kind);
+bool cf_chunker_parse(const char *name, unsigned *kind_out);
+
+/* What opens a key slot: one of the two is set. Borrowed. */
+struct cf_credentials {
+	const struct cf_secret *passphrase;
+	const struct cf_secret *key_file; /* its bytes, at least 32 */
+};
+
+struct cf_repo_init_options {
+	enum cf_cipher cipher; /* 0: aes-256-gcm */
+	unsigned chunker;      /* enum cf_chunker_kind; 0: vg16 */
+};
+
+/* Create a repository in an empty store. CF_ERR_EXISTS when the store has one or holds anything else. */
+int cf_repo_init(struct cf_backend *backend, const struct cf_credentials *credentials,
+		 const struct cf_repo_init_options *options, const struct cf_ctx *ctx, struct cf_id *repo_id_out,
+		 struct cf_err *err);
+
+struct cf_repo_open_options {
+	const char *cache_dir; /* the folder for local indexes; NULL keeps the index in memory */
+	unsigned n_threads;    /* 0: one per processor */
+};
+
+/*
+ * Open a repository. The handle takes the backend over when this succeeds.
+ * CF_ERR_NOT_FOUND: no repository there. CF_ERR_KEY: no slot opens with these credentials.
+ * CF_ERR_UNSUPPORTED: a newer format. CF_ERR_DAMAGED: config or keys are damaged.
+ */
+int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *credentials,
+		 const struct cf_repo_open_options *options, const struct cf_ctx *ctx,
+		 struct cf_repo **repo_out, struct cf_err *err);
+void cf_repo_close(struct cf_repo *repo);
+
+/* 16 random bytes as 32 hexadecimal digits. */
+const char *cf_repo_id_text(const struct cf_repo *repo);
+enum cf_cipher cf_repo_cipher(const struct cf_repo *repo);
+unsigned cf_repo_chunker_kind(const struct cf_repo *repo);
+
+#endif

@@ -1,0 +1,67 @@
+#ifndef CF_REPO_SNAPSHOT_H
+#define CF_REPO_SNAPSHOT_H
+
+/* Snapshots: one object each, made by a commit and never changed. The id is the SHA-256 of the object. */
+
+#include "base/id.h"
+#include "base/stream.h"
+#include "repo/content.h"
+
+struct cf_err;
+struct cf_repo;
+
+/* What a backup did. */
+struct cf_figures {
+	uint64_t bytes_read;   /* content bytes of all entries, as the source gave them */
+	uint64_t bytes_stored; /* what the repository grew by, the snapshot object included */
+	uint64_t chunks_new, chunks_delta, chunks_known;
+	uint64_t files, dirs, others; /* entries */
+	uint64_t files_unchanged;     /* files taken over from the parent unread */
+	uint64_t duration_ns;
+};
+
+struct cf_snapshot {
+	struct cf_id id;
+	int64_t time_ns; /* when the backup began */
+	char *host, *user, *source, *driver, *program;
+	char **tags; /* sorted, no duplicates */
+	size_t n_tags;
+	struct cf_fact *facts;
+	size_t n_facts;
+	struct cf_id parent;   /* zero when there is none */
+	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags were changed */
+	struct cf_content root; /* the root directory's entry */
+	struct cf_figures figures;
+	struct cf_id *history; /* newest snapshots the writer saw */
+	size_t n_history;
+};
+
+void cf_snapshot_free(struct cf_snapshot *snapshot);
+
+/* All given conditions hold; {0} matches everything. */
+struct cf_snapshot_filter {
+	const char *host, *source;
+	const char *const *tags; /* the snapshot has each of them */
+	size_t n_tags;
+};
+
+struct cf_snapshot_list {
+	struct cf_snapshot **items; /* oldest first */
+	size_t n;
+};
+
+/* Snapshots replaced by others are left out. A damaged snapshot object is an error naming it. */
+int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
+		      struct cf_snapshot_list *list_out, struct cf_err *err);
+void cf_snapshot_list_release(struct cf_snapshot_list *list);
+
+/* An id, a prefix of at least 4 digits, or "latest", among those the filter admits. CF_ERR_NOT_FOUND;
+ * CF_ERR_USAGE when a prefix fits several. */
+int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_snapshot_filter *filter,
+			struct cf_snapshot **snapshot_out, struct cf_err *err);
+
+/* Store the snapshot again with other tags: a new object and id, with `replaces` set. */
+int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
+			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
+
+#endif
