@@ -1,0 +1,96 @@
+#include "repo/format/json.h"
+
+#include "base/err.h"
+#include "base/id.h"
+#include "repo/format/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int cf_json_encode(const json_t *doc, struct cf_buf *out, struct cf_err *err)
+{
+	char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	int rc;
+
+	if (!text)
+		return cf_err_nomem(err);
+	rc = cf_buf_append_str(out, text, err);
+	if (rc == 0)
+		rc = cf_buf_append(out, "\n", 1, err);
+	free(text);
+	return rc;
+}
+
+static int check_canonical(const json_t *doc, struct cf_span in, struct cf_err *err)
+{
+	struct cf_buf again = CF_BUF_INIT;
+	int rc = cf_json_encode(doc, &again, err);
+
+	if (rc == 0 && (again.len != in.len || memcmp(again.data, in.data, in.len) != 0))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "is not in canonical form");
+	cf_buf_release(&again);
+	return rc;
+}
+
+int cf_json_decode(struct cf_span in, json_t **doc_out, struct cf_err *err)
+{
+	json_error_t why;
+	json_t *doc;
+	int rc;
+
+	if (in.len > CF_JSON_LEN_MAX)
+		return cf_err_set(err, CF_ERR_DAMAGED, "is larger than such a document can be");
+	doc = json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &why);
+	if (!doc)
+		return cf_err_set(err, CF_ERR_DAMAGED, "is not JSON (%s at byte %d)", why.text, why.position);
+	if (!json_is_object(doc))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "is not a JSON object");
+	else
+		rc = check_canonical(doc, in, err);
+	if (rc < 0) {
+		json_decref(doc);
+		return rc;
+	}
+	*doc_out = doc;
+	return 0;
+}
+
+bool cf_json_text(const json_t *object, const char *key, const char **out)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+		return false;
+	*out = json_string_value(value);
+	return true;
+}
+
+bool cf_json_int(const json_t *object, const char *key, int64_t min, int64_t max, int64_t *out)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+		return false;
+	*out = json_integer_value(value);
+	return true;
+}
+
+bool cf_json_hex(const json_t *object, const char *key, uint8_t *out, size_t len)
+{
+	const char *text;
+
+	return cf_json_text(object, key, &text) && cf_hex_decode(text, out, len);
+}
+
+json_t *cf_json_from_hex(const uint8_t *data, size_t len)
+{
+	char *text = malloc(2 * len + 1);
+	json_t *value;
+
+	if (!text)
+		return NULL;
+	cf_hex_encode(data, len, text);
+	value = json_string(text);
+	free(text);
+	return value;
+}

@@ -1,0 +1,274 @@
+#include "repo/format/snapshot_doc.h"
+
+#include "base/err.h"
+#include "repo/format/json.h"
+#include "repo/format/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Each figure: its name in the document and its place in the struct. */
+static const struct {
+	const char *key;
+	size_t offset;
+} figures[] = {
+	{"bytes_read", offsetof(struct cf_figures, bytes_read)},
+	{"bytes_stored", offsetof(struct cf_figures, bytes_stored)},
+	{"chunks_new", offsetof(struct cf_figures, chunks_new)},
+	{"chunks_delta", offsetof(struct cf_figures, chunks_delta)},
+	{"chunks_known", offsetof(struct cf_figures, chunks_known)},
+	{"files", offsetof(struct cf_figures, files)},
+	{"dirs", offsetof(struct cf_figures, dirs)},
+	{"others", offsetof(struct cf_figures, others)},
+	{"files_unchanged", offsetof(struct cf_figures, files_unchanged)},
+	{"duration_ns", offsetof(struct cf_figures, duration_ns)},
+};
+
+#define N_FIGURES (sizeof(figures) / sizeof(figures[0]))
+
+static json_t *percent_encoded(const char *text)
+{
+	char *out = malloc(3 * strlen(text) + 1), *at = out;
+	json_t *value;
+
+	if (!out)
+		return NULL;
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= 0x21 && c < 0x7f && c != '%')
+			*at++ = (char)c;
+		else
+			at += sprintf(at, "%%%02X", c);
+	}
+	*at = '\0';
+	value = json_string(out);
+	free(out);
+	return value;
+}
+
+static json_t *text_value(const char *text)
+{
+	json_t *value = json_string(text ? text : "");
+
+	return value ? value : percent_encoded(text);
+}
+
+static json_t *figures_to_json(const struct cf_figures *f)
+{
+	json_t *doc = json_object();
+
+	for (size_t i = 0; i < N_FIGURES; i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)f + figures[i].offset, sizeof(value));
+		json_object_set_new(doc, figures[i].key, json_integer((json_int_t)value));
+	}
+	return doc;
+}
+
+static json_t *ids_to_json(const struct cf_id *ids, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
+	return list;
+}
+
+static json_t *lists_to_json(const struct cf_snapshot *s)
+{
+	json_t *tags = json_array(), *facts = json_object();
+
+	for (size_t i = 0; i < s->n_tags; i++)
+		json_array_append_new(tags, text_value(s->tags[i]));
+	for (size_t i = 0; i < s->n_facts; i++)
+		json_object_set_new(facts, s->facts[i].key, text_value(s->facts[i].value));
+	return json_pack("{s:o, s:o, s:o}", "tags", tags, "facts", facts, "history",
+			 ids_to_json(s->history, s->n_history));
+}
+
+int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
+{
+	json_t *doc = lists_to_json(s);
+	int rc;
+
+	json_object_set_new(doc, "version", json_integer(CF_FORMAT_VERSION));
+	json_object_set_new(doc, "time", json_integer((json_int_t)s->time_ns));
+	json_object_set_new(doc, "host", text_value(s->host));
+	json_object_set_new(doc, "user", text_value(s->user));
+	json_object_set_new(doc, "source", text_value(s->source));
+	json_object_set_new(doc, "driver", text_value(s->driver));
+	json_object_set_new(doc, "program", text_value(s->program));
+	json_object_set_new(doc, "parent", cf_json_from_hex(s->parent.bytes, CF_ID_LEN));
+	json_object_set_new(doc, "replaces", cf_json_from_hex(s->replaces.bytes, CF_ID_LEN));
+	json_object_set_new(doc, "root",
+			    json_pack("{s:o, s:i, s:I}", "id", cf_json_from_hex(s->root.id.bytes, CF_ID_LEN),
+				      "level", (int)s->root.level, "size", (json_int_t)s->root.size));
+	json_object_set_new(doc, "figures", figures_to_json(&s->figures));
+	rc = cf_json_encode(doc, out, err);
+	json_decref(doc);
+	return rc;
+}
+
+static bool take_text(const json_t *doc, const char *key, char **out)
+{
+	const char *text;
+
+	if (!cf_json_text(doc, key, &text))
+		return false;
+	*out = strdup(text);
+	return *out != NULL;
+}
+
+static bool take_tags(const json_t *list, struct cf_snapshot *s)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list))
+		return false;
+	s->tags = calloc(n + 1, sizeof(*s->tags));
+	for (size_t i = 0; s->tags && i < n; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (!text || !(s->tags[i] = strdup(text)))
+			return false;
+		s->n_tags++;
+	}
+	return s->tags != NULL;
+}
+
+static bool take_facts(json_t *object, struct cf_snapshot *s)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(object))
+		return false;
+	s->facts = calloc(json_object_size(object) + 1, sizeof(*s->facts));
+	if (!s->facts)
+		return false;
+	json_object_foreach(object, key, value) {
+		const char *text = json_string_value(value);
+		struct cf_fact *fact = &s->facts[s->n_facts];
+
+		if (!text)
+			return false;
+		s->n_facts++;
+		fact->key = strdup(key);
+		fact->value = strdup(text);
+		if (!fact->key || !fact->value)
+			return false;
+	}
+	return true;
+}
+
+static bool take_history(const json_t *list, struct cf_snapshot *s)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list))
+		return false;
+	s->history = calloc(n + 1, sizeof(*s->history));
+	for (size_t i = 0; s->history && i < n; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (!text || !cf_id_parse(text, &s->history[i]))
+			return false;
+		s->n_history++;
+	}
+	return s->history != NULL;
+}
+
+static bool take_root(const json_t *root, struct cf_content *content)
+{
+	int64_t level, size;
+
+	if (!cf_json_hex(root, "id", content->id.bytes, CF_ID_LEN) ||
+	    !cf_json_int(root, "level", 0, CF_CONTENT_LEVELS - 1, &level) ||
+	    !cf_json_int(root, "size", 1, INT64_MAX, &size) || cf_id_is_zero(&content->id))
+		return false;
+	content->level = (uint8_t)level;
+	content->size = (uint64_t)size;
+	return true;
+}
+
+static bool take_figures(const json_t *doc, struct cf_figures *f)
+{
+	for (size_t i = 0; i < N_FIGURES; i++) {
+		int64_t value;
+
+		if (!cf_json_int(doc, figures[i].key, 0, INT64_MAX, &value))
+			return false;
+		memcpy((char *)f + figures[i].offset, &value, sizeof(value));
+	}
+	return true;
+}
+
+static bool from_json(const json_t *doc, struct cf_snapshot *s)
+{
+	return cf_json_int(doc, "time", INT64_MIN, INT64_MAX, &s->time_ns) &&
+	       take_text(doc, "host", &s->host) && take_text(doc, "user", &s->user) &&
+	       take_text(doc, "source", &s->source) && take_text(doc, "driver", &s->driver) &&
+	       take_text(doc, "program", &s->program) &&
+	       cf_json_hex(doc, "parent", s->parent.bytes, CF_ID_LEN) &&
+	       cf_json_hex(doc, "replaces", s->replaces.bytes, CF_ID_LEN) &&
+	       take_root(json_object_get(doc, "root"), &s->root) &&
+	       take_figures(json_object_get(doc, "figures"), &s->figures) &&
+	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
+	       take_history(json_object_get(doc, "history"), s);
+}
+
+int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)
+{
+	struct cf_snapshot *s = NULL;
+	json_t *doc = NULL;
+	int64_t version;
+	int rc = cf_json_decode(in, &doc, err);
+
+	if (rc < 0)
+		return rc;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		rc = cf_err_nomem(err);
+	else if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
+	else if (version > CF_FORMAT_VERSION)
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer",
+				(long long)version);
+	else if (!from_json(doc, s))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "lacks a field, or holds one that makes no sense");
+	json_decref(doc);
+	if (rc < 0) {
+		cf_snapshot_free(s);
+		return rc;
+	}
+	*snapshot_out = s;
+	return 0;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+void cf_snapshot_free(struct cf_snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->host);
+	free(s->user);
+	free(s->source);
+	free(s->driver);
+	free(s->program);
+	free_texts(s->tags, s->n_tags);
+	for (size_t i = 0; i < s->n_facts; i++) {
+		free((void *)(uintptr_t)s->facts[i].key);
+		free((void *)(uintptr_t)s->facts[i].value);
+	}
+	free(s->facts);
+	free(s->history);
+	free(s);
+}
