@@ -1,0 +1,34 @@
+#ifndef CF_REPO_OBJECT_H
+#define CF_REPO_OBJECT_H
+
+/*
+ * Sealed objects that are not packs: index segments and snapshots. Stored under <folder>/<SHA-256 of the object>.
+ * The object key is derived from the metadata key and the header's random key id.
+ */
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "repo/format/seal.h"
+
+struct cf_err;
+struct cf_repo;
+
+/* "index/" or "snapshots/" and the id. */
+struct cf_object_name {
+	char s[80];
+};
+struct cf_object_name cf_object_name(enum cf_object_type type, const struct cf_id *id);
+
+/* Seal plain. *id_out is the name, *stored_out (may be NULL) the size of the object. */
+int cf_object_put(struct cf_repo *repo, enum cf_object_type type, struct cf_span plain,
+		  struct cf_id *id_out, uint64_t *stored_out, struct cf_err *err);
+
+/* Appends the plain bytes. CF_ERR_DAMAGED when it is not what was stored under that name. */
+int cf_object_get(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id,
+		  struct cf_buf *plain_out, struct cf_err *err);
+
+/* The ids of all objects of a type; others in the folder are passed over. free() it. */
+int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id **ids_out, size_t *n_out,
+		   struct cf_err *err);
+
+#endif
