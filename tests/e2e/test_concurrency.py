@@ -1,0 +1,63 @@
+"""Several programs and threads at one repository."""
+
+import os
+
+import pytest
+import trees
+from harness import DONE
+
+
+@pytest.mark.threads
+def test_two_backups_at_once_both_count(coffer, tmp_path):
+    shared = os.urandom(3 << 20)
+    processes = []
+    for name in ("a", "b"):
+        source = trees.small(coffer.work / name, seed=ord(name))
+        (source / "shared").write_bytes(shared)
+        processes.append(coffer.start("backup", "--json", source))
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == DONE, err
+    assert len(coffer.snapshots()) == 2
+    coffer.check()
+    for name in ("a", "b"):
+        coffer.restore("latest", tmp_path / name, "--source", f"files:{coffer.work / name}")
+        trees.assert_equal(coffer.work / name, tmp_path / name)
+
+
+@pytest.mark.threads
+def test_reading_goes_on_while_a_backup_runs(coffer, tmp_path):
+    source = trees.small(coffer.work / "source")
+    first = coffer.backup(source)["snapshot"]
+    process = coffer.start("backup", "stream:big", "--", "head", "-c", str(40 << 20), "/dev/urandom")
+    runs = 0
+    while process.poll() is None or runs < 2:
+        coffer.restore(first, tmp_path / str(runs))
+        trees.assert_equal(source, tmp_path / str(runs))
+        coffer.run("check")
+        runs += 1
+        if runs > 20:
+            break
+    process.communicate(timeout=120)
+    assert process.returncode == DONE
+    coffer.check()
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_any_number_of_threads_gives_the_same_chunks(coffer, tmp_path, n):
+    source = trees.small(coffer.work / "source")
+    (source / "rows").write_bytes(trees.rows(3, 50_000))
+    first = coffer.backup("--threads", n, source)
+    again = coffer.backup("--threads", 8 - n, "--ignore-times", "--parent", "none", source)
+    assert again["chunks_new"] == 0 and first["chunks_new"] > 0
+    coffer.restore("latest", tmp_path / "out", "--threads", n, "--verify")
+    trees.assert_equal(source, tmp_path / "out")
+
+
+def test_two_hosts_with_caches_of_their_own_share_chunks(coffer):
+    data = os.urandom(1 << 20)
+    coffer.backup("stream:x", "--host", "one", input=data)
+    coffer.cache = coffer.folder / "other cache"
+    second = coffer.backup("stream:x", "--host", "two", input=data)
+    assert second["chunks_new"] == 0

@@ -1,0 +1,146 @@
+"""Damage anywhere in a repository is found, named, and never restored as if it were right."""
+
+import os
+import random
+
+import pytest
+import trees
+from harness import DAMAGED, DONE, FAILED, KEY, flip
+
+PLACES = ["first", "second", "quarter", "middle", "near the end", "last", "random 1", "random 2", "random 3"]
+
+
+def offset(size, place):
+    rng = random.Random(place)
+    return {"first": 0, "second": 1, "quarter": size // 4, "middle": size // 2, "near the end": size - 20,
+            "last": size - 1}.get(place, rng.randrange(size))
+
+
+def damaged(sample, folder, kind, which=None):
+    copy = sample.copy(folder)
+    copy.source = sample.source
+    return copy, (copy.objects(kind) if which is None else [copy.objects(kind)[which]])
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["packs", "index", "snapshots", "config", "keys"])
+def test_one_flipped_byte_is_found_and_named(sample, tmp_path, kind, place):
+    names = [p.relative_to(sample.path) for p in sample.objects(kind)]
+    for i, name in enumerate(names):
+        copy, (path,) = damaged(sample, tmp_path / "copy", kind, i)
+        flip(path, offset(path.stat().st_size, place))
+        # A config of another version cannot be told from a damaged one, nor a damaged key slot from
+        # one that belongs to another key.
+        allowed = {"config": {DAMAGED, FAILED}, "keys": {DAMAGED, KEY, FAILED}}.get(kind, {DAMAGED})
+        result = copy.run("check", "--read-data", code=allowed)
+        text = result.out + result.err
+        if result.code == DAMAGED:
+            assert str(name) in text or name.name[:8] in text, f"{name} not named: {text}"
+        else:
+            assert result.error_line
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["packs", "index", "snapshots"])
+def test_restore_from_a_damaged_repository_writes_nothing_wrong(sample, tmp_path, kind, place):
+    for i in range(len(sample.objects(kind))):
+        copy, (path,) = damaged(sample, tmp_path / "copy", kind, i)
+        flip(path, offset(path.stat().st_size, place))
+        if i % 2:
+            copy.forget_cache()
+        for extra in ([], ["--keep-going"]):
+            target = tmp_path / f"out{i}{len(extra)}"
+            result = copy.restore(sample.second, target, *extra, code={DONE, DAMAGED, FAILED})
+            if result.code == DONE:
+                trees.assert_equal(sample.source, target)
+            elif target.exists():
+                trees.assert_nothing_wrong(sample.source, target)
+            if result.code == FAILED:
+                assert kind == "snapshots", result
+            if result.code != DONE and not extra:
+                assert result.error_line
+        code = copy.run("dump", f"{sample.stream}:rows", code={DONE, DAMAGED, FAILED})
+        if code.code == DONE:
+            assert code.stdout == sample.rows
+        else:
+            assert sample.rows.startswith(code.stdout)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 0.5, -1])
+@pytest.mark.parametrize("kind", ["packs", "index", "snapshots"])
+def test_a_shortened_or_lengthened_object_is_found(sample, tmp_path, kind, keep):
+    for i in range(len(sample.objects(kind))):
+        copy, (path,) = damaged(sample, tmp_path / "copy", kind, i)
+        data = path.read_bytes()
+        path.chmod(0o600)
+        cut = int(len(data) * keep) if isinstance(keep, float) else keep
+        path.write_bytes(data + b"\0" if keep == 1 else data[:cut])
+        result = copy.check(code=DAMAGED)
+        assert path.name[:8] in result.out + result.err
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_a_deleted_pack_is_named_by_check_and_restore(sample, tmp_path, cache):
+    for i in range(len(sample.objects("packs"))):
+        copy, (path,) = damaged(sample, tmp_path / "copy", "packs", i)
+        path.unlink()
+        if cache == "cold":
+            copy.forget_cache()
+        result = copy.run("check", code=DAMAGED)
+        assert path.name[:8] in result.out + result.err
+        for j, snapshot in enumerate((sample.first, sample.second)):
+            target = tmp_path / f"out{i}-{j}"
+            done = copy.restore(snapshot, target, "--keep-going", code={DONE, DAMAGED})
+            if done.code == DONE:
+                trees.assert_equal(sample.before if j == 0 else trees.capture(sample.source), target)
+            elif j == 1 and target.exists():
+                trees.assert_nothing_wrong(sample.source, target)
+
+
+def test_deleted_index_segments_are_found_or_rebuilt(sample, tmp_path):
+    for cold in (False, True):
+        copy, paths = damaged(sample, tmp_path / f"copy{cold}", "index")
+        for path in paths:
+            path.unlink()
+        if cold:
+            copy.forget_cache()
+        result = copy.restore(sample.second, tmp_path / f"out{cold}", code={DONE, DAMAGED})
+        if result.code == DONE:
+            trees.assert_equal(sample.source, tmp_path / f"out{cold}")
+
+
+def test_two_packs_exchanged_are_found(sample, tmp_path):
+    copy, paths = damaged(sample, tmp_path / "copy", "packs")
+    a, b = paths[0], paths[1]
+    data_a, data_b = a.read_bytes(), b.read_bytes()
+    for path, data in ((a, data_b), (b, data_a)):
+        path.chmod(0o600)
+        path.write_bytes(data)
+    result = copy.check(code=DAMAGED)
+    assert a.name[:8] in result.out + result.err and b.name[:8] in result.out + result.err
+
+
+def test_objects_of_another_repository_are_not_taken_for_own(sample, empty, tmp_path):
+    empty.init()
+    empty.backup("stream:foreign", input=os.urandom(50_000))
+    for kind in ("snapshots", "index", "packs"):
+        copy, _ = damaged(sample, tmp_path / f"copy-{kind}", kind)
+        for path in empty.objects(kind):
+            target = copy.path / path.relative_to(empty.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        result = copy.check(code={DONE, DAMAGED})
+        if kind != "packs":
+            assert result.code == DAMAGED, kind
+
+
+def test_a_backup_after_damage_does_not_build_on_it(sample, tmp_path):
+    """New data is stored whole or the backup fails; it never refers to a chunk that is gone."""
+    copy, paths = damaged(sample, tmp_path / "copy", "packs")
+    for path in paths:
+        path.unlink()
+    copy.forget_cache()
+    result = copy.run("backup", "--parent", "none", "--json", "stream:fresh", input=os.urandom(100_000),
+                      code={DONE, DAMAGED})
+    if result.code == DONE:
+        assert copy.run("dump", f"{result.json['snapshot']}:fresh").stdout

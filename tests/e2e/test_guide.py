@@ -1,0 +1,26 @@
+"""Every ```sh block of the guide and of the README runs, in order, page by page, in a scratch folder."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from harness import PROGRAM, TOP
+
+PAGES = [TOP / "README.md", *sorted((TOP / "docs/guide").glob("*.md"))]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_the_page_runs_as_printed(page, tmp_path):
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert blocks, f"{page.name} shows no command"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/coffer").symlink_to(PROGRAM)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("COFFER_")}
+    env.update(PATH=f"{tmp_path}/bin:{env['PATH']}", HOME=str(tmp_path), LC_ALL="C.UTF-8")
+    # -v: the page's line is in the output when one fails.
+    done = subprocess.run(["bash", "-euo", "pipefail", "-v", "-c", "\n".join(blocks)], cwd=tmp_path, env=env,
+                          capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])

@@ -1,0 +1,67 @@
+"""A full disk: of the repository, of the cache, of the restore target."""
+
+import os
+import subprocess
+
+import pytest
+import trees
+from harness import DONE, FAILED, PARTIAL
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small file system of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_repository_disk_keeps_earlier_snapshots(coffer, disk, tmp_path):
+    coffer.path = disk / "repo"
+    coffer.run("init")
+    source = trees.small(coffer.work / "source")
+    first = coffer.backup(source)["snapshot"]
+    line = coffer.fails("backup", "stream:big", code=FAILED, input=os.urandom(12 << 20))
+    assert "space" in line
+    assert [s["id"] for s in coffer.snapshots()] == [first]
+    coffer.check()
+    coffer.restore(first, tmp_path / "out")
+    trees.assert_equal(source, tmp_path / "out")
+
+
+def test_a_full_cache_disk_does_not_harm(coffer, disk, tmp_path):
+    coffer.cache = disk / "cache"
+    (disk / "filler").write_bytes(b"x" * (6 << 20 - 12))
+    try:
+        with open(disk / "filler", "ab") as file:
+            while True:
+                file.write(b"x" * 4096)
+                file.flush()
+    except OSError:
+        pass
+    source = trees.small(coffer.work / "source")
+    result = coffer.run("backup", source, code={DONE, PARTIAL, FAILED})
+    if result.code == FAILED:
+        assert "cache" in result.error_line or "space" in result.error_line
+    os.unlink(disk / "filler")
+    coffer.backup(source)
+    coffer.check()
+    coffer.restore("latest", tmp_path / "out")
+    trees.assert_equal(source, tmp_path / "out")
+
+
+def test_a_full_target_disk_is_said_and_leaves_nothing_wrong(coffer, disk):
+    source = coffer.work / "source"
+    source.mkdir()
+    for i in range(6):
+        (source / f"file{i}").write_bytes(os.urandom(2 << 20))
+    coffer.backup(source)
+    result = coffer.restore("latest", disk / "out", code=FAILED)
+    assert "space" in result.error_line
+    trees.assert_nothing_wrong(source, disk / "out")
