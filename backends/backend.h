@@ -5,7 +5,8 @@
  * The storage contract: write-once objects with names, and nothing else.
  *
  * A name is 1 to 4 components of [a-z0-9._-], joined by '/', none starting with a dot:
- * "config", "packs/0f/0f3a...". An implementation refuses others by CF_ERR_USAGE.
+ * "config", "packs/0f/0f3a...", at most CF_BACKEND_NAME_MAX bytes. An implementation refuses others by
+ * CF_ERR_USAGE. A name is never also a folder of another name: a store may refuse "a/b" beside "a".
  *
  * Threads: every function may be called from several threads at once.
  *
@@ -20,6 +21,8 @@
 
 struct cf_err;
 struct cf_backend;
+
+#define CF_BACKEND_NAME_MAX 255
 
 /* Called once per object; return non-zero to stop the listing, which then returns that value. */
 typedef int cf_backend_list_fn(void *user, const char *name, uint64_t size);
