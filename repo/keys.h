@@ -3,6 +3,7 @@
 
 /* Key slots and the keyring they hold: making, opening, and what is derived from it. */
 
+#include "base/secret.h"
 #include "repo/crypto.h"
 #include "repo/format/keyring.h"
 
