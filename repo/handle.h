@@ -16,7 +16,8 @@
 #include <pthread.h>
 
 struct cf_blob_cache;
-struct cf_index;
+struct cf_catalog;
+struct cf_key_cache;
 
 struct cf_repo {
 	struct cf_backend *backend;
@@ -30,11 +31,8 @@ struct cf_repo {
 	struct cf_prf *prf;
 	struct cf_chunker chunker; /* as configured: for content of unknown nature */
 
-	struct cf_index *index;
-	bool index_synced;
-	char *index_path;	/* NULL: in memory */
-	pthread_mutex_t sync_lock;
-
+	struct cf_catalog *catalog;
+	struct cf_key_cache *keys;
 	struct cf_blob_cache *blobs;
 	struct cf_pool *pool;
 
