@@ -4,9 +4,9 @@
 /*
  * Where to cut a stream into chunks, and what a chunk looks like.
  *
- * A cut is a pure function of the bytes since the previous cut and of the keyed parameters: how the input was
- * buffered cannot matter. No allocation, no I/O, no state between calls; everything is const after
- * init and may be used by any number of threads.
+ * A cut is a pure function of the bytes since the previous cut and of the keyed parameters: how the
+ * input was buffered cannot matter. No allocation, no I/O, no state between calls; everything is
+ * const after init and may be used by any number of threads.
  */
 
 #include <stdbool.h>
@@ -15,8 +15,8 @@
 
 enum cf_chunker_kind {
 	CF_CHUNKER_FIXED = 1,
-	CF_CHUNKER_VG16 = 2, /* docs/design.md "VG16": gear hash over two 8-bit windows 16 bytes apart */
-	CF_CHUNKER_PRF16 = 3 /* AES-128 of the last 16 bytes */
+	CF_CHUNKER_VG16 = 2, /* vg16.c: gear hash over two 8-bit windows 16 bytes apart */
+	CF_CHUNKER_PRF16 = 3 /* prf16.c: AES-128 of the last 16 bytes */
 };
 
 /* 256 keyed values. G[b] never has ((-G[b]) >> 8 & 255) == 0, so runs of equal bytes never cut. */
@@ -27,16 +27,17 @@ struct cf_gear {
 /* How many random words cf_gear_init() may need; it draws again for values it must refuse. */
 #define CF_GEAR_DRAWS 512
 
-/* Take the table from random words drawn from a key, in order, skipping those the rule above refuses.
- * Returns false when they run out (probability below 2^-1000 for random input). */
+/* Take the table from random words drawn from a key, in order, skipping those the rule above
+ * refuses. Returns false when they run out (probability below 2^-1000 for random input). */
 bool cf_gear_init(struct cf_gear *gear, const uint64_t draws[CF_GEAR_DRAWS]);
 
-/* Encrypt n_blocks 16-byte blocks with the chunker's AES-128 key, each on its own (ECB). out may equal in. */
+/* Encrypt n_blocks 16-byte blocks with the chunker's AES-128 key, each on its own (ECB). out may
+ * equal in. */
 typedef void cf_prf16_fn(void *user, const uint8_t *in, uint8_t *out, size_t n_blocks);
 
 struct cf_chunker {
 	enum cf_chunker_kind kind;
-	/* Bytes; min >= 64 but for fixed, where all three are the block size. min <= nominal <= max. */
+	/* Bytes, min <= nominal <= max. min >= 64, but for fixed, where all are the block size. */
 	uint32_t min, nominal, max;
 	const struct cf_gear *gear; /* vg16 */
 	cf_prf16_fn *prf;           /* prf16 */
@@ -45,16 +46,16 @@ struct cf_chunker {
 
 /*
  * The length of the first chunk of data, which starts at a cut. Without `end`, len must be at least
- * chunker->max, so that the answer is known; with `end` the data is all that is left, and may be one chunk whole
- * (returns len). 1 <= result <= chunker->max; len 0 gives 0.
+ * chunker->max, so that the answer is known; with `end` the data is all that is left, and may be
+ * one chunk whole (returns len). 1 <= result <= chunker->max; len 0 gives 0.
  */
 size_t cf_chunker_cut(const struct cf_chunker *chunker, const uint8_t *data, size_t len, bool end);
 
 /*
- * A sketch: super-features that two chunks share when most of their content is the same.
- * Sampling follows content (as in Odess, Zou et al., ICDE 2021): gear positions with w(i) == 0, one of 256, are
- * ranked by linear transforms; each super-feature hashes three maxima. Chunks with too few samples give all zeros:
- * no sketch. A value of 0 never matches.
+ * A sketch: super-features that two chunks share when most of their content is the same. Sampling
+ * follows content (as in Odess, Zou et al., ICDE 2021): gear positions with w(i) == 0, one of 256,
+ * are ranked by linear transforms; each super-feature hashes three maxima. Chunks with too few
+ * samples give all zeros: no sketch. A value of 0 never matches.
  */
 #define CF_SKETCH_FEATURES 4
 
