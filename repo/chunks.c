@@ -1,0 +1,294 @@
+#include "repo/chunks.h"
+
+#include "base/err.h"
+#include "base/le.h"
+#include "repo/catalog.h"
+#include "repo/handle.h"
+#include "repo/pack_reader.h"
+
+#include <stdlib.h>
+
+enum {
+	N_BUCKETS = 512
+};
+
+enum frame_state {
+	FRAME_LOADING,
+	FRAME_READY,
+	FRAME_FAILED
+};
+
+/* A decoded blob, shared by its readers. */
+struct frame {
+	uint64_t pack; /* key: start of the pack's name, and the offset in it */
+	uint32_t off;
+	enum frame_state state;
+	unsigned n_users;
+	struct cf_buf plain;
+	struct frame *chain;	    /* in its bucket */
+	struct frame *newer, *older; /* by last use */
+};
+
+struct cf_blob_cache {
+	pthread_mutex_t lock;
+	pthread_cond_t loaded;
+	struct frame *buckets[N_BUCKETS];
+	struct frame *newest, *oldest;
+	size_t bytes, budget;
+};
+
+int cf_blob_cache_new(size_t budget, struct cf_blob_cache **cache_out, struct cf_err *err)
+{
+	struct cf_blob_cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache)
+		return cf_err_nomem(err);
+	pthread_mutex_init(&cache->lock, NULL);
+	pthread_cond_init(&cache->loaded, NULL);
+	cache->budget = budget;
+	*cache_out = cache;
+	return 0;
+}
+
+static struct frame **bucket_of(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+{
+	return &cache->buckets[(pack ^ (off * 0x9e3779b1u)) % N_BUCKETS];
+}
+
+static void unlink_use(struct cf_blob_cache *cache, struct frame *f)
+{
+	*(f->newer ? &f->newer->older : &cache->newest) = f->older;
+	*(f->older ? &f->older->newer : &cache->oldest) = f->newer;
+}
+
+static void link_newest(struct cf_blob_cache *cache, struct frame *f)
+{
+	f->newer = NULL;
+	f->older = cache->newest;
+	*(cache->newest ? &cache->newest->newer : &cache->oldest) = f;
+	cache->newest = f;
+}
+
+static void remove_frame(struct cf_blob_cache *cache, struct frame *f)
+{
+	struct frame **at = bucket_of(cache, f->pack, f->off);
+
+	while (*at != f)
+		at = &(*at)->chain;
+	*at = f->chain;
+	unlink_use(cache, f);
+	cache->bytes -= f->plain.len;
+	cf_buf_release(&f->plain);
+	free(f);
+}
+
+static void evict(struct cf_blob_cache *cache)
+{
+	struct frame *f = cache->oldest;
+
+	while (f && cache->bytes > cache->budget) {
+		struct frame *newer = f->newer;
+
+		if (f->n_users == 0)
+			remove_frame(cache, f);
+		f = newer;
+	}
+}
+
+void cf_blob_cache_free(struct cf_blob_cache *cache)
+{
+	if (!cache)
+		return;
+	while (cache->oldest)
+		remove_frame(cache, cache->oldest);
+	pthread_mutex_destroy(&cache->lock);
+	pthread_cond_destroy(&cache->loaded);
+	free(cache);
+}
+
+/* Decode a blob into out. base is empty unless it is a delta. */
+static int decode_blob(struct cf_repo *repo, const struct cf_location *place, struct cf_span base,
+		       struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_coder_slot *slot = NULL;
+	int rc = cf_repo_take_coder(repo, &slot, err);
+
+	if (rc < 0)
+		return rc;
+	cf_buf_clear(&slot->sealed);
+	rc = cf_pack_read_blob(repo, &place->pack, place->off, place->len, place->number, &slot->sealed, err);
+	if (rc == 0) {
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base, place->frame_len, out, err);
+		if (rc < 0)
+			cf_err_wrap(err, "%s", cf_pack_name(&place->pack).s);
+	}
+	cf_repo_give_coder(repo, slot);
+	return rc;
+}
+
+static struct frame *find_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+{
+	struct frame *f = *bucket_of(cache, pack, off);
+
+	while (f && (f->pack != pack || f->off != off))
+		f = f->chain;
+	return f;
+}
+
+static void release_frame(struct cf_blob_cache *cache, struct frame *f)
+{
+	pthread_mutex_lock(&cache->lock);
+	f->n_users--;
+	if (f->n_users == 0 && f->state == FRAME_FAILED)
+		remove_frame(cache, f);
+	evict(cache);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static struct frame *insert_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+{
+	struct frame *f = calloc(1, sizeof(*f)), **bucket = bucket_of(cache, pack, off);
+
+	if (!f)
+		return NULL;
+	f->pack = pack;
+	f->off = off;
+	f->n_users = 1;
+	f->chain = *bucket;
+	*bucket = f;
+	link_newest(cache, f);
+	return f;
+}
+
+/* Wait for a frame that another thread decodes. 1: it is ready; 0: that thread failed. Called with the lock held. */
+static int wait_for_frame(struct cf_blob_cache *cache, struct frame *f)
+{
+	f->n_users++;
+	while (f->state == FRAME_LOADING)
+		pthread_cond_wait(&cache->loaded, &cache->lock);
+	if (f->state == FRAME_READY) {
+		unlink_use(cache, f);
+		link_newest(cache, f);
+		return 1;
+	}
+	if (--f->n_users == 0)
+		remove_frame(cache, f);
+	return 0;
+}
+
+/* The decoded blob of a place that is no delta; release_frame() it. */
+static int acquire_frame(struct cf_repo *repo, const struct cf_location *place, struct frame **frame_out,
+			 struct cf_err *err)
+{
+	struct cf_blob_cache *cache = repo->blobs;
+	uint64_t pack = cf_le64_get(place->pack.bytes);
+	struct cf_buf plain = CF_BUF_INIT;
+	struct frame *f;
+	int rc;
+
+	pthread_mutex_lock(&cache->lock);
+	while ((f = find_frame(cache, pack, place->off))) {
+		if (!wait_for_frame(cache, f))
+			continue;
+		pthread_mutex_unlock(&cache->lock);
+		*frame_out = f;
+		return 0;
+	}
+	f = insert_frame(cache, pack, place->off);
+	pthread_mutex_unlock(&cache->lock);
+	if (!f)
+		return cf_err_nomem(err);
+	rc = decode_blob(repo, place, cf_span_of(NULL, 0), &plain, err);
+	pthread_mutex_lock(&cache->lock);
+	f->plain = plain;
+	cache->bytes += plain.len;
+	f->state = rc == 0 ? FRAME_READY : FRAME_FAILED;
+	pthread_cond_broadcast(&cache->loaded);
+	pthread_mutex_unlock(&cache->lock);
+	if (rc < 0) {
+		release_frame(cache, f);
+		return rc;
+	}
+	*frame_out = f;
+	return 0;
+}
+
+int cf_chunk_id(struct cf_repo *repo, enum cf_object_type pack_type, struct cf_span plain,
+		struct cf_id *id_out, struct cf_err *err)
+{
+	return cf_hmac_run(pack_type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, plain,
+			   id_out, err);
+}
+
+static int verify(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+		  struct cf_span plain, struct cf_err *err)
+{
+	struct cf_id found;
+	int rc = cf_chunk_id(repo, place->pack_type, plain, &found, err);
+
+	if (rc == 0 && !cf_id_equal(&found, id))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is not what its id says",
+				cf_pack_name(&place->pack).s, cf_id_text(id).s);
+	return rc;
+}
+
+/* A chunk inside a blob of whole chunks. */
+static int read_from_frame(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+			   struct cf_buf *out, struct cf_err *err)
+{
+	struct frame *f = NULL;
+	struct cf_span plain;
+	int rc = acquire_frame(repo, place, &f, err);
+
+	if (rc < 0)
+		return rc;
+	if (place->frame_off > f->plain.len || place->raw_len > f->plain.len - place->frame_off) {
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s lies outside its blob",
+				cf_pack_name(&place->pack).s, cf_id_text(id).s);
+	} else {
+		plain = cf_span_of(f->plain.data + place->frame_off, place->raw_len);
+		rc = verify(repo, id, place, plain, err);
+		if (rc == 0)
+			rc = cf_buf_append(out, plain.data, plain.len, err);
+	}
+	release_frame(repo->blobs, f);
+	return rc;
+}
+
+static int read_delta(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+		      struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf base = CF_BUF_INIT, plain = CF_BUF_INIT;
+	struct cf_location base_place;
+	int rc = cf_catalog_require(repo->catalog, &place->base, &base_place, err);
+
+	if (rc == 0 && !cf_id_is_zero(&base_place.base))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+				cf_id_text(&place->base).s);
+	if (rc == 0)
+		rc = read_from_frame(repo, &place->base, &base_place, &base, err);
+	if (rc == 0)
+		rc = decode_blob(repo, place, cf_buf_span(&base), &plain, err);
+	if (rc == 0)
+		rc = verify(repo, id, place, cf_buf_span(&plain), err);
+	if (rc == 0)
+		rc = cf_buf_append(out, plain.data, plain.len, err);
+	cf_buf_release(&base);
+	cf_buf_release(&plain);
+	return rc;
+}
+
+int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+		     struct cf_buf *out, struct cf_err *err)
+{
+	return cf_id_is_zero(&place->base) ? read_from_frame(repo, id, place, out, err)
+					   : read_delta(repo, id, place, out, err);
+}
+
+int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_location place;
+	int rc = cf_catalog_require(repo->catalog, id, &place, err);
+
+	return rc < 0 ? rc : cf_chunk_read_at(repo, id, &place, out, err);
+}

@@ -1,0 +1,31 @@
+#ifndef CF_REPO_CHUNKS_H
+#define CF_REPO_CHUNKS_H
+
+/*
+ * Reading chunks: find, fetch, unseal, decode, verify. Decoded blobs are kept in a bounded cache, because neighbours in
+ * a stream share one. Any thread.
+ */
+
+#include "base/buf.h"
+#include "repo/index.h"
+
+struct cf_blob_cache;
+struct cf_err;
+struct cf_repo;
+
+/* budget: bytes of decoded blobs kept. */
+int cf_blob_cache_new(size_t budget, struct cf_blob_cache **cache_out, struct cf_err *err);
+void cf_blob_cache_free(struct cf_blob_cache *cache);
+
+/* Append the plain bytes of a chunk. CF_ERR_DAMAGED, naming the pack, when they are not what the id says. */
+int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err);
+
+/* The same when the place is known. */
+int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+		     struct cf_buf *out, struct cf_err *err);
+
+/* The id of plain bytes, as data or as part of a tree. */
+int cf_chunk_id(struct cf_repo *repo, enum cf_object_type pack_type, struct cf_span plain,
+		struct cf_id *id_out, struct cf_err *err);
+
+#endif
