@@ -60,7 +60,10 @@ int cf_buf_printf(struct cf_buf *buf, struct cf_err *err, const char *fmt, ...)
 	va_copy(again, args);
 	len = vsnprintf(NULL, 0, fmt, args);
 	va_end(args);
-	rc = cf_buf_reserve(buf, (size_t)len + 1, err);
+	if (len < 0)
+		rc = cf_err_nomem(err); /* 2 GiB of text */
+	else
+		rc = cf_buf_reserve(buf, (size_t)len + 1, err);
 	if (rc == 0) {
 		vsnprintf((char *)buf->data + buf->len, (size_t)len + 1, fmt, again);
 		buf->len += (size_t)len;

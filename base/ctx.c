@@ -29,8 +29,9 @@ static void send_event(const struct cf_ctx *ctx, const struct cf_event *event)
 		ctx->reporter->event(ctx->reporter->user, event);
 }
 
-static void send_text(const struct cf_ctx *ctx, enum cf_event_kind kind, const char *name,
-		      const char *object, const char *fmt, va_list args)
+__attribute__((format(printf, 5, 0))) static void
+send_text(const struct cf_ctx *ctx, enum cf_event_kind kind, const char *name, const char *object,
+	  const char *fmt, va_list args)
 {
 	char text[CF_ERR_TEXT_MAX];
 

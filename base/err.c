@@ -12,7 +12,8 @@ static void make_one_line(char *text)
 			*text = '?';
 }
 
-static void format_text(struct cf_err *err, int code, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+format_text(struct cf_err *err, int code, const char *fmt, va_list args)
 {
 	err->code = code;
 	vsnprintf(err->text, sizeof(err->text), fmt, args);

@@ -55,7 +55,10 @@ struct cf_cursor {
 
 static inline struct cf_cursor cf_cursor_of(struct cf_span span)
 {
-	return (struct cf_cursor){.at = span.data, .end = span.data + span.len, .failed = false};
+	/* Adding even 0 to NULL is undefined. */
+	const uint8_t *end = span.len ? span.data + span.len : span.data;
+
+	return (struct cf_cursor){.at = span.data, .end = end, .failed = false};
 }
 
 static inline size_t cf_cursor_left(const struct cf_cursor *c)
@@ -77,7 +80,8 @@ static inline const uint8_t *cf_cursor_bytes(struct cf_cursor *c, size_t len)
 		c->failed = true;
 		return NULL;
 	}
-	c->at += len;
+	if (len)
+		c->at += len;
 	return p;
 }
 
