@@ -54,8 +54,8 @@ int cf_fd_write_all(int fd, const char *name, struct cf_span data, struct cf_err
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return cf_err_errno(err, errno, "write %s", name);
+		if (n <= 0)
+			return cf_err_errno(err, n < 0 ? errno : EIO, "write %s", name);
 		data = cf_span_of(data.data + n, data.len - (size_t)n);
 	}
 	return 0;
@@ -68,8 +68,8 @@ int cf_fd_pwrite_all(int fd, const char *name, uint64_t off, struct cf_span data
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return cf_err_errno(err, errno, "write %s", name);
+		if (n <= 0)
+			return cf_err_errno(err, n < 0 ? errno : EIO, "write %s", name);
 		data = cf_span_of(data.data + n, data.len - (size_t)n);
 		off += (uint64_t)n;
 	}
@@ -100,10 +100,13 @@ int cf_file_replace(int dir_fd, const char *path, struct cf_span data, unsigned 
 	char temporary[PATH_MAX];
 	int fd, rc;
 
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.tmp-%ld", path, (long)getpid()) >=
+	/* Of this thread alone: several may replace the same file at once, and the last one wins. */
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.tmp-%ld", path, (long)gettid()) >=
 	    sizeof(temporary))
 		return cf_err_set(err, CF_ERR_FAILED, "%s: the path is too long", path);
-	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	/* What is there was left by a crash. */
+	unlinkat(dir_fd, temporary, 0);
+	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return cf_err_errno(err, errno, "create %s", temporary);
 	rc = cf_fd_write_all(fd, temporary, data, err);
@@ -120,21 +123,39 @@ int cf_file_replace(int dir_fd, const char *path, struct cf_span data, unsigned 
 	return sync_parent(dir_fd, path, err);
 }
 
+/* Make one folder, and its name durable when it is new. */
+static int make_dir(const char *path, unsigned mode, struct cf_err *err)
+{
+	struct stat st;
+	int mkdir_errno;
+
+	if (mkdir(path, mode) == 0)
+		return sync_parent(AT_FDCWD, path, err);
+	mkdir_errno = errno;
+	/* Some file systems answer EROFS or EACCES for a folder that exists. */
+	if (stat(path, &st) != 0)
+		return cf_err_errno(err, mkdir_errno, "create the folder %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return cf_err_set(err, CF_ERR_FAILED, "%s is not a folder", path);
+	return 0;
+}
+
 int cf_dir_make(const char *path, unsigned mode, struct cf_err *err)
 {
 	char part[PATH_MAX];
 	size_t len = strlen(path);
+	int rc = 0;
 
+	while (len > 1 && path[len - 1] == '/')
+		len--;
 	if (len == 0 || len >= sizeof(part))
-		return cf_err_set(err, CF_ERR_FAILED, "%s: not a usable path", path);
-	memcpy(part, path, len + 1);
-	for (size_t i = 1; i <= len; i++) {
-		if (part[i] != '/' && part[i] != '\0')
+		return cf_err_set(err, CF_ERR_FAILED, "\"%s\": not a usable path", path);
+	for (size_t i = 1; i <= len && rc == 0; i++) {
+		if (i < len && path[i] != '/')
 			continue;
+		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, mode) != 0 && errno != EEXIST)
-			return cf_err_errno(err, errno, "create the folder %s", part);
-		part[i] = i < len ? '/' : '\0';
+		rc = make_dir(part, mode, err);
 	}
-	return 0;
+	return rc;
 }

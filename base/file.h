@@ -20,7 +20,7 @@ int cf_fd_pwrite_all(int fd, const char *name, uint64_t off, struct cf_span data
 /* Write a temporary file beside path, fsync it, rename it over path, fsync the folder. */
 int cf_file_replace(int dir_fd, const char *path, struct cf_span data, unsigned mode, struct cf_err *err);
 
-/* mkdir -p; an existing folder is fine. */
+/* mkdir -p; an existing folder is fine, anything else in the way is an error. What is made is durable. */
 int cf_dir_make(const char *path, unsigned mode, struct cf_err *err);
 
 #endif
