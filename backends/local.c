@@ -22,6 +22,18 @@ int cf_local_not_regular(struct cf_local *local, const char *name, struct cf_err
 	return cf_err_set(err, CF_ERR_FAILED, "%s/%s is not a regular file", local->base.url, name);
 }
 
+/* 0 when an object has been found; a folder is none. */
+static int check_regular(struct cf_local *local, const char *name, const struct stat *st,
+			 struct cf_err *err)
+{
+	if (S_ISREG(st->st_mode))
+		return 0;
+	if (S_ISDIR(st->st_mode))
+		return cf_err_set(err, CF_ERR_NOT_FOUND, "%s/%s is a folder, not an object",
+				  local->base.url, name);
+	return cf_local_not_regular(local, name, err);
+}
+
 size_t cf_local_folder_len(const char *name)
 {
 	const char *slash = strrchr(name, '/');
@@ -122,8 +134,8 @@ static int open_file(struct cf_local *local, const char *name, int *fd_out, stru
 				    : cf_err_errno(err, errno, "open %s/%s", local->base.url, name);
 	else if (fstat(fd, st) != 0)
 		rc = cf_err_errno(err, errno, "stat %s/%s", local->base.url, name);
-	else if (!S_ISREG(st->st_mode))
-		rc = cf_local_not_regular(local, name, err);
+	else
+		rc = check_regular(local, name, st, err);
 	close(folder_fd);
 	if (rc < 0 && fd >= 0) {
 		close(fd);
@@ -216,8 +228,8 @@ static int find_object(struct cf_local *local, const char *name, int *folder_fd_
 		return rc;
 	if (fstatat(*folder_fd_out, cf_local_leaf(name), st, AT_SYMLINK_NOFOLLOW) != 0)
 		rc = cf_err_errno(err, errno, "stat %s/%s", local->base.url, name);
-	else if (!S_ISREG(st->st_mode))
-		rc = cf_local_not_regular(local, name, err);
+	else
+		rc = check_regular(local, name, st, err);
 	if (rc < 0)
 		close(*folder_fd_out);
 	return rc;
