@@ -24,3 +24,17 @@ def test_the_page_runs_as_printed(page, tmp_path):
     done = subprocess.run(["bash", "-euo", "pipefail", "-v", "-c", "\n".join(blocks)], cwd=tmp_path, env=env,
                           capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "tests").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(TOP)} links to {target}"
+
+
+def test_the_readme_lists_every_exit_status():
+    rows = dict(re.findall(r"^\| (\d) \| (.+) \|$", (TOP / "README.md").read_text(encoding="utf-8"), re.M))
+    codes = (TOP / "base/err.def").read_text(encoding="utf-8")
+    statuses = set(re.findall(r"^CF_ERR\(\w+, \d+, (\d+),", codes, re.M))
+    assert set(rows) == statuses | {"0"}
