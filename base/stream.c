@@ -15,7 +15,7 @@ static size_t text_len(const char *text)
 
 static size_t dup_len(const struct cf_entry *entry)
 {
-	size_t len = sizeof(*entry) + entry->n_xattrs * sizeof(struct cf_xattr) +
+	size_t len = entry->n_xattrs * sizeof(struct cf_xattr) +
 		     entry->n_facts * sizeof(struct cf_fact);
 
 	len += text_len(entry->name) + text_len(entry->user) + text_len(entry->group) +
@@ -42,9 +42,9 @@ static const char *place_text(char **at, const char *text)
 	return text ? place(at, text, strlen(text) + 1) : NULL;
 }
 
-struct cf_entry *cf_entry_dup(const struct cf_entry *entry)
+void *cf_entry_dup_in(const struct cf_entry *entry, size_t head_len)
 {
-	struct cf_entry *copy = malloc(dup_len(entry));
+	struct cf_entry *copy = calloc(1, head_len + dup_len(entry));
 	struct cf_xattr *xattrs;
 	struct cf_fact *facts;
 	char *at;
@@ -52,7 +52,7 @@ struct cf_entry *cf_entry_dup(const struct cf_entry *entry)
 	if (!copy)
 		return NULL;
 	*copy = *entry;
-	xattrs = (struct cf_xattr *)(copy + 1);
+	xattrs = (struct cf_xattr *)(void *)((char *)copy + head_len);
 	facts = (struct cf_fact *)(xattrs + entry->n_xattrs);
 	at = (char *)(facts + entry->n_facts);
 	for (size_t i = 0; i < entry->n_xattrs; i++) {
@@ -72,4 +72,9 @@ struct cf_entry *cf_entry_dup(const struct cf_entry *entry)
 	copy->group = place_text(&at, entry->group);
 	copy->target = place_text(&at, entry->target);
 	return copy;
+}
+
+struct cf_entry *cf_entry_dup(const struct cf_entry *entry)
+{
+	return cf_entry_dup_in(entry, sizeof(*entry));
 }

@@ -165,4 +165,7 @@ bool cf_entry_name_valid(const char *name);
  * memory is out. */
 struct cf_entry *cf_entry_dup(const struct cf_entry *entry);
 
+/* The same for a larger struct that begins with a cf_entry: head_len is its size; the rest of it is zero. */
+void *cf_entry_dup_in(const struct cf_entry *entry, size_t head_len);
+
 #endif

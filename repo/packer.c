@@ -11,7 +11,9 @@
 
 enum {
 	TARGET_LEN = 32 << 20,
-	BLOBS_MAX = 60000 /* of a pack: what one run loses at most when killed, and the memory its table takes */
+	BLOBS_MAX = 60000, /* of a pack: bounds its table */
+	TABLE_BLOB_LEN = 12, /* what a blob and a chunk take in the table, to see a full pack coming */
+	TABLE_CHUNK_LEN = 52
 };
 
 struct sealed_blob {
@@ -99,7 +101,7 @@ static int begin_pack(struct cf_packer *packer, enum cf_object_type type, struct
 	pack->header = (struct cf_seal_header){.type = type,
 					       .cipher = (uint8_t)packer->repo->config.cipher,
 					       .epoch = epoch->number};
-	pack->reserved = CF_PACK_HEADER_LEN;
+	pack->reserved = CF_PACK_HEADER_LEN + CF_TRAILER_LEN + CF_TAG_LEN + 5;
 	cf_random(pack->header.key_id, CF_KEY_ID_LEN);
 	rc = cf_secret_new(CF_KEY_LEN, &pack->key, err);
 	if (rc == 0) {
@@ -119,14 +121,29 @@ static int begin_pack(struct cf_packer *packer, enum cf_object_type type, struct
 	return 0;
 }
 
-/* A number in the open pack; that pack is full, and leaves, when its target is reached. */
+/* A blob that does not fit ends the pack before it, so that a full pack is just short of its target: a length that
+ * PADME leaves alone. */
+static bool is_full_for(const struct cf_packer *packer, const struct open_pack *pack, uint64_t len)
+{
+	return pack->n_numbers > 0 &&
+	       (pack->reserved + len > packer->target_len || pack->n_numbers >= BLOBS_MAX);
+}
+
+/* A number in the open pack. *ripe_out: NULL, or a full pack that the caller must store. */
 static int reserve(struct cf_packer *packer, enum cf_object_type type, uint64_t len,
-		   struct open_pack **pack_out, uint32_t *number_out, struct cf_err *err)
+		   struct open_pack **pack_out, uint32_t *number_out, struct open_pack **ripe_out,
+		   struct cf_err *err)
 {
 	struct open_pack **open = &packer->open[type == CF_OBJECT_TREE_PACK];
 	int rc = 0;
 
 	pthread_mutex_lock(&packer->lock);
+	if (*open && is_full_for(packer, *open, len)) {
+		(*open)->full = true;
+		if ((*open)->n_under_way == 0)
+			*ripe_out = *open;
+		*open = NULL;
+	}
 	if (!*open)
 		rc = begin_pack(packer, type, open, err);
 	if (rc == 0) {
@@ -136,10 +153,6 @@ static int reserve(struct cf_packer *packer, enum cf_object_type type, uint64_t 
 		*number_out = pack->n_numbers++;
 		pack->n_under_way++;
 		pack->reserved += len;
-		if (pack->reserved >= packer->target_len || pack->n_numbers >= BLOBS_MAX) {
-			pack->full = true;
-			*open = NULL;
-		}
 	}
 	pthread_mutex_unlock(&packer->lock);
 	return rc;
@@ -320,19 +333,23 @@ int cf_packer_add(struct cf_packer *packer, enum cf_object_type type, enum cf_co
 		  const struct cf_span *parts, size_t n_parts, const struct cf_table_chunk *chunks,
 		  size_t n_chunks, struct cf_err *err)
 {
-	struct open_pack *pack = NULL;
+	struct open_pack *pack = NULL, *ripe = NULL;
 	struct sealed_blob blob;
-	uint64_t len = CF_TAG_LEN;
+	uint64_t len = CF_TAG_LEN, table_len = TABLE_BLOB_LEN + n_chunks * TABLE_CHUNK_LEN;
 	uint32_t number = 0;
 	bool last = false;
 	int rc, sealed;
 
 	for (size_t i = 0; i < n_parts; i++)
 		len += parts[i].len;
-	rc = reserve(packer, type, len, &pack, &number, err);
-	if (rc < 0)
+	rc = reserve(packer, type, len + table_len, &pack, &number, &ripe, err);
+	if (ripe && rc == 0)
+		rc = store_pack(packer, ripe, err);
+	else
+		free_pack(ripe);
+	if (!pack)
 		return rc;
-	sealed = seal_blob(pack, number, codec, parts, n_parts, chunks, n_chunks, &blob, err);
+	sealed = rc < 0 ? rc : seal_blob(pack, number, codec, parts, n_parts, chunks, n_chunks, &blob, err);
 	rc = hand_in(packer, pack, sealed == 0 ? &blob : NULL, &last, err);
 	if (rc < 0) {
 		cf_buf_release(&blob.bytes);

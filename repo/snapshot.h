@@ -30,7 +30,7 @@ struct cf_snapshot {
 	size_t n_facts;
 	struct cf_id parent;   /* zero when there is none */
 	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags were changed */
-	struct cf_content root; /* the root directory's entry */
+	struct cf_content root; /* a directory block holding the root directory's own entry: use cf_tree_find */
 	struct cf_figures figures;
 	struct cf_id *history; /* newest snapshots the writer saw */
 	size_t n_history;
