@@ -10,8 +10,8 @@ HEX = re.compile(r"^[0-9a-f]{64}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
 
 
-def test_backup_json_has_every_figure(sample):
-    made = sample.backup("stream:again", input=b"x" * 1000)
+def test_backup_json_has_every_figure(coffer):
+    made = coffer.backup("stream:again", input=b"x" * 1000)
     kinds = dict(version=int, snapshot=str, source=str, bytes_read=int, bytes_stored=int, chunks_new=int,
                  chunks_delta=int, chunks_known=int, files=int, dirs=int, others=int, files_unchanged=int,
                  seconds=(int, float), warnings=int)
