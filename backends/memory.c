@@ -173,7 +173,7 @@ static int take_blob(struct memory *memory, const char *name, struct blob **blob
 static int memory_get(struct cf_backend *backend, const char *name, uint64_t off, size_t len,
 		      struct cf_buf *out, struct cf_err *err)
 {
-	struct blob *blob;
+	struct blob *blob = NULL;
 	int rc = take_blob((struct memory *)backend, name, &blob, err);
 
 	if (rc < 0)
@@ -190,7 +190,7 @@ static int memory_get(struct cf_backend *backend, const char *name, uint64_t off
 static int memory_size(struct cf_backend *backend, const char *name, uint64_t *size_out,
 		       struct cf_err *err)
 {
-	struct blob *blob;
+	struct blob *blob = NULL;
 	int rc = take_blob((struct memory *)backend, name, &blob, err);
 
 	if (rc < 0)
