@@ -105,14 +105,20 @@ static void a_planted_link_is_not_written_through(void **state)
 	expect_content("f", "new");
 }
 
+struct replacer {
+	char path[512];
+	char fill;
+};
+
 static void *replace_often(void *arg)
 {
+	const struct replacer *replacer = arg;
 	char text[5000];
 	intptr_t n_failed = 0;
 
-	memset(text, *(char *)arg, sizeof(text));
+	memset(text, replacer->fill, sizeof(text));
 	for (int i = 0; i < 20; i++)
-		if (cf_file_replace(AT_FDCWD, (const char *)arg + 1,
+		if (cf_file_replace(AT_FDCWD, replacer->path,
 				    cf_span_of(text, sizeof(text)), 0600, NULL) != 0)
 			n_failed++;
 	return (void *)n_failed;
@@ -120,14 +126,14 @@ static void *replace_often(void *arg)
 
 static void threads_may_replace_one_file(void **state)
 {
-	char args[4][512];
+	struct replacer replacers[4];
 	pthread_t threads[4];
 	struct cf_buf buf = CF_BUF_INIT;
 
 	for (int i = 0; i < 4; i++) {
-		args[i][0] = (char)('a' + i);
-		snprintf(args[i] + 1, sizeof(args[i]) - 1, "%s", path_of("f"));
-		assert_int_equal(pthread_create(&threads[i], NULL, replace_often, args[i]), 0);
+		replacers[i].fill = (char)('a' + i);
+		strcpy(replacers[i].path, path_of("f"));
+		assert_int_equal(pthread_create(&threads[i], NULL, replace_often, &replacers[i]), 0);
 	}
 	for (int i = 0; i < 4; i++) {
 		void *n_failed;
