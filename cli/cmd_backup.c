@@ -1,0 +1,284 @@
+/* coffer backup */
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/escape.h"
+#include "cli/excludes.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "cli/select.h"
+#include "cli/snapshot_json.h"
+#include "cli/value.h"
+#include "drivers/driver.h"
+#include "repo/writer.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What all sources of one command share. */
+struct backup {
+	struct cf_cli *cli;
+	struct cf_repo *repo;
+	struct cf_source_options source_options;
+	struct cf_writer_options writer_options; /* without source and driver */
+	struct cf_excludes excludes;
+	const char **tags;
+	char host[256], user[256];
+	struct cf_id parent;
+};
+
+static void find_user(char *out, size_t size)
+{
+	const struct passwd *user = getpwuid(geteuid());
+
+	if (user)
+		snprintf(out, size, "%s", user->pw_name);
+	else
+		snprintf(out, size, "%u", geteuid());
+}
+
+static int find_host(const struct cf_args *args, char *out, size_t size, struct cf_err *err)
+{
+	const char *named = cf_args_text(args, CF_OPT_HOST);
+
+	if (named && strlen(named) >= size)
+		return cf_err_set(err, CF_ERR_USAGE, "--host: the name is longer than %zu bytes", size - 1);
+	if (named) {
+		strcpy(out, named);
+		return 0;
+	}
+	if (gethostname(out, size - 1) != 0)
+		return cf_err_errno(err, errno, "find this host's name");
+	out[size - 1] = '\0';
+	return 0;
+}
+
+static int check_utf8(const char *option, const char *text, struct cf_err *err)
+{
+	if (!cf_utf8_valid(text))
+		return cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is not UTF-8", option, text);
+	return 0;
+}
+
+/* Everything that needs no repository, so that mistakes show before a password is asked for. */
+static int read_options(struct backup *backup, struct cf_err *err)
+{
+	const struct cf_args *args = backup->cli->args;
+	struct cf_writer_options *writer = &backup->writer_options;
+	const char *compression = cf_args_text(args, CF_OPT_COMPRESSION);
+	int rc = cf_args_list(args, CF_OPT_TAG, &backup->tags, &writer->n_tags, err);
+
+	for (size_t i = 0; rc == 0 && i < writer->n_tags; i++)
+		rc = check_utf8("--tag", backup->tags[i], err);
+	if (rc == 0)
+		rc = find_host(args, backup->host, sizeof(backup->host), err);
+	if (rc == 0)
+		rc = check_utf8("--host", backup->host, err);
+	if (rc == 0)
+		rc = cf_excludes_load(args, &backup->excludes, err);
+	if (rc < 0)
+		return rc;
+	find_user(backup->user, sizeof(backup->user));
+	writer->tags = backup->tags;
+	writer->host = backup->host;
+	writer->user = backup->user;
+	writer->ignore_times = cf_args_has(args, CF_OPT_IGNORE_TIMES);
+	writer->dry_run = cf_args_has(args, CF_OPT_DRY_RUN);
+	writer->frame_len = (uint32_t)cf_args_number(args, CF_OPT_FRAME);
+	if (compression)
+		cf_value_compression(compression, &writer->compression_level);
+	backup->source_options = (struct cf_source_options){
+		.excludes = (const char *const *)backup->excludes.items,
+		.n_excludes = backup->excludes.n,
+		.one_file_system = cf_args_has(args, CF_OPT_ONE_FILE_SYSTEM),
+		.exclude_caches = cf_args_has(args, CF_OPT_EXCLUDE_CACHES),
+		.command = args->run};
+	return 0;
+}
+
+/* Sources that make no sense are refused before the first is read. */
+static int check_sources(const struct cf_args *args, struct cf_err *err)
+{
+	for (size_t i = 0; i < args->n_operands; i++) {
+		const struct cf_driver *driver;
+		const char *rest;
+		int rc = cf_driver_find(args->operands[i], &driver, &rest, err);
+
+		if (rc < 0)
+			return rc;
+		if (args->run && (args->n_operands != 1 || strcmp(driver->scheme, "stream") != 0))
+			return cf_err_set(err, CF_ERR_USAGE,
+					  "a command behind -- needs exactly one source, stream:NAME");
+	}
+	return 0;
+}
+
+static int choose_parent(struct backup *backup, const char *source, struct cf_writer_options *options,
+			 struct cf_err *err)
+{
+	const char *named = cf_args_text(backup->cli->args, CF_OPT_PARENT);
+	struct cf_snapshot_filter filter = {0};
+	struct cf_snapshot *snapshot = NULL;
+	int rc;
+
+	if (!named)
+		return 0;
+	if (strcmp(named, "none") == 0) {
+		options->no_parent = true;
+		return 0;
+	}
+	if (strcmp(named, "latest") == 0)
+		filter = (struct cf_snapshot_filter){.host = options->host, .source = source};
+	rc = cf_snapshot_resolve(backup->repo, named, &filter, &snapshot, err);
+	if (rc < 0) {
+		cf_err_wrap(err, "--parent");
+		return rc;
+	}
+	backup->parent = snapshot->id;
+	options->parent = &backup->parent;
+	cf_snapshot_free(snapshot);
+	return 0;
+}
+
+static int run_source(struct backup *backup, struct cf_source *source, struct cf_snapshot **snapshot_out,
+		      struct cf_err *err)
+{
+	struct cf_writer_options options = backup->writer_options;
+	struct cf_writer *writer = NULL;
+	int rc = choose_parent(backup, source->name, &options, err);
+
+	if (rc < 0)
+		return rc;
+	options.source = source->name;
+	options.driver = source->driver->scheme;
+	rc = cf_writer_open(backup->repo, &options, &writer, err);
+	if (rc < 0)
+		return rc;
+	rc = source->driver->run(source, cf_writer_sink(writer), err);
+	if (rc == 0)
+		rc = cf_writer_commit(writer, snapshot_out, err);
+	cf_writer_close(writer);
+	return rc;
+}
+
+static int print_json(const struct cf_snapshot *snapshot, bool dry_run, uint64_t n_warnings,
+		      struct cf_err *err)
+{
+	struct cf_json document = cf_json_document();
+
+	cf_snapshot_json_id(&document, "snapshot", &snapshot->id);
+	cf_json_text(&document, "source", snapshot->source);
+	cf_snapshot_json_id(&document, "parent", &snapshot->parent);
+	cf_json_flag(&document, "dry_run", dry_run);
+	cf_snapshot_json_figures(&document, &snapshot->figures);
+	cf_json_count(&document, "warnings", n_warnings);
+	return cf_json_print(&document, stdout, err);
+}
+
+static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
+{
+	const struct cf_figures *figures = &snapshot->figures;
+
+	if (dry_run)
+		fputs("dry run of ", stdout);
+	else
+		printf("snapshot %s of ", cf_short_id(&snapshot->id).s);
+	cf_escape_print(stdout, snapshot->source, CF_ESCAPE_NAME);
+	puts(dry_run ? ": nothing was stored" : " saved");
+	printf("  read %s", cf_text_size(figures->bytes_read).s);
+	if (figures->bytes_read < figures->bytes_total)
+		printf(" of %s", cf_text_size(figures->bytes_total).s);
+	printf(" in %s (%s), ", cf_text_duration(figures->duration_ns).s,
+	       cf_text_rate(figures->bytes_read, figures->duration_ns).s);
+	printf("%s %s (%s)\n", dry_run ? "would store" : "stored", cf_text_size(figures->bytes_stored).s,
+	       cf_text_share(figures->bytes_stored, figures->bytes_total).s);
+	printf("  chunks: %llu new, %llu delta, %llu known; ", (unsigned long long)figures->chunks_new,
+	       (unsigned long long)figures->chunks_delta, (unsigned long long)figures->chunks_known);
+	printf("%s (%llu unchanged), ", cf_text_count(figures->files, "file", "files").s,
+	       (unsigned long long)figures->files_unchanged);
+	printf("%s\n", cf_text_count(figures->dirs, "folder", "folders").s);
+}
+
+static int backup_source(struct backup *backup, const char *text, struct cf_err *err)
+{
+	struct cf_cli *cli = backup->cli;
+	const struct cf_driver *driver;
+	struct cf_source *source = NULL;
+	struct cf_snapshot *snapshot = NULL;
+	uint64_t n_before = atomic_load(&cli->n_warnings);
+	const char *rest;
+	int rc = cf_driver_find(text, &driver, &rest, err);
+
+	if (rc == 0)
+		rc = driver->open(rest, &backup->source_options, &cli->ctx, &source, err);
+	if (rc == 0)
+		rc = run_source(backup, source, &snapshot, err);
+	cf_report_pause(cli->report);
+	if (rc == 0 && cli->json)
+		rc = print_json(snapshot, backup->writer_options.dry_run,
+				atomic_load(&cli->n_warnings) - n_before, err);
+	else if (rc == 0 && !cli->quiet)
+		print_text(snapshot, backup->writer_options.dry_run);
+	fflush(stdout);
+	cf_snapshot_free(snapshot);
+	if (source)
+		source->driver->close(source);
+	return rc;
+}
+
+/* Of two outcomes the one that matters more. */
+static int worse(int a, int b)
+{
+	static const int by_weight[] = {0, 3, 2, 1, 6, 5, 4}; /* exit statuses */
+	size_t weight_a = 0, weight_b = 0;
+
+	for (size_t i = 0; i < sizeof(by_weight) / sizeof(by_weight[0]); i++) {
+		if (by_weight[i] == cf_err_exit_status(a))
+			weight_a = i;
+		if (by_weight[i] == cf_err_exit_status(b))
+			weight_b = i;
+	}
+	return weight_b > weight_a ? b : a;
+}
+
+/* One that fails does not stop the others. */
+static int backup_all(struct backup *backup, struct cf_err *err)
+{
+	const struct cf_args *args = backup->cli->args;
+	int worst = 0;
+
+	for (size_t i = 0; i < args->n_operands; i++) {
+		int rc;
+
+		cf_err_clear(err);
+		rc = backup_source(backup, args->operands[i], err);
+		if (rc == CF_ERR_CANCELED)
+			return rc;
+		if (rc < 0)
+			cf_report_complain(backup->cli->report, err->text);
+		worst = worse(worst, rc);
+	}
+	cf_err_clear(err);
+	return worst;
+}
+
+int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
+{
+	struct backup backup = {.cli = cli};
+	int rc = check_sources(cli->args, err);
+
+	if (rc == 0)
+		rc = read_options(&backup, err);
+	if (rc == 0)
+		rc = cf_cli_open(cli, &backup.repo, err);
+	if (rc == 0)
+		rc = backup_all(&backup, err);
+	if (backup.repo)
+		cf_repo_close(backup.repo);
+	cf_excludes_release(&backup.excludes);
+	free(backup.tags);
+	return rc;
+}

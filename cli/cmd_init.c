@@ -1,0 +1,86 @@
+/* coffer init */
+
+#include "backends/backend.h"
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/escape.h"
+#include "cli/json.h"
+#include "cli/secrets.h"
+#include "repo/repo.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static struct cf_repo_init_options read_options(const struct cf_args *args)
+{
+	struct cf_repo_init_options options = {0};
+	const char *cipher = cf_args_text(args, CF_OPT_CIPHER), *chunker = cf_args_text(args, CF_OPT_CHUNKER);
+	bool known = true;
+
+	if (cipher)
+		known = cf_cipher_parse(cipher, &options.cipher);
+	if (chunker)
+		known &= cf_chunker_parse(chunker, &options.chunker);
+	/* The table's choices are the library's names. */
+	assert(known);
+	(void)known;
+	return options;
+}
+
+static int print_result(const struct cf_cli *cli, const char *url, const struct cf_secrets *secrets,
+			const char *id, struct cf_err *err)
+{
+	struct cf_json document;
+
+	if (cli->json) {
+		document = cf_json_document();
+		cf_json_text(&document, "id", id);
+		cf_json_text(&document, "repository", url);
+		cf_json_text(&document, "key_file_made", secrets->made);
+		return cf_json_print(&document, stdout, err);
+	}
+	if (cli->quiet)
+		return 0;
+	printf("created repository %.8s at ", id);
+	cf_escape_print(stdout, url, CF_ESCAPE_NAME);
+	fputc('\n', stdout);
+	if (secrets->made) {
+		fputs("made the key file ", stdout);
+		cf_escape_print(stdout, secrets->made, CF_ESCAPE_NAME);
+		fputs(": keep a copy elsewhere, without it the backups cannot be read\n", stdout);
+	} else if (secrets->passphrase) {
+		puts("keep the password: without it the backups cannot be read");
+	}
+	return 0;
+}
+
+int cf_cmd_init(struct cf_cli *cli, struct cf_err *err)
+{
+	struct cf_repo_init_options options = read_options(cli->args);
+	struct cf_backend *backend = NULL;
+	struct cf_secrets secrets = {0};
+	struct cf_credentials credentials;
+	struct cf_id id;
+	char id_text[2 * 16 + 1];
+	const char *url;
+	int rc = cf_cli_repository(cli, &url, err);
+
+	if (rc == 0)
+		rc = cf_secrets_load(cli->args, &cli->ctx, true, &secrets, err);
+	if (rc == 0)
+		rc = cf_backend_open(url, true, &backend, err);
+	if (rc == 0) {
+		credentials = cf_secrets_credentials(&secrets);
+		rc = cf_repo_init(backend, &credentials, &options, &cli->ctx, &id, err);
+	}
+	if (rc == 0) {
+		cf_hex_encode(id.bytes, 16, id_text);
+		rc = print_result(cli, url, &secrets, id_text, err);
+	} else if (secrets.made) {
+		unlink(secrets.made);
+	}
+	cf_backend_close(backend);
+	cf_secrets_release(&secrets);
+	return rc;
+}

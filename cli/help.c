@@ -1,0 +1,96 @@
+#include "cli/help.h"
+
+#include <string.h>
+
+#define LINE_MAX_COLUMNS 79
+#define ABOUT_COLUMN 30
+
+/* Words from column `indent` on; the cursor stands at `column`. */
+static void print_wrapped(FILE *out, const char *text, int column, int indent)
+{
+	bool first = true;
+
+	while (*text) {
+		int len = (int)strcspn(text, " ");
+
+		if (!first && column + 1 + len > LINE_MAX_COLUMNS) {
+			fprintf(out, "\n%*s", indent, "");
+			column = indent;
+		} else if (!first) {
+			fputc(' ', out);
+			column++;
+		}
+		fprintf(out, "%.*s", len, text);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+		first = false;
+	}
+	fputc('\n', out);
+}
+
+static void print_option(FILE *out, const struct cf_option_spec *option)
+{
+	char about[256];
+	int column = 0;
+
+	if (option->letter)
+		column += fprintf(out, "  -%c%s", option->letter, option->name ? ", " : "");
+	else
+		column += fprintf(out, "      ");
+	if (option->name)
+		column += fprintf(out, "--%s", option->name);
+	if (option->value)
+		column += fprintf(out, option->kind == CF_VALUE_PERCENT ? "[=%s]" : " %s", option->value);
+	if (column + 2 > ABOUT_COLUMN) {
+		fprintf(out, "\n");
+		column = 0;
+	}
+	fprintf(out, "%*s", ABOUT_COLUMN - column, "");
+	snprintf(about, sizeof(about), "%s%s%s%s%s%s", option->about, option->otherwise ? " [" : "",
+		 option->otherwise ? option->otherwise : "", option->otherwise ? "]" : "",
+		 option->env ? ", or " : "", option->env ? option->env : "");
+	print_wrapped(out, about, ABOUT_COLUMN, ABOUT_COLUMN);
+}
+
+static void print_options(FILE *out, const struct cf_option_spec *options)
+{
+	for (; options->id != CF_OPT_NONE; options++)
+		print_option(out, options);
+}
+
+void cf_help_overview(FILE *out)
+{
+	fprintf(out, "Usage: coffer [-r REPO] COMMAND [OPTION]... [ARGUMENT]...\n");
+	fprintf(out, "coffer: %s\n\n", cf_spec_about);
+	for (size_t i = 0; i < CF_N_COMMANDS; i++)
+		fprintf(out, "  %-11s %s\n", cf_spec_commands[i].name, cf_spec_commands[i].about);
+	fprintf(out, "\n`coffer help COMMAND` explains a command, `coffer help options` what all share\n"
+		     "(-r, --key-file, --password-file, --json, -q and more), `coffer help --man`\n"
+		     "prints the manual. Exit status: 0 done, 1 failed, 2 usage, 3 something was\n"
+		     "skipped, 4 damaged data, 5 wrong or no key, 6 busy, 128+n signal n.\n");
+}
+
+void cf_help_command(FILE *out, const struct cf_command_spec *command)
+{
+	char usage[256];
+
+	snprintf(usage, sizeof(usage), "%s%s%s%s%s", command->has_no_repository ? "" : "-r REPO ",
+		 command->name, command->options->id != CF_OPT_NONE ? " [OPTION]..." : "",
+		 command->operands[0] ? " " : "", command->operands);
+	print_wrapped(out, usage, fprintf(out, "Usage: coffer "), 15);
+	fprintf(out, "%s.\n\n", command->about);
+	print_options(out, command->options);
+	fprintf(out, "%sExamples:\n", command->options->id != CF_OPT_NONE ? "\n" : "");
+	for (const struct cf_example *example = command->examples; example->line; example++)
+		fprintf(out, "  %s\n", example->line);
+	fprintf(out, "\n`coffer help options` explains what all commands share.\n");
+}
+
+void cf_help_options(FILE *out)
+{
+	fprintf(out, "Options of every command:\n\n");
+	print_options(out, cf_spec_globals);
+	fprintf(out, "\nCOFFER_PASSWORD may hold the password itself. Without any of these coffer asks\n"
+		     "for one on the terminal.\n");
+}

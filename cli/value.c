@@ -1,0 +1,145 @@
+#include "cli/value.h"
+
+#include "base/err.h"
+#include "cli/spec.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define COMPRESSION_LEVEL_MAX 19
+
+static bool number_prefix(const char *text, uint64_t *out, const char **end_out)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	*end_out = end;
+	return errno == 0;
+}
+
+bool cf_value_count(const char *text, uint64_t *out)
+{
+	const char *end;
+
+	return number_prefix(text, out, &end) && *end == '\0';
+}
+
+bool cf_value_size(const char *text, uint64_t *out)
+{
+	static const char units[] = "kmgt";
+	const char *end, *unit;
+	unsigned shift = 0;
+
+	if (!number_prefix(text, out, &end))
+		return false;
+	unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+		if (strcasecmp(end, "ib") == 0)
+			end += 2;
+	}
+	if (*end != '\0' || *out > UINT64_MAX >> shift)
+		return false;
+	*out <<= shift;
+	return true;
+}
+
+bool cf_value_percent(const char *text, double *out)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	for (const char *at = text; *at && *at != '%'; at++)
+		if (!isdigit((unsigned char)*at) && *at != '.')
+			return false;
+	*out = strtod(text, &end);
+	if (*end == '%')
+		end++;
+	return *end == '\0' && *out > 0 && *out <= 100;
+}
+
+bool cf_value_compression(const char *text, int *level_out)
+{
+	uint64_t level = 0;
+
+	if (strncmp(text, "zstd", 4) != 0)
+		return false;
+	text += 4;
+	if (*text == ':') {
+		if (!cf_value_count(text + 1, &level) || level < 1 || level > COMPRESSION_LEVEL_MAX)
+			return false;
+	} else if (*text != '\0') {
+		return false;
+	}
+	*level_out = (int)level;
+	return true;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (const char *at = choices; len > 0 && *at; at += strcspn(at, " "), at += strspn(at, " "))
+		if (strcspn(at, " ") == len && memcmp(at, text, len) == 0)
+			return true;
+	return false;
+}
+
+static bool number_suits(const struct cf_option_spec *option, const char *text)
+{
+	uint64_t number;
+	bool valid = option->kind == CF_VALUE_SIZE ? cf_value_size(text, &number)
+						   : cf_value_count(text, &number);
+
+	return valid && number >= option->min && number <= option->max;
+}
+
+int cf_value_check(const struct cf_option_spec *option, const char *name, const char *text,
+		   struct cf_err *err)
+{
+	double percent;
+	int level;
+
+	switch (option->kind) {
+	case CF_VALUE_FLAG:
+		return 0;
+	case CF_VALUE_TEXT:
+	case CF_VALUE_FILE:
+	case CF_VALUE_FOLDER:
+		return text[0] || option->may_be_empty
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE, "%s is empty", name);
+	case CF_VALUE_CHOICE:
+		return is_choice(option->choices, text)
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is none of: %s", name, text,
+					    option->choices);
+	case CF_VALUE_COUNT:
+	case CF_VALUE_SIZE:
+		return number_suits(option, text)
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is no number from %llu to %llu%s",
+					    name, text, (unsigned long long)option->min,
+					    (unsigned long long)option->max,
+					    option->kind == CF_VALUE_SIZE ? " (K, M, G allowed)" : "");
+	case CF_VALUE_PERCENT:
+		return cf_value_percent(text, &percent)
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE,
+					    "%s: '%s' is no share above 0%% and up to 100%%", name, text);
+	case CF_VALUE_COMPRESSION:
+		return cf_value_compression(text, &level)
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is not zstd or zstd:1 to zstd:%d",
+					    name, text, COMPRESSION_LEVEL_MAX);
+	}
+	return 0;
+}

@@ -1,0 +1,26 @@
+#ifndef CF_CLI_VALUE_H
+#define CF_CLI_VALUE_H
+
+/* Values of options: text to numbers, and whether a value suits its option. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cf_err;
+struct cf_option_spec;
+
+/* A whole decimal number. */
+bool cf_value_count(const char *text, uint64_t *out);
+/* Bytes: "4096", "64K", "1.5 MiB" is not allowed, "1MiB" and "1m" are. */
+bool cf_value_size(const char *text, uint64_t *out);
+/* "5", "5%", "0.5%": above 0, up to 100. */
+bool cf_value_percent(const char *text, double *out);
+/* "zstd" gives level 0, "zstd:N" N from 1 to 19. */
+bool cf_value_compression(const char *text, int *level_out);
+
+/* CF_ERR_USAGE naming option and value when the value does not suit. name is how the user gave it:
+ * "--threads", "COFFER_THREADS". */
+int cf_value_check(const struct cf_option_spec *option, const char *name, const char *text,
+		   struct cf_err *err);
+
+#endif

@@ -1,0 +1,125 @@
+#include "cli/walk.h"
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/escape.h"
+#include "cli/output.h"
+
+#include <string.h>
+
+struct walk {
+	struct cf_cli *cli;
+	struct cf_repo *repo;
+	struct cf_buf path; /* of the folder, its last byte a slash; no NUL */
+	bool recursive;
+	cf_walk_fn *fn;
+	void *user;
+	struct cf_err *err;
+};
+
+static int walk_dir(struct walk *walk, const struct cf_node *dir);
+
+static int visit(struct walk *walk, const struct cf_node *node)
+{
+	size_t len = walk->path.len;
+	int rc = cf_cli_check(walk->cli, walk->err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&walk->path, node->entry.name, strlen(node->entry.name) + 1, walk->err);
+	if (rc == 0)
+		rc = walk->fn(walk->user, (const char *)walk->path.data, node, walk->err);
+	if (rc == 0 && walk->recursive && node->entry.type == CF_ENTRY_DIR) {
+		walk->path.data[walk->path.len - 1] = '/';
+		rc = walk_dir(walk, node);
+	}
+	walk->path.len = len;
+	return rc;
+}
+
+static int walk_dir(struct walk *walk, const struct cf_node *dir)
+{
+	struct cf_dir_iter *iter = NULL;
+	const struct cf_node *node;
+	int rc = cf_dir_iter_new(walk->repo, dir, &iter, walk->err);
+
+	while (rc >= 0) {
+		rc = cf_dir_iter_next(iter, &node, walk->err);
+		if (rc <= 0)
+			break;
+		rc = visit(walk, node);
+	}
+	cf_dir_iter_free(iter);
+	return rc;
+}
+
+int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *prefix,
+	    bool recursive, cf_walk_fn *fn, void *user, struct cf_err *err)
+{
+	struct walk walk = {.cli = cli,
+			    .repo = repo,
+			    .path = CF_BUF_INIT,
+			    .recursive = recursive,
+			    .fn = fn,
+			    .user = user,
+			    .err = err};
+	int rc = cf_buf_append_str(&walk.path, prefix, err);
+
+	if (rc == 0)
+		rc = walk_dir(&walk, dir);
+	cf_buf_release(&walk.path);
+	return rc;
+}
+
+static const struct {
+	const char *name;
+	char letter;
+} types[] = {
+	[CF_ENTRY_FILE] = {"file", '-'},       [CF_ENTRY_DIR] = {"dir", 'd'},
+	[CF_ENTRY_SYMLINK] = {"symlink", 'l'}, [CF_ENTRY_FIFO] = {"fifo", 'p'},
+	[CF_ENTRY_SOCKET] = {"socket", 's'},   [CF_ENTRY_CHARDEV] = {"chardev", 'c'},
+	[CF_ENTRY_BLOCKDEV] = {"blockdev", 'b'},
+};
+
+const char *cf_node_type_name(const struct cf_node *node)
+{
+	return types[node->entry.type].name;
+}
+
+char cf_node_type_letter(const struct cf_node *node)
+{
+	return types[node->entry.type].letter;
+}
+
+void cf_node_print_path(FILE *out, const char *path, const struct cf_node *node)
+{
+	size_t len = strlen(path);
+
+	cf_escape_print(out, path, CF_ESCAPE_NAME);
+	if (node->entry.type == CF_ENTRY_DIR && (len == 0 || path[len - 1] != '/'))
+		fputc('/', out);
+}
+
+struct cf_json cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id)
+{
+	struct cf_json object = cf_json_object();
+	const struct cf_entry *entry = &node->entry;
+	char mode[8];
+
+	snprintf(mode, sizeof(mode), "%04o", entry->mode);
+	if (snapshot_id)
+		cf_json_text(&object, "snapshot", snapshot_id);
+	cf_json_text(&object, "path", path);
+	cf_json_text(&object, "name", entry->name);
+	cf_json_text(&object, "type", cf_node_type_name(node));
+	cf_json_text(&object, "mode", mode);
+	cf_json_count(&object, "uid", entry->uid);
+	cf_json_count(&object, "gid", entry->gid);
+	cf_json_text(&object, "user", entry->user);
+	cf_json_text(&object, "group", entry->group);
+	cf_json_text(&object, "mtime", cf_text_rfc3339(entry->mtime_ns).s);
+	if (entry->type == CF_ENTRY_FILE)
+		cf_json_count(&object, "size", entry->size);
+	if (entry->type == CF_ENTRY_SYMLINK)
+		cf_json_text(&object, "target", entry->target);
+	return object;
+}
