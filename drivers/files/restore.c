@@ -26,12 +26,19 @@ static struct cf_target_dir *of_dir(struct cf_dir *dir)
 	return (struct cf_target_dir *)dir;
 }
 
-static bool has_default_acl(int fd)
-{
-	return fgetxattr(fd, "system.posix_acl_default", NULL, 0) >= 0;
-}
-
 /* Directories. */
+
+/* True when what is made in it takes over an ACL. A made directory loses what it took over itself at once. */
+static bool hands_acl_down(int fd, bool made)
+{
+	bool has_acl = fgetxattr(fd, CF_ACL_DEFAULT, NULL, 0) >= 0;
+
+	if (has_acl && made) {
+		fremovexattr(fd, CF_ACL_DEFAULT);
+		fremovexattr(fd, CF_ACL_ACCESS);
+	}
+	return has_acl && !made;
+}
 
 static int begin_root(struct cf_restore_state *r, const struct cf_entry *entry, struct cf_target_dir **dir_out,
 		      struct cf_err *err)
@@ -43,19 +50,9 @@ static int begin_root(struct cf_restore_state *r, const struct cf_entry *entry, 
 	rc = cf_target_dir_new(&r->target, NULL, entry, fd, dir_out, err);
 	if (rc == 0) {
 		(*dir_out)->made = r->made_folder;
-		(*dir_out)->inherits_acl = has_default_acl(r->target.root_fd);
+		(*dir_out)->inherits_acl = hands_acl_down(r->target.root_fd, r->made_folder);
 	}
 	return rc;
-}
-
-/* A made directory loses what it took over at once, so that nothing in it takes it over again. */
-static bool find_inherited(const struct cf_target_dir *parent, int fd, bool made)
-{
-	if (made && parent->inherits_acl) {
-		fremovexattr(fd, "system.posix_acl_default");
-		fremovexattr(fd, "system.posix_acl_access");
-	}
-	return !made && has_default_acl(fd);
 }
 
 static int begin_sub(struct cf_restore_state *r, struct cf_target_dir *parent, const struct cf_entry *entry,
@@ -70,7 +67,7 @@ static int begin_sub(struct cf_restore_state *r, struct cf_target_dir *parent, c
 		return rc;
 	rc = cf_place_dir(parent_fd, entry->name, r->options.overwrite, path.s, &fd, &made, err);
 	if (rc == 0) {
-		inherits_acl = find_inherited(parent, fd, made);
+		inherits_acl = hands_acl_down(fd, made);
 		rc = cf_target_dir_new(&r->target, parent, entry, fd, dir_out, err);
 	}
 	if (rc == 0) {

@@ -8,9 +8,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ACL_ACCESS  "system.posix_acl_access"
-#define ACL_DEFAULT "system.posix_acl_default"
-
 #define NS_PER_SECOND 1000000000
 
 /* The l*xattr calls by descriptor of the folder and name, see attrs.c. */
@@ -106,9 +103,9 @@ void cf_restore_attrs_set(const struct cf_restore_attrs_as *as,
 	bool owned;
 
 	if (on->inherited_acl && entry->type != CF_ENTRY_SYMLINK) {
-		remove_xattr(on, ACL_ACCESS);
+		remove_xattr(on, CF_ACL_ACCESS);
 		if (entry->type == CF_ENTRY_DIR)
-			remove_xattr(on, ACL_DEFAULT);
+			remove_xattr(on, CF_ACL_DEFAULT);
 	}
 	owned = set_owner(as, on, entry);
 	set_mode(as, on, entry, owned);

@@ -6,6 +6,9 @@
 #include "base/ctx.h"
 #include "base/stream.h"
 
+#define CF_ACL_ACCESS  "system.posix_acl_access"
+#define CF_ACL_DEFAULT "system.posix_acl_default"
+
 /* Who restores, asked once. */
 struct cf_restore_attrs_as {
 	const struct cf_ctx *ctx;
