@@ -70,7 +70,7 @@ struct cf_text cf_text_share(uint64_t part, uint64_t whole)
 struct cf_text cf_text_duration(uint64_t duration_ns)
 {
 	struct cf_text text;
-	uint64_t tenths = (duration_ns + NS_PER_S / 20) / (NS_PER_S / 10), s = duration_ns / NS_PER_S;
+	uint64_t tenths = (duration_ns + NS_PER_S / 20) / (NS_PER_S / 10), s = (duration_ns + NS_PER_S / 2) / NS_PER_S;
 
 	if (tenths < 600)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " s", tenths / 10, tenths % 10);
