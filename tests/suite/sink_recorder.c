@@ -54,15 +54,6 @@ static struct cf_recorded *child_of(const struct cf_recorded *dir, const char *n
 	return NULL;
 }
 
-static void check_place(const struct cf_recorded *dir, const struct cf_entry *entry)
-{
-	assert(cf_entry_name_valid(entry->name));
-	if (!(dir->dir_flags & CF_DIR_SORTED))
-		assert(!child_of(dir, entry->name, strlen(entry->name)));
-	else if (dir->last_child)
-		assert(strcmp(dir->last_child->entry->name, entry->name) < 0);
-}
-
 static void put_in_dir(struct cf_recorded *dir, struct cf_recorded *r)
 {
 	if (dir->last_child)
@@ -86,6 +77,23 @@ static void take_from_dir(struct cf_recorded *dir, struct cf_recorded *r)
 	if (dir->last_child == r)
 		dir->last_child = before;
 	dir->n_children--;
+}
+
+/* A name that comes again replaces the earlier one, as in an archive that was appended to. */
+static void check_place(struct cf_recorded *dir, const struct cf_entry *entry)
+{
+	struct cf_recorded *earlier;
+
+	assert(cf_entry_name_valid(entry->name));
+	if (dir->dir_flags & CF_DIR_SORTED) {
+		assert(!dir->last_child || strcmp(dir->last_child->entry->name, entry->name) < 0);
+		return;
+	}
+	earlier = child_of(dir, entry->name, strlen(entry->name));
+	if (earlier) {
+		assert(earlier->ended);
+		take_from_dir(dir, earlier);
+	}
 }
 
 static int add_entry(struct cf_sink_recorder *recorder, struct cf_recorded *dir,

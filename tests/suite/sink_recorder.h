@@ -4,9 +4,9 @@
 /*
  * A sink that keeps what a driver pushes, in memory, for tests.
  *
- * It also watches the contract of base/stream.h: a call out of order, an invalid name, a name out of order
- * in a CF_DIR_SORTED directory or the same name twice fails an assert. Files may be pushed from several
- * threads. Build it by putting sink_recorder among a test's dependencies (tests/unit/meson.build).
+ * It also watches the contract of base/stream.h: a call out of order, an invalid name, or a name out of order
+ * in a CF_DIR_SORTED directory fails an assert. In other directories the later entry of a name wins. Files
+ * may be pushed from several threads. Build it by putting sink_recorder among a test's dependencies (tests/unit/meson.build).
  */
 
 #include "base/stream.h"
