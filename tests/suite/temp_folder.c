@@ -47,6 +47,11 @@ void cf_temp_folder_mkdir(const struct cf_temp_folder *folder, const char *name)
 	assert_int_equal(mkdirat(folder->fd, name, 0755), 0);
 }
 
+void cf_temp_folder_chmod(const struct cf_temp_folder *folder, const char *name, unsigned mode)
+{
+	assert_int_equal(fchmodat(folder->fd, name, mode, 0), 0);
+}
+
 void cf_temp_folder_put(const struct cf_temp_folder *folder, const char *name, const char *text)
 {
 	int fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

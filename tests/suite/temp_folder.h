@@ -21,6 +21,7 @@ void cf_temp_folder_remove(struct cf_temp_folder *folder);
 struct cf_temp_path cf_temp_folder_at(const struct cf_temp_folder *folder, const char *name);
 
 void cf_temp_folder_mkdir(const struct cf_temp_folder *folder, const char *name);
+void cf_temp_folder_chmod(const struct cf_temp_folder *folder, const char *name, unsigned mode);
 /* A file of this text, replaced when there. */
 void cf_temp_folder_put(const struct cf_temp_folder *folder, const char *name, const char *text);
 /* True when the file has exactly this text. */

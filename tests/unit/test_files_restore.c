@@ -169,7 +169,7 @@ static void an_existing_folder_keeps_its_own_attributes(void **state)
 	struct stat before, after;
 
 	cf_temp_folder_mkdir(&f->folder, "to");
-	fchmodat(f->folder.fd, "to", 01777, 0);
+	cf_temp_folder_chmod(&f->folder, "to", 01777);
 	assert_int_equal(fstatat(f->folder.fd, "to", &before, 0), 0);
 	begin(f);
 	end(f);
@@ -548,7 +548,7 @@ static void what_is_refused_to_a_user_is_a_warning(void **state)
 	file.n_xattrs = 1;
 	file.mode = 04755;
 	cf_temp_folder_mkdir(&f->folder, "to");
-	assert_int_equal(fchmodat(f->folder.fd, "to", 0777, 0), 0);
+	cf_temp_folder_chmod(&f->folder, "to", 0777);
 	assert_int_equal(seteuid(NOBODY), 0);
 	begin(f);
 	assert_int_equal(f->sink->ops->node(f->sink, f->root, &device, NULL), 0);

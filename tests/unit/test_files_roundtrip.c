@@ -126,17 +126,18 @@ static void contents_modes_and_times_come_back(void **state)
 
 	cf_temp_folder_put(&f->folder, "from/empty", "");
 	cf_temp_folder_put(&f->folder, "from/small", "some text\n");
-	mkdirat(f->folder.fd, "from/sub", 0750);
+	cf_temp_folder_mkdir(&f->folder, "from/sub");
+	cf_temp_folder_chmod(&f->folder, "from/sub", 0750);
 	cf_temp_folder_put(&f->folder, "from/sub/script", "#!/bin/sh\n");
-	fchmodat(f->folder.fd, "from/sub/script", 0751, 0);
+	cf_temp_folder_chmod(&f->folder, "from/sub/script", 0751);
 	set_time(f, "from/sub/script", 1000000000, 123456789);
 	set_time(f, "from/empty", -86400, 5); /* before 1970 */
-	mkdirat(f->folder.fd, "from/locked", 0700);
+	cf_temp_folder_mkdir(&f->folder, "from/locked");
 	cf_temp_folder_put(&f->folder, "from/locked/x", "x");
-	fchmodat(f->folder.fd, "from/locked", 0, 0);
+	cf_temp_folder_chmod(&f->folder, "from/locked", 0500);
 	set_time(f, "from/locked", 5, 6);
 	set_time(f, "from/sub", 7, 8);
-	fchmodat(f->folder.fd, "from", 01711, 0);
+	cf_temp_folder_chmod(&f->folder, "from", 01711);
 	set_time(f, "from", 9, 10);
 	copy(f);
 	assert_same_content(f, "empty");
@@ -170,12 +171,12 @@ static void owners_and_special_bits_come_back_as_root(void **state)
 		skip();
 	cf_temp_folder_put(&f->folder, "from/setuid", "x");
 	assert_int_equal(fchownat(f->folder.fd, "from/setuid", 1234, 4321, 0), 0);
-	fchmodat(f->folder.fd, "from/setuid", 06755, 0);
+	cf_temp_folder_chmod(&f->folder, "from/setuid", 06755);
 	assert_int_equal(symlinkat("x", f->folder.fd, "from/link"), 0);
 	assert_int_equal(fchownat(f->folder.fd, "from/link", 77, 78, AT_SYMLINK_NOFOLLOW), 0);
 	cf_temp_folder_mkdir(&f->folder, "from/shared");
 	assert_int_equal(fchownat(f->folder.fd, "from/shared", 5, 6, 0), 0);
-	fchmodat(f->folder.fd, "from/shared", 03775, 0);
+	cf_temp_folder_chmod(&f->folder, "from/shared", 03775);
 	copy(f);
 	assert_same_stat(f, "setuid");
 	assert_same_stat(f, "link");
@@ -192,7 +193,7 @@ static void foreign_files_lose_special_bits_without_their_owner(void **state)
 		skip();
 	cf_temp_folder_put(&f->folder, "from/setuid", "x");
 	assert_int_equal(fchownat(f->folder.fd, "from/setuid", 1234, 4321, 0), 0);
-	fchmodat(f->folder.fd, "from/setuid", 06755, 0);
+	cf_temp_folder_chmod(&f->folder, "from/setuid", 06755);
 	copy_with(f, &how);
 	assert_int_equal(fstatat(f->folder.fd, "to/setuid", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
