@@ -8,6 +8,7 @@
 #include "cli/report.h"
 #include "cli/select.h"
 #include "cli/snapshot_json.h"
+#include "cli/source.h"
 #include "cli/value.h"
 #include "drivers/driver.h"
 #include "repo/writer.h"
@@ -105,7 +106,7 @@ static int check_sources(const struct cf_args *args, struct cf_err *err)
 	for (size_t i = 0; i < args->n_operands; i++) {
 		const struct cf_driver *driver;
 		const char *rest;
-		int rc = cf_driver_find(args->operands[i], &driver, &rest, err);
+		int rc = cf_source_find(args->operands[i], &driver, &rest, err);
 
 		if (rc < 0)
 			return rc;
@@ -183,12 +184,12 @@ static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 	const struct cf_figures *figures = &snapshot->figures;
 
 	if (dry_run)
-		fputs("dry run of ", stdout);
+		puts("dry run: nothing was stored");
 	else
-		printf("snapshot %s of ", cf_short_id(&snapshot->id).s);
+		printf("snapshot %s saved\n", cf_short_id(&snapshot->id).s);
+	fputs("  ", stdout);
 	cf_escape_print(stdout, snapshot->source, CF_ESCAPE_NAME);
-	puts(dry_run ? ": nothing was stored" : " saved");
-	printf("  read %s", cf_text_size(figures->bytes_read).s);
+	printf(": read %s", cf_text_size(figures->bytes_read).s);
 	if (figures->bytes_read < figures->bytes_total)
 		printf(" of %s", cf_text_size(figures->bytes_total).s);
 	printf(" in %s (%s), ", cf_text_duration(figures->duration_ns).s,
@@ -210,7 +211,7 @@ static int backup_source(struct backup *backup, const char *text, struct cf_err 
 	struct cf_snapshot *snapshot = NULL;
 	uint64_t n_before = atomic_load(&cli->n_warnings);
 	const char *rest;
-	int rc = cf_driver_find(text, &driver, &rest, err);
+	int rc = cf_source_find(text, &driver, &rest, err);
 
 	if (rc == 0)
 		rc = driver->open(rest, &backup->source_options, &cli->ctx, &source, err);

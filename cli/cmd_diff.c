@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/escape.h"
 #include "cli/output.h"
 #include "cli/select.h"
 #include "cli/tree_diff.h"
@@ -39,7 +40,7 @@ static int print_change(void *user, enum cf_change change, const char *path, con
 		return cf_json_stream_item(&output->stream, &item, err);
 	}
 	printf("%c ", changes[change].letter);
-	cf_node_print_path(stdout, path, node);
+	cf_escape_print(stdout, path[0] ? path : "/", CF_ESCAPE_NAME);
 	fputc('\n', stdout);
 	return 0;
 }

@@ -5,6 +5,8 @@
 #include "cli/select.h"
 #include "cli/walk.h"
 
+#include <string.h>
+
 static int write_piece(void *user, struct cf_span data, struct cf_err *err)
 {
 	return cf_cli_write(user, data.data, data.len, err);
@@ -15,7 +17,7 @@ static int dump(struct cf_cli *cli, struct cf_repo *repo, const struct cf_place 
 	const struct cf_content *content = &place->node->content;
 
 	if (place->node->entry.type == CF_ENTRY_DIR)
-		return cf_err_set(err, CF_ERR_USAGE, "%s/ is a folder; name a file in it, or restore it",
+		return cf_err_set(err, CF_ERR_USAGE, "%s is a folder; name a file in it, or restore it",
 				  place->path);
 	if (place->node->entry.type != CF_ENTRY_FILE)
 		return cf_err_set(err, CF_ERR_USAGE, "%s is a %s, not a file", place->path,
@@ -27,8 +29,13 @@ int cf_cmd_dump(struct cf_cli *cli, struct cf_err *err)
 {
 	struct cf_select select = {0};
 	struct cf_place place = {0};
-	int rc = cf_select_open(&select, cli, err);
+	const char *colon = strchr(cli->args->operands[0], ':');
+	int rc;
 
+	if (!colon || !colon[1 + strspn(colon + 1, "/")])
+		return cf_err_set(err, CF_ERR_USAGE, "dump needs a file: SNAPSHOT:PATH, not %s",
+				  cli->args->operands[0]);
+	rc = cf_select_open(&select, cli, err);
 	if (rc == 0)
 		rc = cf_select_place(&select, cli->args->operands[0], &place, err);
 	if (rc == 0)

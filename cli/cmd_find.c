@@ -21,10 +21,9 @@ struct search {
 
 static bool matches(const struct search *search, const char *path, const struct cf_node *node)
 {
-	/* A leading slash may be left out, as in every PATH. */
+	/* A slash may begin it, as it may every PATH. */
 	if (search->whole_path)
-		return fnmatch(search->pattern, search->pattern[0] == '/' ? path : path + 1,
-			       FNM_PATHNAME) == 0;
+		return fnmatch(search->pattern + (search->pattern[0] == '/'), path, FNM_PATHNAME) == 0;
 	return fnmatch(search->pattern, node->entry.name, 0) == 0;
 }
 
@@ -40,7 +39,7 @@ static int print_match(void *user, const char *path, const struct cf_node *node,
 		return cf_json_stream_item(&search->stream, &item, err);
 	}
 	printf("%s:", cf_short_id(&search->snapshot->id).s);
-	cf_node_print_path(stdout, path, node);
+	cf_escape_print(stdout, path, CF_ESCAPE_NAME);
 	fputc('\n', stdout);
 	return 0;
 }
@@ -53,7 +52,7 @@ static int search_snapshot(struct search *search, const struct cf_select *select
 
 	search->snapshot = snapshot;
 	if (rc == 0)
-		rc = cf_walk(search->cli, select->repo, root, "/", true, print_match, search, err);
+		rc = cf_walk(search->cli, select->repo, root, "", true, print_match, search, err);
 	free(root);
 	return rc;
 }

@@ -7,7 +7,6 @@
 #include "cli/select.h"
 #include "cli/walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct listing {
@@ -67,7 +66,7 @@ static void print_text(const struct listing *listing, const char *path, const st
 		print_size(node);
 		printf("%s ", cf_text_time(node->entry.mtime_ns).s);
 	}
-	cf_node_print_path(stdout, path, node);
+	cf_escape_print(stdout, path, CF_ESCAPE_NAME);
 	if (listing->in_full && node->entry.type == CF_ENTRY_SYMLINK && node->entry.target) {
 		fputs(" -> ", stdout);
 		cf_escape_print(stdout, node->entry.target, CF_ESCAPE_NAME);
@@ -88,20 +87,6 @@ static int print_entry(void *user, const char *path, const struct cf_node *node,
 	return cf_json_stream_item(&listing->stream, &item, err);
 }
 
-static int list_folder(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *path,
-		       struct listing *listing, struct cf_err *err)
-{
-	bool recursive = cf_args_has(cli->args, CF_OPT_RECURSIVE);
-	char *prefix;
-	int rc;
-
-	if (asprintf(&prefix, "%s/", path) < 0)
-		return cf_err_nomem(err);
-	rc = cf_walk(cli, repo, dir, prefix, recursive, print_entry, listing, err);
-	free(prefix);
-	return rc;
-}
-
 static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node, const char *path,
 		struct cf_err *err)
 {
@@ -111,7 +96,8 @@ static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *
 	if (cli->json)
 		listing.stream = cf_json_stream_begin(stdout, "[");
 	if (node->entry.type == CF_ENTRY_DIR)
-		rc = list_folder(cli, repo, node, path, &listing, err);
+		rc = cf_walk(cli, repo, node, path, cf_args_has(cli->args, CF_OPT_RECURSIVE), print_entry,
+			     &listing, err);
 	else
 		rc = print_entry(&listing, path, node, err);
 	if (cli->json)

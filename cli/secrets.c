@@ -105,7 +105,11 @@ static int password_from_file(const char *path, struct cf_secret **secret_out, s
 {
 	int rc = read_private("password file", path, secret_out, err);
 
-	return rc < 0 ? rc : shorten(secret_out, without_newline(cf_secret_span(*secret_out)), err);
+	if (rc == 0)
+		rc = shorten(secret_out, without_newline(cf_secret_span(*secret_out)), err);
+	if (rc == 0 && cf_secret_span(*secret_out).len == 0)
+		rc = cf_err_set(err, CF_ERR_KEY, "password file %s is empty", path);
+	return rc;
 }
 
 static int password_from_command(const char *command, struct cf_secret **secret_out, struct cf_err *err)
@@ -130,6 +134,8 @@ static int password_from_command(const char *command, struct cf_secret **secret_
 	newline = text.len ? memchr(text.data, '\n', text.len) : NULL;
 	if (newline)
 		text.len = (size_t)(newline - text.data) + 1;
+	if (without_newline(text) == 0)
+		return cf_err_set(err, CF_ERR_KEY, "the password command '%s' printed no password", command);
 	return shorten(secret_out, without_newline(text), err);
 }
 
@@ -141,6 +147,8 @@ static int password_from_environment(struct cf_secret **secret_out, struct cf_er
 
 	cf_wipe(text, strlen(text));
 	unsetenv("COFFER_PASSWORD");
+	if (rc == 0 && cf_secret_span(*secret_out).len == 0)
+		rc = cf_err_set(err, CF_ERR_KEY, "COFFER_PASSWORD is empty");
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/source.h"
 #include "drivers/driver.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ static char *absolute_source(const char *text)
 	const char *rest;
 	char *path, *source = NULL;
 
-	if (cf_driver_find(text, &driver, &rest, NULL) < 0)
+	if (cf_source_find(text, &driver, &rest, NULL) < 0)
 		return NULL;
 	path = realpath(rest, NULL);
 	/* What is gone since can still be named by its absolute path. */
@@ -82,7 +83,7 @@ int cf_select_snapshot(const struct cf_select *select, const char *operand,
 	return rc;
 }
 
-/* "/a/b" of a path with any number of slashes around its names. */
+/* "a/b" of a path with any number of slashes around its names. */
 static char *normalize(const char *path)
 {
 	char *out = malloc(strlen(path) + 2), *at = out;
@@ -92,11 +93,10 @@ static char *normalize(const char *path)
 
 		path += strspn(path, "/");
 		len = strcspn(path, "/");
-		if (len > 0) {
+		if (len > 0 && at > out)
 			*at++ = '/';
-			memcpy(at, path, len);
-			at += len;
-		}
+		memcpy(at, path, len);
+		at += len;
 		path += len;
 	}
 	if (out)

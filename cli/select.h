@@ -28,7 +28,7 @@ int cf_select_snapshot(const struct cf_select *select, const char *operand,
 /* What "SNAPSHOT:PATH" names. */
 struct cf_place {
 	struct cf_snapshot *snapshot;
-	char *path; /* "/a/b", "" for the root */
+	char *path; /* "a/b", "" for the root */
 	struct cf_node *node;
 };
 

@@ -4,13 +4,12 @@
 #include "cli/cli.h"
 #include "cli/walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct diff {
 	struct cf_cli *cli;
 	struct cf_repo *repo;
-	struct cf_buf path; /* of the folder, its last byte a slash; no NUL */
+	struct cf_buf path; /* of what is compared, with its NUL */
 	cf_change_fn *fn;
 	void *user;
 	struct cf_err *err;
@@ -86,16 +85,11 @@ static int report(struct diff *diff, enum cf_change change, const struct cf_node
 static int report_inside(struct diff *diff, enum cf_change change, const struct cf_node *node)
 {
 	struct whole whole = {.diff = diff, .change = change};
-	char *prefix;
-	int rc;
 
 	if (node->entry.type != CF_ENTRY_DIR)
 		return 0;
-	if (asprintf(&prefix, "%s/", (const char *)diff->path.data) < 0)
-		return cf_err_nomem(diff->err);
-	rc = cf_walk(diff->cli, diff->repo, node, prefix, true, report_inner, &whole, diff->err);
-	free(prefix);
-	return rc;
+	return cf_walk(diff->cli, diff->repo, node, (const char *)diff->path.data, true, report_inner,
+		       &whole, diff->err);
 }
 
 static int diff_types(struct diff *diff, const struct cf_node *a, const struct cf_node *b)
@@ -120,11 +114,7 @@ static int diff_folders(struct diff *diff, const struct cf_node *a, const struct
 		before.mtime_ns = b->entry.mtime_ns;
 	if (!same_attributes(&before, &b->entry))
 		rc = report(diff, CF_CHANGE_ATTRIBUTES, b);
-	if (rc == 0 && !same) {
-		diff->path.data[diff->path.len - 1] = '/';
-		rc = diff_dirs(diff, a, b);
-	}
-	return rc;
+	return rc < 0 || same ? rc : diff_dirs(diff, a, b);
 }
 
 /* The same name on both sides. */
@@ -155,6 +145,9 @@ static int diff_pair(struct diff *diff, const struct cf_node *a, const struct cf
 	size_t len = diff->path.len;
 	int rc = cf_cli_check(diff->cli, diff->err);
 
+	diff->path.len--;
+	if (rc == 0 && diff->path.len > 0)
+		rc = cf_buf_append(&diff->path, "/", 1, diff->err);
 	if (rc == 0)
 		rc = cf_buf_append(&diff->path, name, strlen(name) + 1, diff->err);
 	if (rc == 0 && a && b)
@@ -162,6 +155,7 @@ static int diff_pair(struct diff *diff, const struct cf_node *a, const struct cf
 	else if (rc == 0)
 		rc = report_whole(diff, a ? CF_CHANGE_REMOVED : CF_CHANGE_ADDED, a ? a : b);
 	diff->path.len = len;
+	diff->path.data[len - 1] = '\0';
 	return rc;
 }
 

@@ -20,8 +20,8 @@ enum cf_change {
 typedef int cf_change_fn(void *user, enum cf_change change, const char *path, const struct cf_node *node,
 			 struct cf_err *err);
 
-/* Paths are relative to a and b, begin with a slash, and come in order; "" is a and b themselves. What is in
- * an added or removed folder is named, too. */
+/* Paths are relative to a and b and come in order; "" is a and b themselves. What is in an added or removed
+ * folder is named, too. */
 int cf_tree_diff(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *a, const struct cf_node *b,
 		 cf_change_fn *fn, void *user, struct cf_err *err);
 

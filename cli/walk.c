@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/escape.h"
 #include "cli/output.h"
 
 #include <string.h>
@@ -10,7 +9,7 @@
 struct walk {
 	struct cf_cli *cli;
 	struct cf_repo *repo;
-	struct cf_buf path; /* of the folder, its last byte a slash; no NUL */
+	struct cf_buf path; /* of the folder, a slash at its end unless it is the root; no NUL */
 	bool recursive;
 	cf_walk_fn *fn;
 	void *user;
@@ -52,7 +51,7 @@ static int walk_dir(struct walk *walk, const struct cf_node *dir)
 	return rc;
 }
 
-int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *prefix,
+int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *folder,
 	    bool recursive, cf_walk_fn *fn, void *user, struct cf_err *err)
 {
 	struct walk walk = {.cli = cli,
@@ -62,7 +61,7 @@ int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir,
 			    .fn = fn,
 			    .user = user,
 			    .err = err};
-	int rc = cf_buf_append_str(&walk.path, prefix, err);
+	int rc = folder[0] ? cf_buf_printf(&walk.path, err, "%s/", folder) : 0;
 
 	if (rc == 0)
 		rc = walk_dir(&walk, dir);
@@ -88,15 +87,6 @@ const char *cf_node_type_name(const struct cf_node *node)
 char cf_node_type_letter(const struct cf_node *node)
 {
 	return types[node->entry.type].letter;
-}
-
-void cf_node_print_path(FILE *out, const char *path, const struct cf_node *node)
-{
-	size_t len = strlen(path);
-
-	cf_escape_print(out, path, CF_ESCAPE_NAME);
-	if (node->entry.type == CF_ENTRY_DIR && (len == 0 || path[len - 1] != '/'))
-		fputc('/', out);
 }
 
 struct cf_json cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id)
