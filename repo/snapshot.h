@@ -12,7 +12,8 @@ struct cf_repo;
 
 /* What a backup did. */
 struct cf_figures {
-	uint64_t bytes_read;   /* content bytes of all entries, as the source gave them */
+	uint64_t bytes_total;  /* content bytes of all entries, read or taken over from the parent */
+	uint64_t bytes_read;   /* what the source was read for */
 	uint64_t bytes_stored; /* what the repository grew by, the snapshot object included */
 	uint64_t chunks_new, chunks_delta, chunks_known;
 	uint64_t files, dirs, others; /* entries */
@@ -63,5 +64,17 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 /* Store the snapshot again with other tags: a new object and id, with `replaces` set. */
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
+
+/* For the writer: a snapshot in the making. */
+struct cf_writer_options;
+int cf_snapshot_draft(const struct cf_writer_options *options, int64_t time_ns, struct cf_snapshot **draft_out,
+		      struct cf_err *err);
+int cf_snapshot_add_fact(struct cf_snapshot *draft, const char *key, const char *value, struct cf_err *err);
+/* Vouch for the newest n of the list. */
+int cf_snapshot_note_history(struct cf_snapshot *draft, const struct cf_snapshot_list *list, size_t n,
+			     struct cf_err *err);
+/* The commit: store it. Sets its id, and adds its own size to figures.bytes_stored. */
+int cf_snapshot_put(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err);
+bool cf_snapshot_matches(const struct cf_snapshot *snapshot, const struct cf_snapshot_filter *filter);
 
 #endif

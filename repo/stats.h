@@ -8,7 +8,7 @@ struct cf_repo;
 
 struct cf_stats {
 	uint64_t snapshots;
-	uint64_t snapshot_bytes; /* sum of bytes_read: what all the fulls would take as they are */
+	uint64_t snapshot_bytes; /* sum of bytes_total: what all the fulls would take as they are */
 	uint64_t packs, pack_bytes, index_objects, index_bytes, snapshot_objects_bytes;
 	uint64_t stored_bytes;                      /* everything in the store */
 	uint64_t chunks, chunk_bytes;               /* distinct chunks and their plain bytes */

@@ -141,7 +141,7 @@ static int find_root(struct cf_repo *repo, const struct cf_snapshot *snapshot, s
 {
 	const struct cf_node above = {.entry = {.type = CF_ENTRY_DIR, .name = ""}, .content = snapshot->root};
 	struct cf_dir_iter *iter = NULL;
-	const struct cf_node *root;
+	const struct cf_node *root = NULL;
 	struct cf_node node;
 	int rc = cf_dir_iter_new(repo, &above, &iter, err);
 

@@ -12,6 +12,7 @@ static const struct {
 	const char *key;
 	size_t offset;
 } figures[] = {
+	{"bytes_total", offsetof(struct cf_figures, bytes_total)},
 	{"bytes_read", offsetof(struct cf_figures, bytes_read)},
 	{"bytes_stored", offsetof(struct cf_figures, bytes_stored)},
 	{"chunks_new", offsetof(struct cf_figures, chunks_new)},

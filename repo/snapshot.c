@@ -1,0 +1,317 @@
+#include "repo/snapshot.h"
+
+#include "base/err.h"
+#include "repo/catalog.h"
+#include "repo/format/snapshot_doc.h"
+#include "repo/handle.h"
+#include "repo/object.h"
+#include "repo/writer.h"
+
+#include <stdlib.h>
+
+enum {
+	PREFIX_MIN = 4
+};
+
+static bool has_tag(const struct cf_snapshot *snapshot, const char *tag)
+{
+	for (size_t i = 0; i < snapshot->n_tags; i++)
+		if (strcmp(snapshot->tags[i], tag) == 0)
+			return true;
+	return false;
+}
+
+bool cf_snapshot_matches(const struct cf_snapshot *snapshot, const struct cf_snapshot_filter *filter)
+{
+	if (!filter)
+		return true;
+	if ((filter->host && strcmp(filter->host, snapshot->host) != 0) ||
+	    (filter->source && strcmp(filter->source, snapshot->source) != 0))
+		return false;
+	for (size_t i = 0; i < filter->n_tags; i++)
+		if (!has_tag(snapshot, filter->tags[i]))
+			return false;
+	return true;
+}
+
+static int load_one(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,
+		    struct cf_err *err)
+{
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc = cf_object_get(repo, CF_OBJECT_SNAPSHOT, id, &doc, err);
+
+	if (rc == 0) {
+		rc = cf_snapshot_decode(cf_buf_span(&doc), snapshot_out, err);
+		if (rc < 0)
+			cf_err_wrap(err, "%s", cf_object_name(CF_OBJECT_SNAPSHOT, id).s);
+	}
+	cf_buf_release(&doc);
+	if (rc == 0)
+		(*snapshot_out)->id = *id;
+	return rc;
+}
+
+static int compare_age(const void *a, const void *b)
+{
+	const struct cf_snapshot *x = *(struct cf_snapshot *const *)a, *y = *(struct cf_snapshot *const *)b;
+
+	if (x->time_ns != y->time_ns)
+		return x->time_ns < y->time_ns ? -1 : 1;
+	return cf_id_compare(&x->id, &y->id);
+}
+
+static bool is_replaced(const struct cf_snapshot *snapshot, const struct cf_snapshot_list *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i] && cf_id_equal(&all->items[i]->replaces, &snapshot->id))
+			return true;
+	return false;
+}
+
+/* Leave out what the filter does not admit and what another snapshot stands for. */
+static void filter_list(struct cf_snapshot_list *list, const struct cf_snapshot_filter *filter)
+{
+	bool *leave = calloc(list->n + 1, sizeof(*leave));
+	size_t n = 0;
+
+	for (size_t i = 0; leave && i < list->n; i++)
+		leave[i] = is_replaced(list->items[i], list) || !cf_snapshot_matches(list->items[i], filter);
+	for (size_t i = 0; leave && i < list->n; i++) {
+		if (leave[i])
+			cf_snapshot_free(list->items[i]);
+		else
+			list->items[n++] = list->items[i];
+	}
+	if (leave)
+		list->n = n;
+	free(leave);
+}
+
+int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
+		      struct cf_snapshot_list *list_out, struct cf_err *err)
+{
+	struct cf_snapshot_list list = {0};
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+
+	if (rc == 0 && !(list.items = calloc(n + 1, sizeof(struct cf_snapshot *))))
+		rc = cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = load_one(repo, &ids[i], &list.items[list.n], err);
+		if (rc == 0)
+			list.n++;
+		else if (rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err); /* removed since it was listed */
+			rc = 0;
+		}
+	}
+	free(ids);
+	if (rc < 0) {
+		cf_snapshot_list_release(&list);
+		return rc;
+	}
+	/* Whoever knows these snapshots needs the index segments that came before them. */
+	cf_catalog_refresh(repo->catalog);
+	qsort(list.items, list.n, sizeof(struct cf_snapshot *), compare_age);
+	filter_list(&list, filter);
+	*list_out = list;
+	return 0;
+}
+
+void cf_snapshot_list_release(struct cf_snapshot_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		cf_snapshot_free(list->items[i]);
+	free(list->items);
+	*list = (struct cf_snapshot_list){0};
+}
+
+static bool is_prefix(const char *text)
+{
+	size_t len = strspn(text, "0123456789abcdef");
+
+	return len >= PREFIX_MIN && len <= 2 * CF_ID_LEN && text[len] == '\0';
+}
+
+static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_out, struct cf_err *err)
+{
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strncmp(cf_id_text(&list->items[i]->id).s, text, strlen(text)) != 0)
+			continue;
+		*index_out = i;
+		n_found++;
+	}
+	if (n_found > 1)
+		return cf_err_set(err, CF_ERR_USAGE, "%s fits %zu snapshots; give more digits", text, n_found);
+	if (n_found == 0)
+		return cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot %s", text);
+	return 0;
+}
+
+int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_snapshot_filter *filter,
+			struct cf_snapshot **snapshot_out, struct cf_err *err)
+{
+	bool latest = strcmp(text, "latest") == 0;
+	struct cf_snapshot_list list = {0};
+	size_t i = 0;
+	int rc;
+
+	if (!latest && !is_prefix(text))
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "\"%s\" is no snapshot: give at least %d digits of an id, or latest", text,
+				  PREFIX_MIN);
+	rc = cf_snapshots_load(repo, filter, &list, err);
+	if (rc == 0 && latest && list.n == 0)
+		rc = cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot yet that fits");
+	else if (rc == 0 && latest)
+		i = list.n - 1;
+	else if (rc == 0)
+		rc = pick(&list, text, &i, err);
+	if (rc == 0) {
+		*snapshot_out = list.items[i];
+		list.items[i] = NULL;
+	}
+	cf_snapshot_list_release(&list);
+	return rc;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int copy_tags(struct cf_snapshot *snapshot, const char *const *tags, size_t n, struct cf_err *err)
+{
+	size_t kept = 0;
+
+	snapshot->tags = calloc(n + 1, sizeof(*snapshot->tags));
+	if (!snapshot->tags)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < n; i++) {
+		snapshot->tags[i] = strdup(tags[i]);
+		if (!snapshot->tags[i])
+			return cf_err_nomem(err);
+		snapshot->n_tags++;
+	}
+	qsort(snapshot->tags, n, sizeof(*snapshot->tags), compare_texts);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && strcmp(snapshot->tags[kept - 1], snapshot->tags[i]) == 0)
+			free(snapshot->tags[i]);
+		else
+			snapshot->tags[kept++] = snapshot->tags[i];
+	}
+	snapshot->n_tags = kept;
+	return 0;
+}
+
+int cf_snapshot_draft(const struct cf_writer_options *options, int64_t time_ns, struct cf_snapshot **draft_out,
+		      struct cf_err *err)
+{
+	struct cf_snapshot *draft = calloc(1, sizeof(*draft));
+	int rc;
+
+	if (!draft)
+		return cf_err_nomem(err);
+	draft->time_ns = time_ns;
+	draft->host = strdup(options->host);
+	draft->user = strdup(options->user);
+	draft->source = strdup(options->source);
+	draft->driver = strdup(options->driver);
+	draft->program = strdup("coffer " CF_VERSION);
+	rc = draft->host && draft->user && draft->source && draft->driver && draft->program ? 0
+											   : cf_err_nomem(err);
+	if (rc == 0)
+		rc = copy_tags(draft, options->tags, options->n_tags, err);
+	if (rc < 0) {
+		cf_snapshot_free(draft);
+		return rc;
+	}
+	*draft_out = draft;
+	return 0;
+}
+
+int cf_snapshot_add_fact(struct cf_snapshot *draft, const char *key, const char *value, struct cf_err *err)
+{
+	struct cf_fact *facts = realloc(draft->facts, (draft->n_facts + 1) * sizeof(*facts));
+	struct cf_fact *fact;
+
+	if (!facts)
+		return cf_err_nomem(err);
+	draft->facts = facts;
+	fact = &facts[draft->n_facts++];
+	fact->key = strdup(key);
+	fact->value = strdup(value);
+	return fact->key && fact->value ? 0 : cf_err_nomem(err);
+}
+
+int cf_snapshot_note_history(struct cf_snapshot *draft, const struct cf_snapshot_list *list, size_t n,
+			     struct cf_err *err)
+{
+	draft->history = calloc(n + 1, sizeof(*draft->history));
+	if (!draft->history)
+		return cf_err_nomem(err);
+	for (size_t i = list->n; i > 0 && draft->n_history < n; i--)
+		draft->history[draft->n_history++] = list->items[i - 1]->id;
+	return 0;
+}
+
+int cf_snapshot_put(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err)
+{
+	uint64_t stored = draft->figures.bytes_stored, len = 0;
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc;
+
+	/* The document states its own size: write it until the number of digits no longer changes it. */
+	do {
+		len = doc.len;
+		draft->figures.bytes_stored = stored + CF_SEAL_HEADER_LEN + len + CF_TAG_LEN;
+		cf_buf_clear(&doc);
+		rc = cf_snapshot_encode(draft, &doc, err);
+	} while (rc == 0 && doc.len != len);
+	if (rc == 0)
+		rc = cf_object_put(repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), &draft->id, NULL, err);
+	cf_buf_release(&doc);
+	return rc;
+}
+
+/* Everything of a snapshot but its tags, by way of its document. */
+static int copy_snapshot(const struct cf_snapshot *snapshot, struct cf_snapshot **copy_out, struct cf_err *err)
+{
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc = cf_snapshot_encode(snapshot, &doc, err);
+
+	if (rc == 0)
+		rc = cf_snapshot_decode(cf_buf_span(&doc), copy_out, err);
+	cf_buf_release(&doc);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < (*copy_out)->n_tags; i++)
+		free((*copy_out)->tags[i]);
+	free((*copy_out)->tags);
+	(*copy_out)->tags = NULL;
+	(*copy_out)->n_tags = 0;
+	return 0;
+}
+
+int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
+			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err)
+{
+	struct cf_snapshot *copy = NULL;
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc = copy_snapshot(snapshot, &copy, err);
+
+	if (rc < 0)
+		return rc;
+	copy->replaces = snapshot->id;
+	rc = copy_tags(copy, tags, n_tags, err);
+	if (rc == 0)
+		rc = cf_snapshot_encode(copy, &doc, err);
+	if (rc == 0)
+		rc = cf_object_put(repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), new_id_out, NULL, err);
+	cf_snapshot_free(copy);
+	cf_buf_release(&doc);
+	return rc;
+}
