@@ -1,7 +1,5 @@
 #include "base/err.h"
 #include "base/file.h"
-#include "drivers/sqlite/header.h"
-#include "drivers/sqlite/pages.h"
 #include "drivers/sqlite/sqlite.h"
 #include "tests/suite/sink_recorder.h"
 
@@ -656,90 +654,6 @@ static void unreadable_wal_database_says_what_to_do(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* Puts pages in order of the table; everything it emits ends up in the recorder. */
-static void pages_out_of_order_are_put_in_order(void **state)
-{
-	static const uint32_t order[] = {3, 2, 6, 5, 4, 8, 7, 1};
-	struct cf_sink_recorder *recorder = cf_sink_recorder_new();
-	struct cf_entry root = {.type = CF_ENTRY_DIR, .name = ""};
-	struct cf_entry entry = {.type = CF_ENTRY_FILE, .name = "f"};
-	uint8_t page[512];
-	uint8_t page1[512] = {1};
-	struct cf_err err = CF_ERR_INIT;
-	struct cf_pages pages = {.sink = &recorder->sink,
-				 .path = "db",
-				 .page1 = page1,
-				 .page_len = 512,
-				 .n_pages = 8,
-				 .err = &err};
-	struct cf_dir *dir;
-	struct cf_recorded *r;
-
-	recorder->sink.ops->dir_begin(&recorder->sink, NULL, &root, 0, &dir, NULL);
-	recorder->sink.ops->file_begin(&recorder->sink, dir, &entry, NULL, &pages.file, NULL);
-	assert_int_equal(cf_pages_begin(&pages), 0);
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		memset(page, order[i] == 1 ? 0 : (int)order[i], sizeof(page));
-		page[0] = (uint8_t)order[i];
-		assert_int_equal(cf_pages_put(&pages, order[i], page), 0);
-	}
-	assert_int_equal(cf_pages_finish(&pages), 0);
-	r = cf_sink_recorder_find(recorder, "f");
-	assert_int_equal(r->content.len, 8 * 512);
-	for (size_t i = 0; i < 8; i++)
-		assert_int_equal(r->content.data[i * 512], i + 1);
-	cf_pages_release(&pages);
-	cf_sink_recorder_free(recorder);
-}
-
-static int put_all(struct cf_pages *pages, uint32_t from, uint32_t to, struct cf_err *err)
-{
-	static uint8_t page[65536];
-	int rc;
-
-	pages->page1 = page;
-	pages->path = "db";
-	pages->err = err;
-	rc = cf_pages_begin(pages);
-	for (uint32_t i = from; rc == 0 && i <= to; i++)
-		rc = cf_pages_put(pages, i, page);
-	if (rc == 0)
-		rc = cf_pages_finish(pages);
-	cf_pages_release(pages);
-	return rc;
-}
-
-static void missing_or_surplus_pages_are_errors(void **state)
-{
-	struct cf_err err = CF_ERR_INIT;
-	struct cf_pages few = {.page_len = 4096, .n_pages = 10};
-	struct cf_pages many = {.page_len = 4096, .n_pages = 10};
-	struct cf_pages late = {.page_len = 65536, .n_pages = 1000};
-	struct cf_pages right = {.page_len = 4096, .n_pages = 10};
-
-	assert_int_equal(put_all(&few, 2, 9, &err), CF_ERR_FAILED);
-	assert_string_equal(err.text, "db: SQLite never gave page 10 of 10");
-	assert_int_equal(put_all(&many, 2, 11, &err), CF_ERR_FAILED);
-	assert_string_equal(err.text, "db: SQLite gave page 11, but page 11 of 10 is next");
-	assert_int_equal(put_all(&late, 3, 1000, &err), CF_ERR_FAILED);
-	assert_string_equal(err.text, "db: SQLite gave page 67 while page 2 is still missing");
-	assert_int_equal(put_all(&right, 2, 10, &err), 0);
-}
-
-static void lock_page_is_filled_with_zeros(void **state)
-{
-	static uint8_t page[65536];
-	struct cf_pages pages = {.page_len = 65536, .n_pages = 16390, .path = "db", .page1 = page};
-
-	assert_int_equal(cf_pages_begin(&pages), 0);
-	for (uint32_t i = 2; i <= 16390; i++)
-		if (i != 16385)
-			assert_int_equal(cf_pages_put(&pages, i, page), 0);
-	assert_int_equal(cf_pages_finish(&pages), 0);
-	assert_int_equal(pages.next, 16391);
-	cf_pages_release(&pages);
-}
-
 /* Over 1 GiB of database: asked for by COFFER_TEST_BIG, as it takes a while and the space. */
 static void database_beyond_the_lock_page_is_stored(void **state)
 {
@@ -785,9 +699,6 @@ int main(void)
 		PLACED(failing_sink_ends_the_backup_with_its_error),
 		PLACED(unwanted_content_is_not_read),
 		PLACED(unreadable_wal_database_says_what_to_do),
-		cmocka_unit_test(pages_out_of_order_are_put_in_order),
-		cmocka_unit_test(missing_or_surplus_pages_are_errors),
-		cmocka_unit_test(lock_page_is_filled_with_zeros),
 		PLACED(database_beyond_the_lock_page_is_stored),
 		PLACED(backups_under_a_wal_writer_are_committed_states),
 		PLACED(backups_under_a_rollback_writer_are_committed_states),
