@@ -168,15 +168,15 @@ static int run_source(struct backup *backup, struct cf_source *source, struct cf
 static int print_json(const struct cf_snapshot *snapshot, bool dry_run, uint64_t n_warnings,
 		      struct cf_err *err)
 {
-	struct cf_json document = cf_json_document();
+	struct cf_doc document = cf_doc_begin();
 
 	cf_snapshot_json_id(&document, "snapshot", &snapshot->id);
-	cf_json_text(&document, "source", snapshot->source);
+	cf_doc_text(&document, "source", snapshot->source);
 	cf_snapshot_json_id(&document, "parent", &snapshot->parent);
-	cf_json_flag(&document, "dry_run", dry_run);
+	cf_doc_flag(&document, "dry_run", dry_run);
 	cf_snapshot_json_figures(&document, &snapshot->figures);
-	cf_json_count(&document, "warnings", n_warnings);
-	return cf_json_print(&document, stdout, err);
+	cf_doc_count(&document, "warnings", n_warnings);
+	return cf_doc_print(&document, stdout, err);
 }
 
 static void print_text(const struct cf_snapshot *snapshot, bool dry_run)

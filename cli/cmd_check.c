@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/value.h"
@@ -12,19 +12,19 @@
 
 struct findings {
 	struct cf_cli *cli;
-	struct cf_json list; /* JSON only */
+	struct cf_doc list; /* JSON only */
 };
 
 static void on_finding(void *user, const char *object, const char *problem)
 {
 	struct findings *findings = user;
-	struct cf_json item;
+	struct cf_doc item;
 
 	if (findings->cli->json) {
-		item = cf_json_object();
-		cf_json_text(&item, "object", object);
-		cf_json_text(&item, "problem", problem);
-		cf_json_push(&findings->list, &item);
+		item = cf_doc_object();
+		cf_doc_text(&item, "object", object);
+		cf_doc_text(&item, "problem", problem);
+		cf_doc_push(&findings->list, &item);
 		return;
 	}
 	cf_report_pause(findings->cli->report);
@@ -50,18 +50,18 @@ static double read_percent(const struct cf_args *args)
 static int print_json(struct findings *findings, const struct cf_check_figures *figures,
 		      struct cf_err *err)
 {
-	struct cf_json document = cf_json_document();
+	struct cf_doc document = cf_doc_begin();
 
-	cf_json_put(&document, "errors", &findings->list);
-	cf_json_count(&document, "n_errors", figures->errors);
-	cf_json_count(&document, "snapshots", figures->snapshots);
-	cf_json_count(&document, "segments", figures->segments);
-	cf_json_count(&document, "packs", figures->packs);
-	cf_json_count(&document, "packs_read", figures->packs_read);
-	cf_json_count(&document, "bytes_read", figures->bytes_read);
-	cf_json_count(&document, "chunks", figures->chunks);
-	cf_json_count(&document, "unreferenced_packs", figures->unreferenced_packs);
-	return cf_json_print(&document, stdout, err);
+	cf_doc_put(&document, "errors", &findings->list);
+	cf_doc_count(&document, "n_errors", figures->errors);
+	cf_doc_count(&document, "snapshots", figures->snapshots);
+	cf_doc_count(&document, "segments", figures->segments);
+	cf_doc_count(&document, "packs", figures->packs);
+	cf_doc_count(&document, "packs_read", figures->packs_read);
+	cf_doc_count(&document, "bytes_read", figures->bytes_read);
+	cf_doc_count(&document, "chunks", figures->chunks);
+	cf_doc_count(&document, "unreferenced_packs", figures->unreferenced_packs);
+	return cf_doc_print(&document, stdout, err);
 }
 
 static void print_text(const struct cf_check_figures *figures)
@@ -94,7 +94,7 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 	if (rc < 0)
 		return rc;
 	if (cli->json)
-		findings.list = cf_json_array();
+		findings.list = cf_doc_array();
 	rc = cf_check_run(repo, &options, on_finding, &findings, &figures, err);
 	cf_report_pause(cli->report);
 	if (rc == 0 || rc == CF_ERR_DAMAGED) {
@@ -105,7 +105,7 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 		if (!cli->json && !cli->quiet)
 			print_text(&figures);
 	}
-	cf_json_release(&findings.list);
+	cf_doc_release(&findings.list);
 	cf_repo_close(repo);
 	return rc;
 }

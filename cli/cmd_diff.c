@@ -21,7 +21,7 @@ static const struct {
 
 struct output {
 	bool json;
-	struct cf_json_stream stream;
+	struct cf_doc_stream stream;
 	uint64_t counts[CF_N_CHANGES];
 };
 
@@ -29,15 +29,15 @@ static int print_change(void *user, enum cf_change change, const char *path, con
 			struct cf_err *err)
 {
 	struct output *output = user;
-	struct cf_json item;
+	struct cf_doc item;
 
 	output->counts[change]++;
 	if (output->json) {
-		item = cf_json_object();
-		cf_json_text(&item, "change", changes[change].name);
-		cf_json_text(&item, "path", path[0] ? path : "/");
-		cf_json_text(&item, "type", cf_node_type_name(node));
-		return cf_json_stream_item(&output->stream, &item, err);
+		item = cf_doc_object();
+		cf_doc_text(&item, "change", changes[change].name);
+		cf_doc_text(&item, "path", path[0] ? path : "/");
+		cf_doc_text(&item, "type", cf_node_type_name(node));
+		return cf_doc_stream_item(&output->stream, &item, err);
 	}
 	printf("%c ", changes[change].letter);
 	cf_escape_print(stdout, path[0] ? path : "/", CF_ESCAPE_NAME);
@@ -72,7 +72,7 @@ static int compare(struct cf_cli *cli, struct cf_repo *repo, const struct cf_pla
 	int rc;
 
 	if (output.json)
-		output.stream = cf_json_stream_begin(stdout, "{\"version\":1,\"changes\":[");
+		output.stream = cf_doc_stream_begin(stdout, "{\"version\":1,\"changes\":[");
 	rc = cf_tree_diff(cli, repo, a->node, b->node, print_change, &output, err);
 	if (output.json)
 		print_json_end(&output);

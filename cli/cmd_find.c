@@ -16,7 +16,7 @@ struct search {
 	const char *pattern;
 	bool whole_path;
 	const struct cf_snapshot *snapshot;
-	struct cf_json_stream stream;
+	struct cf_doc_stream stream;
 };
 
 static bool matches(const struct search *search, const char *path, const struct cf_node *node)
@@ -30,13 +30,13 @@ static bool matches(const struct search *search, const char *path, const struct 
 static int print_match(void *user, const char *path, const struct cf_node *node, struct cf_err *err)
 {
 	struct search *search = user;
-	struct cf_json item;
+	struct cf_doc item;
 
 	if (!matches(search, path, node))
 		return 0;
 	if (search->cli->json) {
 		item = cf_node_json(path, node, cf_id_text(&search->snapshot->id).s);
-		return cf_json_stream_item(&search->stream, &item, err);
+		return cf_doc_stream_item(&search->stream, &item, err);
 	}
 	printf("%s:", cf_short_id(&search->snapshot->id).s);
 	cf_escape_print(stdout, path, CF_ESCAPE_NAME);
@@ -92,7 +92,7 @@ int cf_cmd_find(struct cf_cli *cli, struct cf_err *err)
 
 	search.whole_path = strchr(search.pattern, '/') != NULL;
 	if (rc == 0 && cli->json)
-		search.stream = cf_json_stream_begin(stdout, "[");
+		search.stream = cf_doc_stream_begin(stdout, "[");
 	if (rc == 0)
 		rc = cli->args->n_operands > 1 ? search_named(&search, &select, err)
 					       : search_all(&search, &select, err);

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/secrets.h"
 #include "repo/repo.h"
 
@@ -31,14 +31,14 @@ static struct cf_repo_init_options read_options(const struct cf_args *args)
 static int print_result(const struct cf_cli *cli, const char *url, const struct cf_secrets *secrets,
 			const char *id, struct cf_err *err)
 {
-	struct cf_json document;
+	struct cf_doc document;
 
 	if (cli->json) {
-		document = cf_json_document();
-		cf_json_text(&document, "id", id);
-		cf_json_text(&document, "repository", url);
-		cf_json_text(&document, "key_file_made", secrets->made);
-		return cf_json_print(&document, stdout, err);
+		document = cf_doc_begin();
+		cf_doc_text(&document, "id", id);
+		cf_doc_text(&document, "repository", url);
+		cf_doc_text(&document, "key_file_made", secrets->made);
+		return cf_doc_print(&document, stdout, err);
 	}
 	if (cli->quiet)
 		return 0;

@@ -12,7 +12,7 @@
 struct listing {
 	bool in_full;
 	bool json;
-	struct cf_json_stream stream;
+	struct cf_doc_stream stream;
 };
 
 /* "drwxr-xr-x", with s, S, t and T as ls has them. */
@@ -77,14 +77,14 @@ static void print_text(const struct listing *listing, const char *path, const st
 static int print_entry(void *user, const char *path, const struct cf_node *node, struct cf_err *err)
 {
 	struct listing *listing = user;
-	struct cf_json item;
+	struct cf_doc item;
 
 	if (!listing->json) {
 		print_text(listing, path, node);
 		return 0;
 	}
 	item = cf_node_json(path, node, NULL);
-	return cf_json_stream_item(&listing->stream, &item, err);
+	return cf_doc_stream_item(&listing->stream, &item, err);
 }
 
 static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node, const char *path,
@@ -94,7 +94,7 @@ static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *
 	int rc;
 
 	if (cli->json)
-		listing.stream = cf_json_stream_begin(stdout, "[");
+		listing.stream = cf_doc_stream_begin(stdout, "[");
 	if (node->entry.type == CF_ENTRY_DIR)
 		rc = cf_walk(cli, repo, node, path, cf_args_has(cli->args, CF_OPT_RECURSIVE), print_entry,
 			     &listing, err);

@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/select.h"
@@ -79,21 +79,21 @@ static int restore(struct cf_cli *cli, const struct cf_select *select, const str
 static int print_json(const struct outcome *outcome, const struct cf_place *place, const char *folder,
 		      uint64_t n_warnings, struct cf_err *err)
 {
-	struct cf_json document = cf_json_document();
+	struct cf_doc document = cf_doc_begin();
 
-	cf_json_text(&document, "snapshot", cf_id_text(&place->snapshot->id).s);
-	cf_json_text(&document, "path", place->path[0] ? place->path : "/");
-	cf_json_text(&document, "to", folder);
-	cf_json_flag(&document, "dry_run", outcome->dry_run);
-	cf_json_count(&document, "files", outcome->figures.files);
-	cf_json_count(&document, "dirs", outcome->figures.dirs);
-	cf_json_count(&document, "others", outcome->figures.others);
-	cf_json_count(&document, "bytes", outcome->figures.bytes);
+	cf_doc_text(&document, "snapshot", cf_id_text(&place->snapshot->id).s);
+	cf_doc_text(&document, "path", place->path[0] ? place->path : "/");
+	cf_doc_text(&document, "to", folder);
+	cf_doc_flag(&document, "dry_run", outcome->dry_run);
+	cf_doc_count(&document, "files", outcome->figures.files);
+	cf_doc_count(&document, "dirs", outcome->figures.dirs);
+	cf_doc_count(&document, "others", outcome->figures.others);
+	cf_doc_count(&document, "bytes", outcome->figures.bytes);
 	if (outcome->verify)
-		cf_json_count(&document, "files_verified", outcome->verified.files);
-	cf_json_number(&document, "seconds", (double)outcome->duration_ns / 1e9);
-	cf_json_count(&document, "warnings", n_warnings);
-	return cf_json_print(&document, stdout, err);
+		cf_doc_count(&document, "files_verified", outcome->verified.files);
+	cf_doc_number(&document, "seconds", (double)outcome->duration_ns / 1e9);
+	cf_doc_count(&document, "warnings", n_warnings);
+	return cf_doc_print(&document, stdout, err);
 }
 
 static void print_text(const struct outcome *outcome, const char *folder)

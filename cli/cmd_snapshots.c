@@ -10,13 +10,13 @@
 
 static int print_json(struct cf_cli *cli, const struct cf_snapshot_list *list, struct cf_err *err)
 {
-	struct cf_json_stream stream = cf_json_stream_begin(stdout, "[");
+	struct cf_doc_stream stream = cf_doc_stream_begin(stdout, "[");
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < list->n; i++) {
-		struct cf_json item = cf_snapshot_json(list->items[i]);
+		struct cf_doc item = cf_snapshot_json(list->items[i]);
 
-		rc = cf_json_stream_item(&stream, &item, err);
+		rc = cf_doc_stream_item(&stream, &item, err);
 		if (rc == 0)
 			rc = cf_cli_check(cli, err);
 	}

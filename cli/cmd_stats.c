@@ -2,32 +2,32 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/output.h"
 #include "repo/repo.h"
 #include "repo/stats.h"
 
 static int print_json(const struct cf_repo *repo, const struct cf_stats *stats, struct cf_err *err)
 {
-	struct cf_json document = cf_json_document();
+	struct cf_doc document = cf_doc_begin();
 
-	cf_json_text(&document, "id", cf_repo_id_text(repo));
-	cf_json_text(&document, "cipher", cf_cipher_name(cf_repo_cipher(repo)));
-	cf_json_text(&document, "chunker", cf_chunker_name(cf_repo_chunker_kind(repo)));
-	cf_json_count(&document, "snapshots", stats->snapshots);
-	cf_json_count(&document, "snapshot_bytes", stats->snapshot_bytes);
-	cf_json_count(&document, "stored_bytes", stats->stored_bytes);
-	cf_json_count(&document, "packs", stats->packs);
-	cf_json_count(&document, "pack_bytes", stats->pack_bytes);
-	cf_json_count(&document, "index_objects", stats->index_objects);
-	cf_json_count(&document, "index_bytes", stats->index_bytes);
-	cf_json_count(&document, "snapshot_objects_bytes", stats->snapshot_objects_bytes);
-	cf_json_count(&document, "chunks", stats->chunks);
-	cf_json_count(&document, "chunk_bytes", stats->chunk_bytes);
-	cf_json_count(&document, "delta_chunks", stats->delta_chunks);
-	cf_json_count(&document, "delta_bytes_plain", stats->delta_bytes_plain);
-	cf_json_count(&document, "delta_bytes_stored", stats->delta_bytes_stored);
-	return cf_json_print(&document, stdout, err);
+	cf_doc_text(&document, "id", cf_repo_id_text(repo));
+	cf_doc_text(&document, "cipher", cf_cipher_name(cf_repo_cipher(repo)));
+	cf_doc_text(&document, "chunker", cf_chunker_name(cf_repo_chunker_kind(repo)));
+	cf_doc_count(&document, "snapshots", stats->snapshots);
+	cf_doc_count(&document, "snapshot_bytes", stats->snapshot_bytes);
+	cf_doc_count(&document, "stored_bytes", stats->stored_bytes);
+	cf_doc_count(&document, "packs", stats->packs);
+	cf_doc_count(&document, "pack_bytes", stats->pack_bytes);
+	cf_doc_count(&document, "index_objects", stats->index_objects);
+	cf_doc_count(&document, "index_bytes", stats->index_bytes);
+	cf_doc_count(&document, "snapshot_objects_bytes", stats->snapshot_objects_bytes);
+	cf_doc_count(&document, "chunks", stats->chunks);
+	cf_doc_count(&document, "chunk_bytes", stats->chunk_bytes);
+	cf_doc_count(&document, "delta_chunks", stats->delta_chunks);
+	cf_doc_count(&document, "delta_bytes_plain", stats->delta_bytes_plain);
+	cf_doc_count(&document, "delta_bytes_stored", stats->delta_bytes_stored);
+	return cf_doc_print(&document, stdout, err);
 }
 
 static void print_text(const struct cf_repo *repo, const struct cf_stats *stats)

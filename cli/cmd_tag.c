@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/select.h"
 
 #include <stdlib.h>
@@ -84,17 +84,17 @@ static bool same_tags(const struct cf_snapshot *snapshot, const char *const *tag
 	return true;
 }
 
-static struct cf_json change_json(const struct cf_id *before, const struct cf_id *after,
+static struct cf_doc change_json(const struct cf_id *before, const struct cf_id *after,
 				  const char *const *tags, size_t n)
 {
-	struct cf_json item = cf_json_object(), list = cf_json_array();
+	struct cf_doc item = cf_doc_object(), list = cf_doc_array();
 
 	for (size_t i = 0; i < n; i++)
-		cf_json_push_text(&list, tags[i]);
-	cf_json_text(&item, "before", cf_id_text(before).s);
-	cf_json_text(&item, "snapshot", cf_id_text(after).s);
-	cf_json_flag(&item, "changed", !cf_id_equal(before, after));
-	cf_json_put(&item, "tags", &list);
+		cf_doc_push_text(&list, tags[i]);
+	cf_doc_text(&item, "before", cf_id_text(before).s);
+	cf_doc_text(&item, "snapshot", cf_id_text(after).s);
+	cf_doc_flag(&item, "changed", !cf_id_equal(before, after));
+	cf_doc_put(&item, "tags", &list);
 	return item;
 }
 
@@ -113,10 +113,10 @@ static void print_text(const struct cf_id *before, const struct cf_id *after, co
 }
 
 static int tag_one(struct cf_cli *cli, const struct cf_select *select, const struct cf_snapshot *snapshot,
-		   const struct changes *changes, struct cf_json *list, struct cf_err *err)
+		   const struct changes *changes, struct cf_doc *list, struct cf_err *err)
 {
 	struct cf_id after = snapshot->id;
-	struct cf_json item;
+	struct cf_doc item;
 	size_t n = 0;
 	const char **tags = new_tags(snapshot, changes, &n);
 	int rc = tags ? 0 : cf_err_nomem(err);
@@ -125,7 +125,7 @@ static int tag_one(struct cf_cli *cli, const struct cf_select *select, const str
 		rc = cf_snapshot_set_tags(select->repo, snapshot, tags, n, &after, err);
 	if (rc == 0 && cli->json) {
 		item = change_json(&snapshot->id, &after, tags, n);
-		cf_json_push(list, &item);
+		cf_doc_push(list, &item);
 	} else if (rc == 0 && !cli->quiet) {
 		print_text(&snapshot->id, &after, tags, n);
 	}
@@ -135,7 +135,7 @@ static int tag_one(struct cf_cli *cli, const struct cf_select *select, const str
 
 /* All are resolved before the first is changed: "latest" means what it meant when the command began. */
 static int tag_all(struct cf_cli *cli, const struct cf_select *select, const struct changes *changes,
-		   struct cf_json *list, struct cf_err *err)
+		   struct cf_doc *list, struct cf_err *err)
 {
 	const struct cf_args *args = cli->args;
 	struct cf_snapshot **snapshots = calloc(args->n_operands, sizeof(*snapshots));
@@ -161,21 +161,21 @@ int cf_cmd_tag(struct cf_cli *cli, struct cf_err *err)
 {
 	struct changes changes = {0};
 	struct cf_select select = {0};
-	struct cf_json document = {0}, list = {0};
+	struct cf_doc document = {0}, list = {0};
 	int rc = read_changes(cli->args, &changes, err);
 
 	if (rc == 0)
 		rc = cf_select_open(&select, cli, err);
 	if (rc == 0 && cli->json)
-		list = cf_json_array();
+		list = cf_doc_array();
 	if (rc == 0)
 		rc = tag_all(cli, &select, &changes, &list, err);
 	if (rc == 0 && cli->json) {
-		document = cf_json_document();
-		cf_json_put(&document, "snapshots", &list);
-		rc = cf_json_print(&document, stdout, err);
+		document = cf_doc_begin();
+		cf_doc_put(&document, "snapshots", &list);
+		rc = cf_doc_print(&document, stdout, err);
 	}
-	cf_json_release(&list);
+	cf_doc_release(&list);
 	cf_select_close(&select);
 	free(changes.add);
 	free(changes.remove);

@@ -2,19 +2,19 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "drivers/driver.h"
 
 static int print_json(struct cf_err *err)
 {
-	struct cf_json document = cf_json_document(), sources = cf_json_array();
+	struct cf_doc document = cf_doc_begin(), sources = cf_doc_array();
 
 	for (size_t i = 0; cf_drivers[i]; i++)
-		cf_json_push_text(&sources, cf_drivers[i]->scheme);
-	cf_json_text(&document, "program", "coffer");
-	cf_json_text(&document, "release", CF_VERSION);
-	cf_json_put(&document, "sources", &sources);
-	return cf_json_print(&document, stdout, err);
+		cf_doc_push_text(&sources, cf_drivers[i]->scheme);
+	cf_doc_text(&document, "program", "coffer");
+	cf_doc_text(&document, "release", CF_VERSION);
+	cf_doc_put(&document, "sources", &sources);
+	return cf_doc_print(&document, stdout, err);
 }
 
 int cf_cmd_version(struct cf_cli *cli, struct cf_err *err)

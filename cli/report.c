@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/progress.h"
 
 #include <pthread.h>
@@ -64,25 +64,25 @@ static void draw_line(struct cf_report *report, const struct cf_progress *figure
 	cf_buf_release(&line);
 }
 
-static void print_json(struct cf_json *document)
+static void print_json(struct cf_doc *document)
 {
 	/* An event that memory does not suffice for is lost; the command's own result is not. */
-	if (cf_json_print(document, stdout, NULL) == 0)
+	if (cf_doc_print(document, stdout, NULL) == 0)
 		fflush(stdout);
 }
 
 static void print_json_progress(const struct cf_event *event)
 {
-	struct cf_json document = cf_json_document();
+	struct cf_doc document = cf_doc_begin();
 	const struct cf_progress *figures = event->progress;
 
-	cf_json_text(&document, "event", "progress");
-	cf_json_text(&document, "name", event->name);
-	cf_json_count(&document, "bytes_done", figures->bytes_done);
-	cf_json_count(&document, "bytes_total", figures->bytes_total);
-	cf_json_count(&document, "items_done", figures->items_done);
-	cf_json_count(&document, "items_total", figures->items_total);
-	cf_json_count(&document, "bytes_stored", figures->bytes_stored);
+	cf_doc_text(&document, "event", "progress");
+	cf_doc_text(&document, "name", event->name);
+	cf_doc_count(&document, "bytes_done", figures->bytes_done);
+	cf_doc_count(&document, "bytes_total", figures->bytes_total);
+	cf_doc_count(&document, "items_done", figures->items_done);
+	cf_doc_count(&document, "items_total", figures->items_total);
+	cf_doc_count(&document, "bytes_stored", figures->bytes_stored);
 	print_json(&document);
 }
 
@@ -118,17 +118,17 @@ static void print_text_event(struct cf_report *report, const char *what, const s
 
 static void on_warning(struct cf_report *report, const struct cf_event *event)
 {
-	struct cf_json document;
+	struct cf_doc document;
 
 	if (!report->options.json_events) {
 		print_text_event(report, "warning: ", event);
 		return;
 	}
-	document = cf_json_document();
-	cf_json_text(&document, "event", "warning");
-	cf_json_text(&document, "name", event->name);
-	cf_json_text(&document, "object", event->object);
-	cf_json_text(&document, "text", event->text);
+	document = cf_doc_begin();
+	cf_doc_text(&document, "event", "warning");
+	cf_doc_text(&document, "name", event->name);
+	cf_doc_text(&document, "object", event->object);
+	cf_doc_text(&document, "text", event->text);
 	print_json(&document);
 }
 

@@ -89,27 +89,27 @@ char cf_node_type_letter(const struct cf_node *node)
 	return types[node->entry.type].letter;
 }
 
-struct cf_json cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id)
+struct cf_doc cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id)
 {
-	struct cf_json object = cf_json_object();
+	struct cf_doc object = cf_doc_object();
 	const struct cf_entry *entry = &node->entry;
 	char mode[8];
 
 	snprintf(mode, sizeof(mode), "%04o", entry->mode);
 	if (snapshot_id)
-		cf_json_text(&object, "snapshot", snapshot_id);
-	cf_json_text(&object, "path", path);
-	cf_json_text(&object, "name", entry->name);
-	cf_json_text(&object, "type", cf_node_type_name(node));
-	cf_json_text(&object, "mode", mode);
-	cf_json_count(&object, "uid", entry->uid);
-	cf_json_count(&object, "gid", entry->gid);
-	cf_json_text(&object, "user", entry->user);
-	cf_json_text(&object, "group", entry->group);
-	cf_json_text(&object, "mtime", cf_text_rfc3339(entry->mtime_ns).s);
+		cf_doc_text(&object, "snapshot", snapshot_id);
+	cf_doc_text(&object, "path", path);
+	cf_doc_text(&object, "name", entry->name);
+	cf_doc_text(&object, "type", cf_node_type_name(node));
+	cf_doc_text(&object, "mode", mode);
+	cf_doc_count(&object, "uid", entry->uid);
+	cf_doc_count(&object, "gid", entry->gid);
+	cf_doc_text(&object, "user", entry->user);
+	cf_doc_text(&object, "group", entry->group);
+	cf_doc_text(&object, "mtime", cf_text_rfc3339(entry->mtime_ns).s);
 	if (entry->type == CF_ENTRY_FILE)
-		cf_json_count(&object, "size", entry->size);
+		cf_doc_count(&object, "size", entry->size);
 	if (entry->type == CF_ENTRY_SYMLINK)
-		cf_json_text(&object, "target", entry->target);
+		cf_doc_text(&object, "target", entry->target);
 	return object;
 }

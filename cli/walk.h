@@ -3,7 +3,7 @@
 
 /* Every entry below a folder of a snapshot, and what commands print about one. */
 
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "repo/tree.h"
 
 struct cf_cli;
@@ -21,6 +21,6 @@ const char *cf_node_type_name(const struct cf_node *node);
 char cf_node_type_letter(const struct cf_node *node);
 
 /* {"path", "name", "type", "mode", ...}. snapshot_id may be NULL. */
-struct cf_json cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id);
+struct cf_doc cf_node_json(const char *path, const struct cf_node *node, const char *snapshot_id);
 
 #endif

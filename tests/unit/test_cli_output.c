@@ -1,6 +1,6 @@
 #include "base/err.h"
 #include "cli/escape.h"
-#include "cli/json.h"
+#include "cli/doc.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 
@@ -130,19 +130,19 @@ static void table_columns_align(void **state)
 
 static void json_is_one_ascii_line(void **state)
 {
-	struct cf_json document = cf_json_document(), list = cf_json_array();
+	struct cf_doc document = cf_doc_begin(), list = cf_doc_array();
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	cf_json_push_text(&list, "a");
-	cf_json_text(&document, "null", NULL);
-	cf_json_text(&document, "name", "a\n\xc2\x9b\"%");
-	cf_json_text(&document, "path", "x%\xff");
-	cf_json_count(&document, "max", UINT64_MAX);
-	cf_json_flag(&document, "yes", true);
-	cf_json_put(&document, "list", &list);
-	assert_int_equal(cf_json_print(&document, out, NULL), 0);
+	cf_doc_push_text(&list, "a");
+	cf_doc_text(&document, "null", NULL);
+	cf_doc_text(&document, "name", "a\n\xc2\x9b\"%");
+	cf_doc_text(&document, "path", "x%\xff");
+	cf_doc_count(&document, "max", UINT64_MAX);
+	cf_doc_flag(&document, "yes", true);
+	cf_doc_put(&document, "list", &list);
+	assert_int_equal(cf_doc_print(&document, out, NULL), 0);
 	fclose(out);
 	assert_string_equal(text, "{\"version\":1,\"null\":null,\"name\":\"a\\n\\u009B\\\"%\","
 				  "\"path\":\"x%25%FF\",\"path_raw\":\"7825ff\","
@@ -152,17 +152,17 @@ static void json_is_one_ascii_line(void **state)
 
 static void json_streams_are_arrays(void **state)
 {
-	struct cf_json_stream stream;
+	struct cf_doc_stream stream;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	stream = cf_json_stream_begin(out, "[");
+	stream = cf_doc_stream_begin(out, "[");
 	for (unsigned i = 0; i < 2; i++) {
-		struct cf_json item = cf_json_object();
+		struct cf_doc item = cf_doc_object();
 
-		cf_json_count(&item, "n", i);
-		assert_int_equal(cf_json_stream_item(&stream, &item, NULL), 0);
+		cf_doc_count(&item, "n", i);
+		assert_int_equal(cf_doc_stream_item(&stream, &item, NULL), 0);
 	}
 	fclose(out);
 	assert_string_equal(text, "[{\"n\":0},\n{\"n\":1}");

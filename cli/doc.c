@@ -1,4 +1,4 @@
-#include "cli/json.h"
+#include "cli/doc.h"
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -10,29 +10,29 @@
 
 #define DUMP_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9))
 
-struct cf_json cf_json_object(void)
+struct cf_doc cf_doc_object(void)
 {
 	json_t *value = json_object();
 
-	return (struct cf_json){.value = value, .failed = !value};
+	return (struct cf_doc){.value = value, .failed = !value};
 }
 
-struct cf_json cf_json_document(void)
+struct cf_doc cf_doc_begin(void)
 {
-	struct cf_json document = cf_json_object();
+	struct cf_doc document = cf_doc_object();
 
-	cf_json_count(&document, "version", 1);
+	cf_doc_count(&document, "version", 1);
 	return document;
 }
 
-struct cf_json cf_json_array(void)
+struct cf_doc cf_doc_array(void)
 {
 	json_t *value = json_array();
 
-	return (struct cf_json){.value = value, .failed = !value};
+	return (struct cf_doc){.value = value, .failed = !value};
 }
 
-static void set_new(struct cf_json *object, const char *key, json_t *value)
+static void set_new(struct cf_doc *object, const char *key, json_t *value)
 {
 	if (json_object_set_new(object->value, key, value) < 0)
 		object->failed = true;
@@ -60,7 +60,7 @@ static json_t *percent_encoded(const char *text)
 	return value;
 }
 
-static void set_raw(struct cf_json *object, const char *key, const char *text)
+static void set_raw(struct cf_doc *object, const char *key, const char *text)
 {
 	struct cf_buf hex = CF_BUF_INIT, name = CF_BUF_INIT;
 	int rc = cf_buf_printf(&name, NULL, "%s_raw", key);
@@ -78,7 +78,7 @@ static void set_raw(struct cf_json *object, const char *key, const char *text)
 	cf_buf_release(&name);
 }
 
-void cf_json_text(struct cf_json *object, const char *key, const char *text)
+void cf_doc_text(struct cf_doc *object, const char *key, const char *text)
 {
 	if (!text) {
 		set_new(object, key, json_null());
@@ -90,29 +90,29 @@ void cf_json_text(struct cf_json *object, const char *key, const char *text)
 	}
 }
 
-void cf_json_count(struct cf_json *object, const char *key, uint64_t n)
+void cf_doc_count(struct cf_doc *object, const char *key, uint64_t n)
 {
 	set_new(object, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
 }
 
-void cf_json_number(struct cf_json *object, const char *key, double number)
+void cf_doc_number(struct cf_doc *object, const char *key, double number)
 {
 	set_new(object, key, json_real(number));
 }
 
-void cf_json_flag(struct cf_json *object, const char *key, bool value)
+void cf_doc_flag(struct cf_doc *object, const char *key, bool value)
 {
 	set_new(object, key, json_boolean(value));
 }
 
-void cf_json_put(struct cf_json *object, const char *key, struct cf_json *child)
+void cf_doc_put(struct cf_doc *object, const char *key, struct cf_doc *child)
 {
 	set_new(object, key, child->value);
 	object->failed |= child->failed;
 	child->value = NULL;
 }
 
-void cf_json_push(struct cf_json *array, struct cf_json *child)
+void cf_doc_push(struct cf_doc *array, struct cf_doc *child)
 {
 	if (json_array_append_new(array->value, child->value) < 0)
 		array->failed = true;
@@ -120,25 +120,25 @@ void cf_json_push(struct cf_json *array, struct cf_json *child)
 	child->value = NULL;
 }
 
-void cf_json_push_text(struct cf_json *array, const char *text)
+void cf_doc_push_text(struct cf_doc *array, const char *text)
 {
-	struct cf_json child = {.value = cf_utf8_valid(text) ? json_string(text) : percent_encoded(text)};
+	struct cf_doc child = {.value = cf_utf8_valid(text) ? json_string(text) : percent_encoded(text)};
 
 	child.failed = !child.value;
-	cf_json_push(array, &child);
+	cf_doc_push(array, &child);
 }
 
-void cf_json_release(struct cf_json *document)
+void cf_doc_release(struct cf_doc *document)
 {
 	json_decref(document->value);
-	*document = (struct cf_json){0};
+	*document = (struct cf_doc){0};
 }
 
-static int dump(struct cf_json *document, FILE *out, struct cf_err *err)
+static int dump(struct cf_doc *document, FILE *out, struct cf_err *err)
 {
 	char *text = document->failed ? NULL : json_dumps(document->value, DUMP_FLAGS);
 
-	cf_json_release(document);
+	cf_doc_release(document);
 	if (!text)
 		return cf_err_nomem(err);
 	fputs(text, out);
@@ -146,7 +146,7 @@ static int dump(struct cf_json *document, FILE *out, struct cf_err *err)
 	return 0;
 }
 
-int cf_json_print(struct cf_json *document, FILE *out, struct cf_err *err)
+int cf_doc_print(struct cf_doc *document, FILE *out, struct cf_err *err)
 {
 	int rc = dump(document, out, err);
 
@@ -155,13 +155,13 @@ int cf_json_print(struct cf_json *document, FILE *out, struct cf_err *err)
 	return rc;
 }
 
-struct cf_json_stream cf_json_stream_begin(FILE *out, const char *open)
+struct cf_doc_stream cf_doc_stream_begin(FILE *out, const char *open)
 {
 	fputs(open, out);
-	return (struct cf_json_stream){.out = out};
+	return (struct cf_doc_stream){.out = out};
 }
 
-int cf_json_stream_item(struct cf_json_stream *stream, struct cf_json *item, struct cf_err *err)
+int cf_doc_stream_item(struct cf_doc_stream *stream, struct cf_doc *item, struct cf_err *err)
 {
 	fputs(stream->n++ ? ",\n" : "", stream->out);
 	return dump(item, stream->out, err);
