@@ -32,6 +32,7 @@ struct cf_repo {
 	struct cf_chunker chunker; /* as configured: for content of unknown nature */
 
 	struct cf_catalog *catalog;
+	char *index_path; /* of the catalog's SQLite file; NULL: in memory */
 	struct cf_key_cache *keys;
 	struct cf_blob_cache *blobs;
 	struct cf_pool *pool;

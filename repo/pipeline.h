@@ -150,6 +150,7 @@ struct cf_writer {
 	/* Directories begun and not ended, the root first. Producer's thread only */
 	struct cf_dir **open_dirs;
 	size_t n_open_dirs, open_dirs_capacity;
+	uint64_t n_made_inos;
 
 	pthread_mutex_t error_lock;
 	atomic_bool has_failed;

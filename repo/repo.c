@@ -8,7 +8,6 @@
 #include "repo/handle.h"
 #include "repo/pack_reader.h"
 
-#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,7 +213,6 @@ static int set_up_ids(struct cf_repo *repo, struct cf_err *err)
 
 static int set_up_catalog(struct cf_repo *repo, const char *cache_dir, struct cf_err *err)
 {
-	char path[PATH_MAX];
 	int rc;
 
 	if (!cache_dir)
@@ -222,8 +220,9 @@ static int set_up_catalog(struct cf_repo *repo, const char *cache_dir, struct cf
 	rc = cf_dir_make(cache_dir, 0700, err);
 	if (rc < 0)
 		return rc;
-	snprintf(path, sizeof(path), "%s/%s.index", cache_dir, repo->id_text);
-	return cf_catalog_new(repo, path, &repo->catalog, err);
+	if (asprintf(&repo->index_path, "%s/%s.index", cache_dir, repo->id_text) < 0)
+		return cf_err_nomem(err);
+	return cf_catalog_new(repo, repo->index_path, &repo->catalog, err);
 }
 
 int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *credentials,
@@ -272,6 +271,7 @@ void cf_repo_close(struct cf_repo *repo)
 		return;
 	cf_pool_free(repo->pool);
 	cf_catalog_free(repo->catalog);
+	free(repo->index_path);
 	cf_blob_cache_free(repo->blobs);
 	cf_key_cache_free(repo->keys);
 	while (repo->coders) {

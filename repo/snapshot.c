@@ -34,8 +34,8 @@ bool cf_snapshot_matches(const struct cf_snapshot *snapshot, const struct cf_sna
 	return true;
 }
 
-static int load_one(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,
-		    struct cf_err *err)
+int cf_snapshot_load(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,
+		     struct cf_err *err)
 {
 	struct cf_buf doc = CF_BUF_INIT;
 	int rc = cf_object_get(repo, CF_OBJECT_SNAPSHOT, id, &doc, err);
@@ -98,7 +98,7 @@ int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *fil
 	if (rc == 0 && !(list.items = calloc(n + 1, sizeof(struct cf_snapshot *))))
 		rc = cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = load_one(repo, &ids[i], &list.items[list.n], err);
+		rc = cf_snapshot_load(repo, &ids[i], &list.items[list.n], err);
 		if (rc == 0)
 			list.n++;
 		else if (rc == CF_ERR_NOT_FOUND) {

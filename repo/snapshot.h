@@ -65,6 +65,10 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
 
+/* One by its id. CF_ERR_DAMAGED naming the object. */
+int cf_snapshot_load(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,
+		     struct cf_err *err);
+
 /* For the writer: a snapshot in the making. */
 struct cf_writer_options;
 int cf_snapshot_draft(const struct cf_writer_options *options, int64_t time_ns, struct cf_snapshot **draft_out,

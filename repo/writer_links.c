@@ -208,6 +208,10 @@ int cf_links_join(struct cf_writer *writer, struct cf_dir *dir, const struct cf_
 	if (!target || target->node->entry.type != CF_ENTRY_FILE)
 		return cf_err_set(err, CF_ERR_NOT_FOUND, "%s is a link to %s, which is not there", entry->name,
 				  from);
+	if (target->node->entry.ino == 0) { /* the source has no numbers of its own: give the file one */
+		target->node->entry.dev = UINT64_MAX;
+		target->node->entry.ino = ++writer->n_made_inos;
+	}
 	linked.dev = target->node->entry.dev;
 	linked.ino = target->node->entry.ino;
 	linked.nlink = ++target->node->entry.nlink;

@@ -1,0 +1,271 @@
+#include "repo/check.h"
+
+#include "base/err.h"
+#include "repo/catalog.h"
+#include "repo/check_parts.h"
+#include "repo/object.h"
+#include "repo/pack_reader.h"
+#include "repo/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What is stored apart from packs: key slots, index segments, snapshots; and the list of packs they speak of. */
+
+void cf_check_found(struct cf_check *check, const char *object, const char *fmt, ...)
+{
+	char problem[CF_ERR_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(problem, sizeof(problem), fmt, args);
+	va_end(args);
+	pthread_mutex_lock(&check->lock);
+	check->figures.errors++;
+	check->fn(check->user, object, problem);
+	pthread_mutex_unlock(&check->lock);
+}
+
+int cf_check_judge(struct cf_check *check, const char *object, int rc, struct cf_err *err)
+{
+	if (rc != CF_ERR_DAMAGED && rc != CF_ERR_UNSUPPORTED && rc != CF_ERR_NOT_FOUND)
+		return rc;
+	cf_check_found(check, object, "%s", err->text);
+	cf_err_clear(err);
+	return 0;
+}
+
+static int compare_packs(const void *a, const void *b)
+{
+	return cf_id_compare(&((const struct cf_checked_pack *)a)->name, &((const struct cf_checked_pack *)b)->name);
+}
+
+struct cf_checked_pack *cf_check_pack(struct cf_check *check, const struct cf_id *name)
+{
+	const struct cf_checked_pack key = {.name = *name};
+
+	return check->n_packs ? bsearch(&key, check->packs, check->n_packs, sizeof(key), compare_packs) : NULL;
+}
+
+struct listing {
+	struct cf_check *check;
+	size_t capacity;
+	bool nomem;
+};
+
+static int note_pack(void *user, const char *object, uint64_t size)
+{
+	struct listing *listing = user;
+	struct cf_check *check = listing->check;
+	const char *slash = strrchr(object, '/');
+	struct cf_id name;
+
+	if (!slash || !cf_id_parse(slash + 1, &name))
+		return 0;
+	if (check->n_packs == listing->capacity) {
+		size_t capacity = listing->capacity ? 2 * listing->capacity : 256;
+		struct cf_checked_pack *packs = realloc(check->packs, capacity * sizeof(*packs));
+
+		if (!packs) {
+			listing->nomem = true;
+			return 1;
+		}
+		check->packs = packs;
+		listing->capacity = capacity;
+	}
+	check->packs[check->n_packs++] = (struct cf_checked_pack){.name = name, .size = size};
+	return 0;
+}
+
+static int list_packs(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_backend *backend = check->repo->backend;
+	struct listing listing = {.check = check};
+	int rc = backend->ops->list(backend, "packs", note_pack, &listing, err);
+
+	if (listing.nomem)
+		rc = cf_err_nomem(err);
+	if (check->n_packs)
+		qsort(check->packs, check->n_packs, sizeof(*check->packs), compare_packs);
+	check->figures.packs = check->n_packs;
+	return rc;
+}
+
+static int check_key(void *user, const char *object, uint64_t size)
+{
+	struct cf_check *check = user;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_buf bytes = CF_BUF_INIT;
+	struct cf_keyslot slot = {.wrapped = CF_BUF_INIT};
+	struct cf_span span;
+	struct cf_id id;
+	int rc = cf_backend_get_all(check->repo->backend, object, CF_JSON_LEN_MAX, &bytes, &err);
+
+	(void)size;
+	span = cf_buf_span(&bytes);
+	if (rc == 0)
+		rc = cf_sha256(&span, 1, &id, &err);
+	if (rc == 0 && strcmp(object + strlen("keys/"), cf_id_text(&id).s) != 0)
+		rc = cf_err_set(&err, CF_ERR_DAMAGED, "its bytes do not fit its name");
+	if (rc == 0)
+		rc = cf_keyslot_decode(span, &slot, &err);
+	cf_keyslot_release(&slot);
+	cf_buf_release(&bytes);
+	if (rc < 0)
+		cf_check_found(check, object, "%s", err.text);
+	return 0;
+}
+
+static void check_segment_packs(struct cf_check *check, const struct cf_segment *segment)
+{
+	for (size_t i = 0; i < segment->n_packs; i++) {
+		const struct cf_segment_pack *entry = &segment->packs[i];
+		struct cf_checked_pack *pack = cf_check_pack(check, &entry->name);
+		struct cf_pack_name name = cf_pack_name(&entry->name);
+
+		if (!pack)
+			cf_check_found(check, name.s, "is in the index but missing from the store");
+		else if (pack->size != entry->size)
+			cf_check_found(check, name.s, "has %llu bytes, the index says %llu",
+				       (unsigned long long)pack->size, (unsigned long long)entry->size);
+		if (pack)
+			pack->is_indexed = true;
+	}
+}
+
+static int check_segments(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(check->repo, CF_OBJECT_INDEX, &ids, &n, err);
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct cf_segment segment = {0};
+
+		rc = cf_segment_read(check->repo, &ids[i], &segment, err);
+		if (rc == 0)
+			check_segment_packs(check, &segment);
+		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_INDEX, &ids[i]).s, rc, err);
+		cf_segment_release(&segment);
+		check->figures.segments++;
+		if (rc == 0)
+			rc = cf_ctx_check(check->repo->ctx, err);
+	}
+	for (size_t i = 0; i < check->n_packs; i++)
+		check->figures.unreferenced_packs += !check->packs[i].is_indexed;
+	free(ids);
+	return rc;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return cf_id_compare(a, b);
+}
+
+static void check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids,
+			  size_t n)
+{
+	for (size_t i = 0; i < snapshot->n_history; i++) {
+		const struct cf_id *seen = &snapshot->history[i];
+
+		if (bsearch(seen, ids, n, sizeof(*ids), compare_ids) || cf_id_set_add(&check->missing, seen) != 1)
+			continue;
+		cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, seen).s,
+			       "is missing: snapshot %.8s, made later, saw it", cf_id_text(&snapshot->id).s);
+	}
+}
+
+static int check_snapshots(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+
+	if (n)
+		qsort(ids, n, sizeof(*ids), compare_ids);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct cf_snapshot *snapshot = NULL;
+
+		rc = cf_snapshot_load(check->repo, &ids[i], &snapshot, err);
+		if (rc == 0) {
+			check_history(check, snapshot, ids, n);
+			rc = cf_check_tree(check, snapshot, err);
+		}
+		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s, rc, err);
+		cf_snapshot_free(snapshot);
+		check->figures.snapshots++;
+		if (rc == 0)
+			rc = cf_ctx_check(check->repo->ctx, err);
+	}
+	free(ids);
+	return rc;
+}
+
+/* The check believes the repository, not the local index: it works with a catalog of its own, built for it. */
+static int swap_catalog(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_repo *repo = check->repo;
+	struct cf_catalog *fresh = NULL;
+	int rc;
+
+	if (repo->index_path &&
+	    asprintf(&check->index_path, "%s.check-%ld", repo->index_path, (long)getpid()) < 0) {
+		check->index_path = NULL;
+		return cf_err_nomem(err);
+	}
+	rc = cf_catalog_new(repo, check->index_path, &fresh, err);
+	if (rc < 0)
+		return rc;
+	check->usual_catalog = repo->catalog;
+	repo->catalog = fresh;
+	return cf_catalog_sync(fresh, err);
+}
+
+static void swap_back(struct cf_check *check)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+	if (check->usual_catalog) {
+		cf_catalog_free(check->repo->catalog);
+		check->repo->catalog = check->usual_catalog;
+	}
+	for (size_t i = 0; check->index_path && i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		char path[4096];
+
+		snprintf(path, sizeof(path), "%s%s", check->index_path, suffixes[i]);
+		unlink(path);
+	}
+	free(check->index_path);
+}
+
+int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
+		 struct cf_check_figures *figures_out, struct cf_err *err)
+{
+	struct cf_check check = {.repo = repo, .fn = fn, .user = user};
+	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	int rc;
+
+	pthread_mutex_init(&check.lock, NULL);
+	rc = repo->backend->ops->list(repo->backend, "keys", check_key, &check, own);
+	if (rc == 0)
+		rc = list_packs(&check, own);
+	if (rc == 0)
+		rc = check_segments(&check, own);
+	if (rc == 0)
+		rc = swap_catalog(&check, own);
+	if (rc == 0)
+		rc = check_snapshots(&check, own);
+	if (rc == 0 && options->read_percent > 0)
+		rc = cf_check_packs(&check, options->read_percent, own);
+	swap_back(&check);
+	*figures_out = check.figures;
+	if (rc == 0 && check.figures.errors)
+		rc = cf_err_set(own, CF_ERR_DAMAGED, "%llu problems found",
+				(unsigned long long)check.figures.errors);
+	cf_id_set_release(&check.visited);
+	cf_id_set_release(&check.missing);
+	free(check.packs);
+	pthread_mutex_destroy(&check.lock);
+	return rc;
+}

@@ -1,0 +1,57 @@
+#ifndef CF_REPO_CHECK_PARTS_H
+#define CF_REPO_CHECK_PARTS_H
+
+/* The inside of the check (repo/check.h), for repo/check*.c only. */
+
+#include "repo/check.h"
+#include "repo/handle.h"
+
+struct cf_snapshot;
+
+/* A growing set of ids: 1 when added, 0 when there already, or CF_ERR_NOMEM. Start with {0}. */
+struct cf_id_set {
+	struct cf_id *slots; /* open addressing; zero: empty */
+	size_t mask, n;
+};
+
+int cf_id_set_add(struct cf_id_set *set, const struct cf_id *id);
+void cf_id_set_release(struct cf_id_set *set);
+
+/* A pack of the store. */
+struct cf_checked_pack {
+	struct cf_id name;
+	uint64_t size;
+	bool is_indexed;  /* a segment covers it */
+	bool is_reported; /* that none does, though a snapshot needs it */
+};
+
+struct cf_check {
+	struct cf_repo *repo;
+	cf_check_fn *fn;
+	void *user;
+	pthread_mutex_t lock; /* fn and figures */
+	struct cf_check_figures figures;
+	struct cf_checked_pack *packs; /* by name */
+	size_t n_packs;
+	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
+	struct cf_id_set missing; /* snapshots reported as missing */
+	struct cf_catalog *usual_catalog;
+	char *index_path;
+};
+
+/* A finding. Any thread. */
+void cf_check_found(struct cf_check *check, const char *object, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Damage becomes a finding about the object, and 0; other results are passed through. */
+int cf_check_judge(struct cf_check *check, const char *object, int rc, struct cf_err *err);
+
+/* The pack of that name, or NULL. */
+struct cf_checked_pack *cf_check_pack(struct cf_check *check, const struct cf_id *name);
+
+/* check_tree.c: every directory, list and chunk of a snapshot that was not seen before. */
+int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err);
+
+/* check_packs.c: the bytes of a share of the packs. */
+int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err);
+
+#endif

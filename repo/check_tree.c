@@ -1,0 +1,258 @@
+#include "repo/check_parts.h"
+
+#include "base/err.h"
+#include "base/le.h"
+#include "repo/catalog.h"
+#include "repo/content.h"
+#include "repo/pack_reader.h"
+#include "repo/snapshot.h"
+#include "repo/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	FIRST_SLOTS = 1024
+};
+
+static size_t place_of(const struct cf_id_set *set, const struct cf_id *id)
+{
+	size_t i = (size_t)cf_le64_get(id->bytes) & set->mask;
+
+	while (!cf_id_is_zero(&set->slots[i]) && !cf_id_equal(&set->slots[i], id))
+		i = (i + 1) & set->mask;
+	return i;
+}
+
+static int grow(struct cf_id_set *set)
+{
+	size_t size = set->slots ? 2 * (set->mask + 1) : FIRST_SLOTS;
+	struct cf_id_set bigger = {.slots = calloc(size, sizeof(struct cf_id)), .mask = size - 1, .n = set->n};
+
+	if (!bigger.slots)
+		return CF_ERR_NOMEM;
+	for (size_t i = 0; set->slots && i <= set->mask; i++)
+		if (!cf_id_is_zero(&set->slots[i]))
+			bigger.slots[place_of(&bigger, &set->slots[i])] = set->slots[i];
+	free(set->slots);
+	*set = bigger;
+	return 0;
+}
+
+int cf_id_set_add(struct cf_id_set *set, const struct cf_id *id)
+{
+	size_t i;
+
+	if ((!set->slots || set->n >= set->mask - set->mask / 4) && grow(set) < 0)
+		return CF_ERR_NOMEM;
+	i = place_of(set, id);
+	if (!cf_id_is_zero(&set->slots[i]))
+		return 0;
+	set->slots[i] = *id;
+	set->n++;
+	return 1;
+}
+
+void cf_id_set_release(struct cf_id_set *set)
+{
+	free(set->slots);
+	*set = (struct cf_id_set){0};
+}
+
+/* A directory on the way down. */
+struct check_level {
+	struct cf_node *node;
+	struct cf_dir_iter *iter;
+	size_t path_len;
+	struct check_level *parent;
+};
+
+struct tree_check {
+	struct cf_check *check;
+	struct check_level *level;
+	struct cf_buf path; /* "<snapshot>:a/b", NUL behind the end */
+};
+
+/* 1: first time. */
+static int is_new(struct tree_check *t, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = cf_id_set_add(&t->check->visited, id);
+
+	return rc < 0 ? cf_err_nomem(err) : rc;
+}
+
+static void note_unindexed(struct cf_check *check, const struct cf_id *name)
+{
+	struct cf_checked_pack *pack = cf_check_pack(check, name);
+
+	if (!pack || pack->is_indexed || pack->is_reported)
+		return;
+	pack->is_reported = true;
+	cf_check_found(check, cf_pack_name(name).s,
+		       "is needed by a snapshot but in no index segment: a segment is damaged or missing");
+}
+
+/* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
+static int check_place(struct cf_check *check, const struct cf_id *id, bool is_base, struct cf_err *err)
+{
+	struct cf_location place;
+	int rc = cf_catalog_require(check->repo->catalog, id, &place, err);
+
+	if (rc < 0)
+		return rc;
+	if (!cf_check_pack(check, &place.pack))
+		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
+				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
+	note_unindexed(check, &place.pack);
+	if (cf_id_is_zero(&place.base))
+		return 0;
+	if (is_base)
+		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+				  cf_id_text(id).s);
+	return check_place(check, &place.base, true, err);
+}
+
+static int check_chunk(struct tree_check *t, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = cf_id_is_zero(id) ? 0 : is_new(t, id, err);
+
+	if (rc != 1)
+		return rc;
+	t->check->figures.chunks++;
+	return check_place(t->check, id, false, err);
+}
+
+/* Every chunk of a content, reading its lists. Contents seen before are passed over. */
+static int check_content(struct tree_check *t, const struct cf_content *content, struct cf_err *err)
+{
+	struct cf_content_cursor *cursor = NULL;
+	struct cf_extent extent;
+	int rc;
+
+	if (content->level == 0)
+		return check_chunk(t, &content->id, err);
+	rc = is_new(t, &content->id, err);
+	if (rc != 1)
+		return rc;
+	rc = cf_content_cursor_new(t->check->repo, content, &cursor, err);
+	while (rc == 0) {
+		rc = cf_content_cursor_next(cursor, &extent, err);
+		if (rc <= 0)
+			break;
+		rc = check_chunk(t, &extent.id, err);
+		if (rc == 0)
+			rc = cf_ctx_check(t->check->repo->ctx, err);
+	}
+	cf_content_cursor_free(cursor);
+	return rc;
+}
+
+static int push(struct tree_check *t, const struct cf_node *node, struct cf_err *err)
+{
+	struct check_level *level = calloc(1, sizeof(*level));
+	int rc;
+
+	if (!level || !(level->node = cf_node_dup(node))) {
+		free(level);
+		return cf_err_nomem(err);
+	}
+	level->path_len = t->path.len;
+	rc = cf_dir_iter_new(t->check->repo, node, &level->iter, err);
+	if (rc < 0) {
+		free(level->node);
+		free(level);
+		return rc;
+	}
+	level->parent = t->level;
+	t->level = level;
+	return 0;
+}
+
+static void pop(struct tree_check *t)
+{
+	struct check_level *level = t->level;
+
+	t->level = level->parent;
+	cf_dir_iter_free(level->iter);
+	free(level->node);
+	free(level);
+}
+
+static int set_path(struct tree_check *t, size_t base_len, const char *name, struct cf_err *err)
+{
+	int rc;
+
+	cf_buf_resize(&t->path, base_len, NULL);
+	rc = cf_buf_append(&t->path, "/", 1, err);
+	if (rc == 0)
+		rc = cf_buf_append(&t->path, name, strlen(name) + 1, err);
+	if (rc == 0)
+		t->path.len--;
+	return rc;
+}
+
+static int visit(struct tree_check *t, const struct cf_node *node, struct cf_err *err)
+{
+	int rc = set_path(t, t->level->path_len, node->entry.name, err);
+
+	if (rc < 0 || cf_id_is_zero(&node->content.id))
+		return rc;
+	if (node->entry.type == CF_ENTRY_DIR) {
+		rc = is_new(t, &node->content.id, err);
+		return rc == 1 ? push(t, node, err) : rc;
+	}
+	rc = check_content(t, &node->content, err);
+	return cf_check_judge(t->check, (const char *)t->path.data, rc, err);
+}
+
+static int walk(struct tree_check *t, struct cf_err *err)
+{
+	int rc = 0;
+
+	while (rc == 0 && t->level) {
+		const struct cf_node *node = NULL;
+
+		rc = cf_dir_iter_next(t->level->iter, &node, err);
+		if (rc == 1) {
+			rc = visit(t, node, err);
+			continue;
+		}
+		if (rc < 0) {
+			cf_buf_resize(&t->path, t->level->path_len, NULL);
+			t->path.data[t->path.len] = '\0';
+			rc = cf_check_judge(t->check, (const char *)t->path.data, rc, err);
+		}
+		pop(t);
+	}
+	while (t->level)
+		pop(t);
+	return rc;
+}
+
+int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err)
+{
+	struct tree_check t = {.check = check};
+	struct cf_node *root = NULL;
+	char prefix[16];
+	int rc;
+
+	snprintf(prefix, sizeof(prefix), "%.8s:", cf_id_text(&snapshot->id).s);
+	rc = cf_buf_append(&t.path, prefix, strlen(prefix) + 1, err);
+	if (rc < 0)
+		return rc;
+	t.path.len--;
+	rc = cf_tree_find(check->repo, snapshot, "", &root, err);
+	if (rc == 0)
+		rc = check_content(&t, &snapshot->root, err);
+	if (rc == 0 && !cf_id_is_zero(&root->content.id)) {
+		rc = is_new(&t, &root->content.id, err);
+		if (rc == 1)
+			rc = push(&t, root, err);
+	}
+	if (rc == 0)
+		rc = walk(&t, err);
+	rc = cf_check_judge(check, prefix, rc, err);
+	free(root);
+	cf_buf_release(&t.path);
+	return rc;
+}
