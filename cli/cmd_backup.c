@@ -194,8 +194,11 @@ static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 		printf(" of %s", cf_text_size(figures->bytes_total).s);
 	printf(" in %s (%s), ", cf_text_duration(figures->duration_ns).s,
 	       cf_text_rate(figures->bytes_read, figures->duration_ns).s);
-	printf("%s %s (%s)\n", dry_run ? "would store" : "stored", cf_text_size(figures->bytes_stored).s,
-	       cf_text_share(figures->bytes_stored, figures->bytes_total).s);
+	printf("%s %s", dry_run ? "would store" : "stored", cf_text_size(figures->bytes_stored).s);
+	/* Of a few bytes the snapshot object alone is many times as much: no news. */
+	if (figures->bytes_stored <= figures->bytes_total)
+		printf(" (%s)", cf_text_share(figures->bytes_stored, figures->bytes_total).s);
+	fputc('\n', stdout);
 	printf("  chunks: %llu new, %llu delta, %llu known; ", (unsigned long long)figures->chunks_new,
 	       (unsigned long long)figures->chunks_delta, (unsigned long long)figures->chunks_known);
 	printf("%s (%llu unchanged), ", cf_text_count(figures->files, "file", "files").s,

@@ -34,7 +34,7 @@ static void print_text(const struct cf_repo *repo, const struct cf_stats *stats)
 {
 	printf("repository  %s, %s, chunker %s\n", cf_repo_id_text(repo),
 	       cf_cipher_name(cf_repo_cipher(repo)), cf_chunker_name(cf_repo_chunker_kind(repo)));
-	printf("snapshots   %llu of %s in all\n", (unsigned long long)stats->snapshots,
+	printf("snapshots   %llu, %s in all\n", (unsigned long long)stats->snapshots,
 	       cf_text_size(stats->snapshot_bytes).s);
 	printf("stored      %s (%s of that)\n", cf_text_size(stats->stored_bytes).s,
 	       cf_text_share(stats->stored_bytes, stats->snapshot_bytes).s);

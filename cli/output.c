@@ -70,9 +70,12 @@ struct cf_text cf_text_share(uint64_t part, uint64_t whole)
 struct cf_text cf_text_duration(uint64_t duration_ns)
 {
 	struct cf_text text;
-	uint64_t tenths = (duration_ns + NS_PER_S / 20) / (NS_PER_S / 10), s = (duration_ns + NS_PER_S / 2) / NS_PER_S;
+	uint64_t tenths = (duration_ns + NS_PER_S / 20) / (NS_PER_S / 10);
+	uint64_t s = (duration_ns + NS_PER_S / 2) / NS_PER_S;
 
-	if (tenths < 600)
+	if (tenths < 1)
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 " ms", duration_ns / 1000000);
+	else if (tenths < 600)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " s", tenths / 10, tenths % 10);
 	else if (s < 3600)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 ":%02" PRIu64 " min", s / 60, s % 60);

@@ -23,7 +23,7 @@ struct cf_report {
 	struct cf_reporter reporter;
 	pthread_mutex_t lock;
 	struct cf_progress_state state;
-	int64_t drawn_ns; /* when progress was shown last; 0: not yet */
+	int64_t drawn_ns; /* when progress was shown last, or began; 0: not yet */
 	bool drawn;	  /* the line is on the screen */
 };
 
@@ -94,7 +94,10 @@ static void on_progress(struct cf_report *report, const struct cf_event *event)
 	if (!report->options.json_events && !report->options.progress)
 		return;
 	cf_progress_update(&report->state, event->progress, now_ns);
-	if (report->drawn_ns != 0 && now_ns - report->drawn_ns < interval)
+	/* What ends at once shows no progress. */
+	if (report->drawn_ns == 0)
+		report->drawn_ns = now_ns;
+	if (now_ns - report->drawn_ns < interval)
 		return;
 	report->drawn_ns = now_ns;
 	if (report->options.json_events)

@@ -47,6 +47,7 @@ static void rates_shares_and_durations_read_well(void **state)
 	assert_string_equal(cf_text_rate(0, SECOND).s, "0 B/s");
 	assert_string_equal(cf_text_share(7, 1000).s, "0.7 %");
 	assert_string_equal(cf_text_share(0, 0).s, "-");
+	assert_string_equal(cf_text_duration(12345678).s, "12 ms");
 	assert_string_equal(cf_text_duration(600000000).s, "0.6 s");
 	assert_string_equal(cf_text_duration(59940000000).s, "59.9 s");
 	assert_string_equal(cf_text_duration(59960000000).s, "1:00 min");
