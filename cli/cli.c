@@ -60,7 +60,8 @@ static int make_cache_dir(struct cf_cli *cli, char **path_out, struct cf_err *er
 		return cf_err_set(err, rc, "cache: %s", why.text);
 	}
 	if (rc < 0) {
-		cf_ctx_note(&cli->ctx, "cache.unusable", path, "%s; the index stays in memory", why.text);
+		cf_ctx_note(&cli->ctx, "cache.unusable", path, "%s; the index stays in memory",
+			    why.text);
 		free(path);
 		path = NULL;
 	}

@@ -46,7 +46,8 @@ static int find_host(const struct cf_args *args, char *out, size_t size, struct 
 	const char *named = cf_args_text(args, CF_OPT_HOST);
 
 	if (named && strlen(named) >= size)
-		return cf_err_set(err, CF_ERR_USAGE, "--host: the name is longer than %zu bytes", size - 1);
+		return cf_err_set(err, CF_ERR_USAGE, "--host: the name is longer than %zu bytes",
+				  size - 1);
 	if (named) {
 		strcpy(out, named);
 		return 0;
@@ -111,14 +112,15 @@ static int check_sources(const struct cf_args *args, struct cf_err *err)
 		if (rc < 0)
 			return rc;
 		if (args->run && (args->n_operands != 1 || strcmp(driver->scheme, "stream") != 0))
-			return cf_err_set(err, CF_ERR_USAGE,
-					  "a command behind -- needs exactly one source, stream:NAME");
+			return cf_err_set(
+				err, CF_ERR_USAGE,
+				"a command behind -- needs exactly one source, stream:NAME");
 	}
 	return 0;
 }
 
-static int choose_parent(struct backup *backup, const char *source, struct cf_writer_options *options,
-			 struct cf_err *err)
+static int choose_parent(struct backup *backup, const char *source,
+			 struct cf_writer_options *options, struct cf_err *err)
 {
 	const char *named = cf_args_text(backup->cli->args, CF_OPT_PARENT);
 	struct cf_snapshot_filter filter = {0};
@@ -144,8 +146,8 @@ static int choose_parent(struct backup *backup, const char *source, struct cf_wr
 	return 0;
 }
 
-static int run_source(struct backup *backup, struct cf_source *source, struct cf_snapshot **snapshot_out,
-		      struct cf_err *err)
+static int run_source(struct backup *backup, struct cf_source *source,
+		      struct cf_snapshot **snapshot_out, struct cf_err *err)
 {
 	struct cf_writer_options options = backup->writer_options;
 	struct cf_writer *writer = NULL;
@@ -199,8 +201,9 @@ static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 	if (figures->bytes_stored <= figures->bytes_total)
 		printf(" (%s)", cf_text_share(figures->bytes_stored, figures->bytes_total).s);
 	fputc('\n', stdout);
-	printf("  chunks: %llu new, %llu delta, %llu known; ", (unsigned long long)figures->chunks_new,
-	       (unsigned long long)figures->chunks_delta, (unsigned long long)figures->chunks_known);
+	printf("  chunks: %llu new, %llu delta, %llu known; ",
+	       (unsigned long long)figures->chunks_new, (unsigned long long)figures->chunks_delta,
+	       (unsigned long long)figures->chunks_known);
 	printf("%s (%llu unchanged), ", cf_text_count(figures->files, "file", "files").s,
 	       (unsigned long long)figures->files_unchanged);
 	printf("%s\n", cf_text_count(figures->dirs, "folder", "folders").s);

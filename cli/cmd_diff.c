@@ -14,8 +14,8 @@ static const struct {
 	char letter;
 	const char *name;
 } changes[CF_N_CHANGES] = {
-	[CF_CHANGE_ADDED] = {'+', "added"},	     [CF_CHANGE_REMOVED] = {'-', "removed"},
-	[CF_CHANGE_CONTENT] = {'M', "content"},	     [CF_CHANGE_TYPE] = {'T', "type"},
+	[CF_CHANGE_ADDED] = {'+', "added"},	      [CF_CHANGE_REMOVED] = {'-', "removed"},
+	[CF_CHANGE_CONTENT] = {'M', "content"},	      [CF_CHANGE_TYPE] = {'T', "type"},
 	[CF_CHANGE_ATTRIBUTES] = {'U', "attributes"},
 };
 
@@ -25,8 +25,8 @@ struct output {
 	uint64_t counts[CF_N_CHANGES];
 };
 
-static int print_change(void *user, enum cf_change change, const char *path, const struct cf_node *node,
-			struct cf_err *err)
+static int print_change(void *user, enum cf_change change, const char *path,
+			const struct cf_node *node, struct cf_err *err)
 {
 	struct output *output = user;
 	struct cf_doc item;
@@ -58,7 +58,8 @@ static void print_summary(const struct output *output)
 {
 	const uint64_t *n = output->counts;
 
-	printf("%llu added, %llu removed, %llu with other content, %llu of another type, %llu with other "
+	printf("%llu added, %llu removed, %llu with other content, %llu of another type, %llu with "
+	       "other "
 	       "attributes\n",
 	       (unsigned long long)n[CF_CHANGE_ADDED], (unsigned long long)n[CF_CHANGE_REMOVED],
 	       (unsigned long long)n[CF_CHANGE_CONTENT], (unsigned long long)n[CF_CHANGE_TYPE],

@@ -12,13 +12,14 @@ static int write_piece(void *user, struct cf_span data, struct cf_err *err)
 	return cf_cli_write(user, data.data, data.len, err);
 }
 
-static int dump(struct cf_cli *cli, struct cf_repo *repo, const struct cf_place *place, struct cf_err *err)
+static int dump(struct cf_cli *cli, struct cf_repo *repo, const struct cf_place *place,
+		struct cf_err *err)
 {
 	const struct cf_content *content = &place->node->content;
 
 	if (place->node->entry.type == CF_ENTRY_DIR)
-		return cf_err_set(err, CF_ERR_USAGE, "%s is a folder; name a file in it, or restore it",
-				  place->path);
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "%s is a folder; name a file in it, or restore it", place->path);
 	if (place->node->entry.type != CF_ENTRY_FILE)
 		return cf_err_set(err, CF_ERR_USAGE, "%s is a %s, not a file", place->path,
 				  cf_node_type_name(place->node));

@@ -23,7 +23,8 @@ static bool matches(const struct search *search, const char *path, const struct 
 {
 	/* A slash may begin it, as it may every PATH. */
 	if (search->whole_path)
-		return fnmatch(search->pattern + (search->pattern[0] == '/'), path, FNM_PATHNAME) == 0;
+		return fnmatch(search->pattern + (search->pattern[0] == '/'), path, FNM_PATHNAME) ==
+		       0;
 	return fnmatch(search->pattern, node->entry.name, 0) == 0;
 }
 

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-static int find_topic(const char *name, const struct cf_command_spec **command_out, struct cf_err *err)
+static int find_topic(const char *name, const struct cf_command_spec **command_out,
+		      struct cf_err *err)
 {
 	struct cf_suggest suggest = cf_suggest_begin(name, strlen(name));
 
@@ -20,14 +21,17 @@ static int find_topic(const char *name, const struct cf_command_spec **command_o
 	if (suggest.best)
 		return cf_err_set(err, CF_ERR_USAGE, "no help on '%s'; did you mean '%s'?", name,
 				  suggest.best);
-	return cf_err_set(err, CF_ERR_USAGE, "no help on '%s'; `coffer help` lists the commands", name);
+	return cf_err_set(err, CF_ERR_USAGE, "no help on '%s'; `coffer help` lists the commands",
+			  name);
 }
 
 int cf_cmd_help(struct cf_cli *cli, struct cf_err *err)
 {
-	const char *topic = cli->args->operands[0], *shell = cf_args_text(cli->args, CF_OPT_COMPLETION);
+	const char *topic = cli->args->operands[0],
+		   *shell = cf_args_text(cli->args, CF_OPT_COMPLETION);
 	const struct cf_command_spec *command = NULL;
-	bool man = cf_args_has(cli->args, CF_OPT_MAN), options = topic && strcmp(topic, "options") == 0;
+	bool man = cf_args_has(cli->args, CF_OPT_MAN),
+	     options = topic && strcmp(topic, "options") == 0;
 	int rc = 0;
 
 	if (shell && (topic || man))

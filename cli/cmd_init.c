@@ -15,7 +15,8 @@
 static struct cf_repo_init_options read_options(const struct cf_args *args)
 {
 	struct cf_repo_init_options options = {0};
-	const char *cipher = cf_args_text(args, CF_OPT_CIPHER), *chunker = cf_args_text(args, CF_OPT_CHUNKER);
+	const char *cipher = cf_args_text(args, CF_OPT_CIPHER),
+		   *chunker = cf_args_text(args, CF_OPT_CHUNKER);
 	bool known = true;
 
 	if (cipher)

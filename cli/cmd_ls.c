@@ -49,7 +49,8 @@ static void print_size(const struct cf_node *node)
 	struct cf_text size = {""};
 
 	if (node->entry.type == CF_ENTRY_CHARDEV || node->entry.type == CF_ENTRY_BLOCKDEV)
-		snprintf(size.s, sizeof(size.s), "%u, %u", node->entry.rdev_major, node->entry.rdev_minor);
+		snprintf(size.s, sizeof(size.s), "%u, %u", node->entry.rdev_major,
+			 node->entry.rdev_minor);
 	else if (node->entry.type == CF_ENTRY_FILE)
 		snprintf(size.s, sizeof(size.s), "%llu", (unsigned long long)node->entry.size);
 	else
@@ -87,17 +88,18 @@ static int print_entry(void *user, const char *path, const struct cf_node *node,
 	return cf_doc_stream_item(&listing->stream, &item, err);
 }
 
-static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node, const char *path,
-		struct cf_err *err)
+static int list(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node,
+		const char *path, struct cf_err *err)
 {
-	struct listing listing = {.in_full = cf_args_has(cli->args, CF_OPT_LONG), .json = cli->json};
+	struct listing listing = {.in_full = cf_args_has(cli->args, CF_OPT_LONG),
+				  .json = cli->json};
 	int rc;
 
 	if (cli->json)
 		listing.stream = cf_doc_stream_begin(stdout, "[");
 	if (node->entry.type == CF_ENTRY_DIR)
-		rc = cf_walk(cli, repo, node, path, cf_args_has(cli->args, CF_OPT_RECURSIVE), print_entry,
-			     &listing, err);
+		rc = cf_walk(cli, repo, node, path, cf_args_has(cli->args, CF_OPT_RECURSIVE),
+			     print_entry, &listing, err);
 	else
 		rc = print_entry(&listing, path, node, err);
 	if (cli->json)

@@ -21,8 +21,9 @@ struct outcome {
 };
 
 /* A sink that nothing happens in: what a dry run restores into. */
-static int ignore_dir_begin(struct cf_sink *sink, struct cf_dir *parent, const struct cf_entry *entry,
-			    unsigned flags, struct cf_dir **dir_out, struct cf_err *err)
+static int ignore_dir_begin(struct cf_sink *sink, struct cf_dir *parent,
+			    const struct cf_entry *entry, unsigned flags, struct cf_dir **dir_out,
+			    struct cf_err *err)
 {
 	*dir_out = (struct cf_dir *)sink; /* a handle only the producer sees */
 	return 0;
@@ -60,7 +61,8 @@ static int restore(struct cf_cli *cli, const struct cf_select *select, const str
 	struct cf_sink ignore = {.ops = &ignore_ops}, *sink = &ignore;
 	struct cf_restore_options options = {.overwrite = cf_args_has(cli->args, CF_OPT_OVERWRITE),
 					     .no_owner = cf_args_has(cli->args, CF_OPT_NO_OWNER)};
-	struct cf_restore_run_options run = {.keep_going = cf_args_has(cli->args, CF_OPT_KEEP_GOING),
+	struct cf_restore_run_options run = {.keep_going =
+						     cf_args_has(cli->args, CF_OPT_KEEP_GOING),
 					     .no_content = outcome->dry_run};
 	int rc = 0;
 
@@ -68,7 +70,8 @@ static int restore(struct cf_cli *cli, const struct cf_select *select, const str
 		rc = cf_files_restore_new(folder, &options, &cli->ctx, &sink, err);
 	if (rc < 0)
 		return rc;
-	rc = cf_restore_run(select->repo, place->snapshot, place->path, &run, sink, &outcome->figures, err);
+	rc = cf_restore_run(select->repo, place->snapshot, place->path, &run, sink,
+			    &outcome->figures, err);
 	if (!outcome->dry_run)
 		cf_files_restore_free(sink);
 	if (rc == 0 && outcome->verify)
@@ -76,8 +79,8 @@ static int restore(struct cf_cli *cli, const struct cf_select *select, const str
 	return rc;
 }
 
-static int print_json(const struct outcome *outcome, const struct cf_place *place, const char *folder,
-		      uint64_t n_warnings, struct cf_err *err)
+static int print_json(const struct outcome *outcome, const struct cf_place *place,
+		      const char *folder, uint64_t n_warnings, struct cf_err *err)
 {
 	struct cf_doc document = cf_doc_begin();
 

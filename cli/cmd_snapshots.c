@@ -58,7 +58,8 @@ static int add_row(struct cf_table *table, const struct cf_snapshot *snapshot, s
 
 static int print_table(const struct cf_snapshot_list *list, struct cf_err *err)
 {
-	static const char *const heading[] = {"ID", "TIME", "SIZE", "STORED", "HOST", "SOURCE", "TAGS"};
+	static const char *const heading[] = {"ID",   "TIME",	"SIZE", "STORED",
+					      "HOST", "SOURCE", "TAGS"};
 	struct cf_table table;
 	int rc = 0;
 

@@ -38,11 +38,13 @@ static int read_changes(const struct cf_args *args, struct changes *changes, str
 	if (rc < 0)
 		return rc;
 	if (changes->n_add + changes->n_remove + changes->n_set == 0)
-		return cf_err_set(err, CF_ERR_USAGE, "tag needs --add TAG, --remove TAG or --set TAG");
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "tag needs --add TAG, --remove TAG or --set TAG");
 	if (changes->n_set > 0 && changes->n_add + changes->n_remove > 0)
 		return cf_err_set(err, CF_ERR_USAGE, "--set excludes --add and --remove");
 	for (size_t i = 0; i < changes->n_add + changes->n_set; i++) {
-		const char *tag = i < changes->n_add ? changes->add[i] : changes->set[i - changes->n_add];
+		const char *tag =
+			i < changes->n_add ? changes->add[i] : changes->set[i - changes->n_add];
 
 		if (!cf_utf8_valid(tag))
 			return cf_err_set(err, CF_ERR_USAGE, "tag '%s' is not UTF-8", tag);
@@ -50,13 +52,16 @@ static int read_changes(const struct cf_args *args, struct changes *changes, str
 	return 0;
 }
 
-/* The tags a snapshot will have, sorted: a new array of borrowed strings. NULL when memory is out. */
+/* The tags a snapshot will have, sorted: a new array of borrowed strings. NULL when memory is out.
+ */
 static const char **new_tags(const struct cf_snapshot *snapshot, const struct changes *changes,
 			     size_t *n_out)
 {
-	const char *const *sources[] = {(const char *const *)snapshot->tags, changes->add, changes->set};
+	const char *const *sources[] = {(const char *const *)snapshot->tags, changes->add,
+					changes->set};
 	size_t counts[] = {changes->n_set ? 0 : snapshot->n_tags, changes->n_add, changes->n_set};
-	const char **tags = calloc(snapshot->n_tags + changes->n_add + changes->n_set + 1, sizeof(*tags));
+	const char **tags =
+		calloc(snapshot->n_tags + changes->n_add + changes->n_set + 1, sizeof(*tags));
 	size_t n = 0;
 
 	for (size_t from = 0; tags && from < 3; from++) {
@@ -85,7 +90,7 @@ static bool same_tags(const struct cf_snapshot *snapshot, const char *const *tag
 }
 
 static struct cf_doc change_json(const struct cf_id *before, const struct cf_id *after,
-				  const char *const *tags, size_t n)
+				 const char *const *tags, size_t n)
 {
 	struct cf_doc item = cf_doc_object(), list = cf_doc_array();
 
@@ -98,8 +103,8 @@ static struct cf_doc change_json(const struct cf_id *before, const struct cf_id 
 	return item;
 }
 
-static void print_text(const struct cf_id *before, const struct cf_id *after, const char *const *tags,
-		       size_t n)
+static void print_text(const struct cf_id *before, const struct cf_id *after,
+		       const char *const *tags, size_t n)
 {
 	if (cf_id_equal(before, after))
 		printf("snapshot %s keeps its tags:", cf_short_id(before).s);
@@ -112,8 +117,9 @@ static void print_text(const struct cf_id *before, const struct cf_id *after, co
 	puts(n ? "" : " none");
 }
 
-static int tag_one(struct cf_cli *cli, const struct cf_select *select, const struct cf_snapshot *snapshot,
-		   const struct changes *changes, struct cf_doc *list, struct cf_err *err)
+static int tag_one(struct cf_cli *cli, const struct cf_select *select,
+		   const struct cf_snapshot *snapshot, const struct changes *changes,
+		   struct cf_doc *list, struct cf_err *err)
 {
 	struct cf_id after = snapshot->id;
 	struct cf_doc item;
@@ -133,9 +139,10 @@ static int tag_one(struct cf_cli *cli, const struct cf_select *select, const str
 	return rc;
 }
 
-/* All are resolved before the first is changed: "latest" means what it meant when the command began. */
-static int tag_all(struct cf_cli *cli, const struct cf_select *select, const struct changes *changes,
-		   struct cf_doc *list, struct cf_err *err)
+/* All are resolved before the first is changed: "latest" means what it meant when the command
+ * began. */
+static int tag_all(struct cf_cli *cli, const struct cf_select *select,
+		   const struct changes *changes, struct cf_doc *list, struct cf_err *err)
 {
 	const struct cf_args *args = cli->args;
 	struct cf_snapshot **snapshots = calloc(args->n_operands, sizeof(*snapshots));

@@ -52,7 +52,8 @@ static void print_bash_value(FILE *out, const struct cf_option_spec *option)
 	if (option->letter)
 		fprintf(out, " | -%c", option->letter);
 	if (option->kind == CF_VALUE_CHOICE)
-		fprintf(out, ")\n\t\tmapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\")", option->choices);
+		fprintf(out, ")\n\t\tmapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\")",
+			option->choices);
 	else if (option->kind == CF_VALUE_FOLDER)
 		fprintf(out, ")\n\t\tmapfile -t COMPREPLY < <(compgen -d -- \"$cur\")");
 	else if (option->kind == CF_VALUE_FILE)
@@ -139,7 +140,9 @@ static void print_quoted(FILE *out, const char *text, const char *shell)
 static void print_zsh_spec(FILE *out, const struct cf_option_spec *option, const char *name)
 {
 	fprintf(out, " \\\n\t\t'%s%s%s[", option->repeats ? "*" : "", name,
-		!takes_value(option) ? "" : name[1] == '-' ? "=" : "+");
+		!takes_value(option) ? ""
+		: name[1] == '-'     ? "="
+				     : "+");
 	print_quoted(out, option->about, "zsh");
 	fputc(']', out);
 	if (option->kind == CF_VALUE_CHOICE)
@@ -219,16 +222,18 @@ static void print_fish_option(FILE *out, const struct cf_option_spec *option, co
 static void print_fish(FILE *out)
 {
 	fputs("# fish completion of coffer\n", out);
-	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE; option++)
+	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE;
+	     option++)
 		print_fish_option(out, option, NULL);
 	for (size_t i = 0; i < CF_N_COMMANDS; i++) {
 		const struct cf_command_spec *command = &cf_spec_commands[i];
 
-		fprintf(out, "complete -c coffer -f -n __fish_use_subcommand -a %s -d '", command->name);
+		fprintf(out, "complete -c coffer -f -n __fish_use_subcommand -a %s -d '",
+			command->name);
 		print_quoted(out, command->about, "fish");
 		fputs("'\n", out);
-		for (const struct cf_option_spec *option = command->options; option->id != CF_OPT_NONE;
-		     option++)
+		for (const struct cf_option_spec *option = command->options;
+		     option->id != CF_OPT_NONE; option++)
 			print_fish_option(out, option, command->name);
 	}
 }

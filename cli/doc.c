@@ -122,7 +122,8 @@ void cf_doc_push(struct cf_doc *array, struct cf_doc *child)
 
 void cf_doc_push_text(struct cf_doc *array, const char *text)
 {
-	struct cf_doc child = {.value = cf_utf8_valid(text) ? json_string(text) : percent_encoded(text)};
+	struct cf_doc child = {.value = cf_utf8_valid(text) ? json_string(text)
+							    : percent_encoded(text)};
 
 	child.failed = !child.value;
 	cf_doc_push(array, &child);

@@ -24,8 +24,8 @@ struct cf_doc cf_doc_object(void);
 struct cf_doc cf_doc_begin(void);
 struct cf_doc cf_doc_array(void);
 
-/* NULL becomes null. Text that is no UTF-8 is percent-encoded under key, and <key>_raw holds its bytes in
- * hexadecimal. */
+/* NULL becomes null. Text that is no UTF-8 is percent-encoded under key, and <key>_raw holds its
+ * bytes in hexadecimal. */
 void cf_doc_text(struct cf_doc *object, const char *key, const char *text);
 void cf_doc_count(struct cf_doc *object, const char *key, uint64_t n);
 void cf_doc_number(struct cf_doc *object, const char *key, double number);

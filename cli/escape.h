@@ -15,8 +15,8 @@ enum cf_escape {
 	CF_ESCAPE_MESSAGE /* backslashes stay */
 };
 
-/* Append text with control characters and bytes that are no UTF-8 as \n, \t, \xNN: nothing a terminal would
- * obey is left. */
+/* Append text with control characters and bytes that are no UTF-8 as \n, \t, \xNN: nothing a
+ * terminal would obey is left. */
 int cf_escape_append(struct cf_buf *out, const char *text, enum cf_escape how, struct cf_err *err);
 /* The same straight to a stream. */
 void cf_escape_print(FILE *out, const char *text, enum cf_escape how);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define LINE_MAX_COLUMNS 79
-#define ABOUT_COLUMN 30
+#define ABOUT_COLUMN	 30
 
 /* Words from column `indent` on; the cursor stands at `column`. */
 static void print_wrapped(FILE *out, const char *text, int column, int indent)
@@ -41,7 +41,8 @@ static void print_option(FILE *out, const struct cf_option_spec *option)
 	if (option->name)
 		column += fprintf(out, "--%s", option->name);
 	if (option->value)
-		column += fprintf(out, option->kind == CF_VALUE_PERCENT ? "[=%s]" : " %s", option->value);
+		column += fprintf(out, option->kind == CF_VALUE_PERCENT ? "[=%s]" : " %s",
+				  option->value);
 	if (column + 2 > ABOUT_COLUMN) {
 		fprintf(out, "\n");
 		column = 0;
@@ -65,10 +66,11 @@ void cf_help_overview(FILE *out)
 	fprintf(out, "coffer: %s\n\n", cf_spec_about);
 	for (size_t i = 0; i < CF_N_COMMANDS; i++)
 		fprintf(out, "  %-11s %s\n", cf_spec_commands[i].name, cf_spec_commands[i].about);
-	fprintf(out, "\n`coffer help COMMAND` explains a command, `coffer help options` what all share\n"
-		     "(-r, --key-file, --password-file, --json, -q and more), `coffer help --man`\n"
-		     "prints the manual. Exit status: 0 done, 1 failed, 2 usage, 3 something was\n"
-		     "skipped, 4 damaged data, 5 wrong or no key, 6 busy, 128+n signal n.\n");
+	fprintf(out,
+		"\n`coffer help COMMAND` explains a command, `coffer help options` what all share\n"
+		"(-r, --key-file, --password-file, --json, -q and more), `coffer help --man`\n"
+		"prints the manual. Exit status: 0 done, 1 failed, 2 usage, 3 something was\n"
+		"skipped, 4 damaged data, 5 wrong or no key, 6 busy, 128+n signal n.\n");
 }
 
 void cf_help_command(FILE *out, const struct cf_command_spec *command)
@@ -91,6 +93,7 @@ void cf_help_options(FILE *out)
 {
 	fprintf(out, "Options of every command:\n\n");
 	print_options(out, cf_spec_globals);
-	fprintf(out, "\nCOFFER_PASSWORD may hold the password itself. Without any of these coffer asks\n"
-		     "for one on the terminal.\n");
+	fprintf(out,
+		"\nCOFFER_PASSWORD may hold the password itself. Without any of these coffer asks\n"
+		"for one on the terminal.\n");
 }

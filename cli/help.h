@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-/* The text of `coffer help`; of one command; of the options that every command has. Each fits 80x24. */
+/* The text of `coffer help`; of one command; of the options that every command has. Each fits
+ * 80x24. */
 void cf_help_overview(FILE *out);
 void cf_help_command(FILE *out, const struct cf_command_spec *command);
 void cf_help_options(FILE *out);

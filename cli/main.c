@@ -46,12 +46,18 @@ static void install_handlers(void)
 }
 
 static cf_command_fn *const commands[CF_N_COMMANDS] = {
-	[CF_COMMAND_INIT] = cf_cmd_init,	   [CF_COMMAND_BACKUP] = cf_cmd_backup,
-	[CF_COMMAND_SNAPSHOTS] = cf_cmd_snapshots, [CF_COMMAND_LS] = cf_cmd_ls,
-	[CF_COMMAND_FIND] = cf_cmd_find,	   [CF_COMMAND_DIFF] = cf_cmd_diff,
-	[CF_COMMAND_RESTORE] = cf_cmd_restore,	   [CF_COMMAND_DUMP] = cf_cmd_dump,
-	[CF_COMMAND_CHECK] = cf_cmd_check,	   [CF_COMMAND_STATS] = cf_cmd_stats,
-	[CF_COMMAND_TAG] = cf_cmd_tag,		   [CF_COMMAND_VERSION] = cf_cmd_version,
+	[CF_COMMAND_INIT] = cf_cmd_init,
+	[CF_COMMAND_BACKUP] = cf_cmd_backup,
+	[CF_COMMAND_SNAPSHOTS] = cf_cmd_snapshots,
+	[CF_COMMAND_LS] = cf_cmd_ls,
+	[CF_COMMAND_FIND] = cf_cmd_find,
+	[CF_COMMAND_DIFF] = cf_cmd_diff,
+	[CF_COMMAND_RESTORE] = cf_cmd_restore,
+	[CF_COMMAND_DUMP] = cf_cmd_dump,
+	[CF_COMMAND_CHECK] = cf_cmd_check,
+	[CF_COMMAND_STATS] = cf_cmd_stats,
+	[CF_COMMAND_TAG] = cf_cmd_tag,
+	[CF_COMMAND_VERSION] = cf_cmd_version,
 	[CF_COMMAND_HELP] = cf_cmd_help,
 };
 
@@ -82,7 +88,8 @@ static int exit_status(const struct cf_cli *cli, int rc)
 {
 	int number = atomic_load(&stop_signal);
 
-	/* A command that is run gets the terminal's signals, too, and may fail before the flag is seen. */
+	/* A command that is run gets the terminal's signals, too, and may fail before the flag is
+	 * seen. */
 	if (rc < 0 && number)
 		return 128 + number;
 	if (rc < 0 && cli->reader_gone)

@@ -89,7 +89,8 @@ static void print_examples(FILE *out, const struct cf_command_spec *command, boo
 	for (const struct cf_example *example = command->examples; example->line; example++) {
 		fputs(first ? "" : ".Pp\n", out);
 		first = false;
-		fprintf(out, "%c%s:\n", toupper((unsigned char)example->about[0]), example->about + 1);
+		fprintf(out, "%c%s:\n", toupper((unsigned char)example->about[0]),
+			example->about + 1);
 		fputs(".Dl", out);
 		print_word(out, example->line);
 		fputc('\n', out);
@@ -121,7 +122,8 @@ static void print_command(FILE *out, const struct cf_command_spec *command)
 static void print_environment(FILE *out)
 {
 	fputs(".Sh ENVIRONMENT\n.Bl -tag -width Ds\n", out);
-	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE; option++)
+	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE;
+	     option++)
 		if (option->env)
 			fprintf(out, ".It Ev %s\nAs\n.Fl -%s .\n", option->env, option->name);
 	fputs(".It Ev COFFER_PASSWORD\nThe password itself.\n.El\n", out);
@@ -145,7 +147,8 @@ static void print_overview(FILE *out)
 {
 	fputs(".Sh NAME\n.Nm coffer\n", out);
 	fprintf(out, ".Nd %s\n.Sh SYNOPSIS\n", cf_spec_about);
-	fputs(".Nm coffer\n.Op Fl r Ar REPO\n.Ar COMMAND\n.Op Ar OPTION ...\n.Op Ar ARGUMENT ...\n", out);
+	fputs(".Nm coffer\n.Op Fl r Ar REPO\n.Ar COMMAND\n.Op Ar OPTION ...\n.Op Ar ARGUMENT ...\n",
+	      out);
 	fputs(".Sh DESCRIPTION\n", out);
 	print_paragraphs(out, cf_spec_text);
 	fputs(".Pp\nThe options of every command are:\n", out);

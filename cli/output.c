@@ -36,8 +36,8 @@ struct cf_text cf_text_size(uint64_t bytes)
 	if (unit == 0)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 " B", bytes);
 	else
-		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10,
-			 size_units[unit]);
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " %s", tenths / 10,
+			 tenths % 10, size_units[unit]);
 	return text;
 }
 
@@ -51,10 +51,11 @@ struct cf_text cf_text_rate(uint64_t bytes, uint64_t duration_ns)
 		return text;
 	tenths = tenths_of((uint64_t)((double)bytes * NS_PER_S / (double)duration_ns), &unit);
 	if (unit == 0 || tenths >= 1000)
-		snprintf(text.s, sizeof(text.s), "%" PRIu64 " %s/s", (tenths + 5) / 10, size_units[unit]);
-	else
-		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " %s/s", tenths / 10, tenths % 10,
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 " %s/s", (tenths + 5) / 10,
 			 size_units[unit]);
+	else
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " %s/s", tenths / 10,
+			 tenths % 10, size_units[unit]);
 	return text;
 }
 
@@ -76,12 +77,13 @@ struct cf_text cf_text_duration(uint64_t duration_ns)
 	if (tenths < 1)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 " ms", duration_ns / 1000000);
 	else if (tenths < 600)
-		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " s", tenths / 10, tenths % 10);
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 ".%" PRIu64 " s", tenths / 10,
+			 tenths % 10);
 	else if (s < 3600)
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 ":%02" PRIu64 " min", s / 60, s % 60);
 	else
-		snprintf(text.s, sizeof(text.s), "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " h", s / 3600,
-			 s / 60 % 60, s % 60);
+		snprintf(text.s, sizeof(text.s), "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " h",
+			 s / 3600, s / 60 % 60, s % 60);
 	return text;
 }
 

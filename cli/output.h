@@ -14,11 +14,14 @@ struct cf_text {
 	char s[48];
 };
 
-struct cf_text cf_text_size(uint64_t bytes);			    /* "999 B", "1.2 GiB" */
-struct cf_text cf_text_rate(uint64_t bytes, uint64_t duration_ns); /* "350 MiB/s"; "-" without time */
-struct cf_text cf_text_share(uint64_t part, uint64_t whole);	    /* "0.7 %"; "-" of nothing */
-struct cf_text cf_text_duration(uint64_t duration_ns);		    /* "12 ms", "0.6 s", "2:05 min", "1:02:05 h" */
-struct cf_text cf_text_count(uint64_t n, const char *one, const char *many); /* "1 file", "2 files" */
+struct cf_text cf_text_size(uint64_t bytes); /* "999 B", "1.2 GiB" */
+struct cf_text cf_text_rate(uint64_t bytes,
+			    uint64_t duration_ns);	     /* "350 MiB/s"; "-" without time */
+struct cf_text cf_text_share(uint64_t part, uint64_t whole); /* "0.7 %"; "-" of nothing */
+struct cf_text
+cf_text_duration(uint64_t duration_ns); /* "12 ms", "0.6 s", "2:05 min", "1:02:05 h" */
+struct cf_text cf_text_count(uint64_t n, const char *one,
+			     const char *many);	 /* "1 file", "2 files" */
 struct cf_text cf_text_time(int64_t time_ns);	 /* local: "2026-11-21 07:00:01" */
 struct cf_text cf_text_rfc3339(int64_t time_ns); /* "2026-11-21T06:00:01.000000000Z" */
 

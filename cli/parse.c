@@ -41,10 +41,10 @@ static int unknown_option(struct parser *p, const char *name, size_t len)
 		offer_options(&suggest, command->options);
 	offer_options(&suggest, cf_spec_globals);
 	if (suggest.best)
-		return cf_err_set(p->err, CF_ERR_USAGE, "unknown option --%.*s; did you mean --%s?", (int)len,
-				  name, suggest.best);
-	return cf_err_set(p->err, CF_ERR_USAGE, "unknown option --%.*s; see `coffer help%s%s`", (int)len,
-			  name, command ? " " : "", command ? command->name : "");
+		return cf_err_set(p->err, CF_ERR_USAGE, "unknown option --%.*s; did you mean --%s?",
+				  (int)len, name, suggest.best);
+	return cf_err_set(p->err, CF_ERR_USAGE, "unknown option --%.*s; see `coffer help%s%s`",
+			  (int)len, name, command ? " " : "", command ? command->name : "");
 }
 
 static int unknown_command(struct parser *p, const char *name)
@@ -54,9 +54,10 @@ static int unknown_command(struct parser *p, const char *name)
 	for (size_t i = 0; i < CF_N_COMMANDS; i++)
 		cf_suggest_offer(&suggest, cf_spec_commands[i].name);
 	if (suggest.best)
-		return cf_err_set(p->err, CF_ERR_USAGE, "unknown command '%s'; did you mean '%s'?", name,
-				  suggest.best);
-	return cf_err_set(p->err, CF_ERR_USAGE, "unknown command '%s'; `coffer help` lists them", name);
+		return cf_err_set(p->err, CF_ERR_USAGE, "unknown command '%s'; did you mean '%s'?",
+				  name, suggest.best);
+	return cf_err_set(p->err, CF_ERR_USAGE, "unknown command '%s'; `coffer help` lists them",
+			  name);
 }
 
 static void add_option(struct parser *p, const struct cf_option_spec *option, const char *text)
@@ -106,8 +107,9 @@ static int parse_letters(struct parser *p, const char *letters)
 		if (!option)
 			option = find_anywhere(NULL, 0, *letters);
 		if (!option)
-			return cf_err_set(p->err, CF_ERR_USAGE, "unknown option -%c; see `coffer help%s%s`",
-					  *letters, p->args->command ? " " : "",
+			return cf_err_set(p->err, CF_ERR_USAGE,
+					  "unknown option -%c; see `coffer help%s%s`", *letters,
+					  p->args->command ? " " : "",
 					  p->args->command ? p->args->command->name : "");
 		if (option->kind == CF_VALUE_FLAG) {
 			add_option(p, option, NULL);
@@ -170,8 +172,9 @@ static int bind_options(struct parser *p)
 
 		arg->option = cf_spec_by_id(command, arg->option->id);
 		if (!arg->option)
-			return cf_err_set(p->err, CF_ERR_USAGE, "%s is no option of %s; see `coffer help %s`",
-					  name.s, command->name, command->name);
+			return cf_err_set(p->err, CF_ERR_USAGE,
+					  "%s is no option of %s; see `coffer help %s`", name.s,
+					  command->name, command->name);
 		if (arg->text)
 			rc = cf_value_check(arg->option, name.s, arg->text, p->err);
 		if (rc < 0)
@@ -182,7 +185,8 @@ static int bind_options(struct parser *p)
 
 static int check_environment(struct parser *p)
 {
-	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE; option++) {
+	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE;
+	     option++) {
 		const char *text = option->env ? getenv(option->env) : NULL;
 		int rc;
 
@@ -205,11 +209,12 @@ static int check_operands(struct parser *p)
 				  n == 0 ? "an argument" : "one more argument", command->name,
 				  command->operands);
 	if (n > command->n_max)
-		return cf_err_set(p->err, CF_ERR_USAGE, "%s: unexpected argument '%s'", command->name,
-				  p->args->operands[command->n_max]);
+		return cf_err_set(p->err, CF_ERR_USAGE, "%s: unexpected argument '%s'",
+				  command->name, p->args->operands[command->n_max]);
 	for (size_t i = 0; i < n; i++)
 		if (p->args->operands[i][0] == '\0')
-			return cf_err_set(p->err, CF_ERR_USAGE, "%s: empty argument", command->name);
+			return cf_err_set(p->err, CF_ERR_USAGE, "%s: empty argument",
+					  command->name);
 	return 0;
 }
 
@@ -221,7 +226,8 @@ static int check_all(struct parser *p)
 	if (!args->command && (args->help || args->version))
 		return 0;
 	if (!args->command)
-		return cf_err_set(p->err, CF_ERR_USAGE, "no command given; `coffer help` lists them");
+		return cf_err_set(p->err, CF_ERR_USAGE,
+				  "no command given; `coffer help` lists them");
 	rc = bind_options(p);
 	if (rc < 0 || args->help || args->version)
 		return rc;
@@ -284,8 +290,8 @@ const char *cf_args_text(const struct cf_args *args, enum cf_option_id id)
 	return text && text[0] ? text : NULL;
 }
 
-int cf_args_list(const struct cf_args *args, enum cf_option_id id, const char ***list_out, size_t *n_out,
-		 struct cf_err *err)
+int cf_args_list(const struct cf_args *args, enum cf_option_id id, const char ***list_out,
+		 size_t *n_out, struct cf_err *err)
 {
 	const char **list = calloc(args->n_options + 1, sizeof(*list));
 	size_t n = 0;

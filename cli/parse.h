@@ -4,7 +4,8 @@
 /*
  * The command line as the command table understands it.
  *
- * Options may stand before or after the command and between operands, as "--name value", "--name=value",
+ * Options may stand before or after the command and between operands, as "--name value",
+ * "--name=value",
  * "-l", "-r value", "-rvalue" or bundled ("-lv"); "--" ends them.
  */
 
@@ -25,7 +26,8 @@ struct cf_args {
 	size_t n_options;
 	const char **operands; /* ended by NULL */
 	size_t n_operands;
-	const char *const *run; /* the command behind "--", ended by NULL; NULL when there is none */
+	const char *const
+		*run; /* the command behind "--", ended by NULL; NULL when there is none */
 };
 
 /* argv is ended by NULL; argv[0] is skipped. CF_ERR_USAGE with one line naming what makes no sense.
@@ -41,8 +43,8 @@ const char *cf_args_text(const struct cf_args *args, enum cf_option_id id);
 const char *cf_args_given(const struct cf_args *args, enum cf_option_id id);
 
 /* All values of a repeatable option, in order: a new array (of borrowed strings) to free(). */
-int cf_args_list(const struct cf_args *args, enum cf_option_id id, const char ***list_out, size_t *n_out,
-		 struct cf_err *err);
+int cf_args_list(const struct cf_args *args, enum cf_option_id id, const char ***list_out,
+		 size_t *n_out, struct cf_err *err);
 
 /* A checked CF_VALUE_COUNT or CF_VALUE_SIZE; 0 when not given. */
 uint64_t cf_args_number(const struct cf_args *args, enum cf_option_id id);

@@ -6,7 +6,8 @@
 /* Seconds over which the rate is averaged: steady to read, and quick enough to show a stall. */
 #define SMOOTH_S 5.0
 
-void cf_progress_update(struct cf_progress_state *state, const struct cf_progress *figures, int64_t now_ns)
+void cf_progress_update(struct cf_progress_state *state, const struct cf_progress *figures,
+			int64_t now_ns)
 {
 	double seconds, rate, weight;
 
@@ -25,11 +26,13 @@ void cf_progress_update(struct cf_progress_state *state, const struct cf_progres
 	state->last_bytes = figures->bytes_done;
 }
 
-static uint64_t time_left_ns(const struct cf_progress_state *state, const struct cf_progress *figures)
+static uint64_t time_left_ns(const struct cf_progress_state *state,
+			     const struct cf_progress *figures)
 {
 	if (state->rate <= 0 || figures->bytes_total <= figures->bytes_done)
 		return 0;
-	return (uint64_t)((double)(figures->bytes_total - figures->bytes_done) / state->rate * NS_PER_S);
+	return (uint64_t)((double)(figures->bytes_total - figures->bytes_done) / state->rate *
+			  NS_PER_S);
 }
 
 int cf_progress_format(const struct cf_progress_state *state, const struct cf_progress *figures,
@@ -51,7 +54,8 @@ int cf_progress_format(const struct cf_progress_state *state, const struct cf_pr
 		rc = cf_buf_printf(out, err, ", %s",
 				   cf_text_duration((uint64_t)(now_ns - state->begin_ns)).s);
 	if (rc == 0 && figures->items_total > 0)
-		rc = cf_buf_printf(out, err, ", %llu of %s", (unsigned long long)figures->items_done,
+		rc = cf_buf_printf(out, err, ", %llu of %s",
+				   (unsigned long long)figures->items_done,
 				   cf_text_count(figures->items_total, "item", "items").s);
 	else if (rc == 0 && figures->items_done > 0)
 		rc = cf_buf_printf(out, err, ", %s",

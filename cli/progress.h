@@ -1,7 +1,8 @@
 #ifndef CF_CLI_PROGRESS_H
 #define CF_CLI_PROGRESS_H
 
-/* The line that shows how far a command is: figures, a smoothed rate, the time left. No output here. */
+/* The line that shows how far a command is: figures, a smoothed rate, the time left. No output
+ * here. */
 
 #include "base/buf.h"
 #include "base/ctx.h"
@@ -15,7 +16,8 @@ struct cf_progress_state {
 };
 
 /* Take new figures in. */
-void cf_progress_update(struct cf_progress_state *state, const struct cf_progress *figures, int64_t now_ns);
+void cf_progress_update(struct cf_progress_state *state, const struct cf_progress *figures,
+			int64_t now_ns);
 
 /* Append the line, at most `columns` wide. */
 int cf_progress_format(const struct cf_progress_state *state, const struct cf_progress *figures,

@@ -12,7 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* A line into secret's bytes; poll, because it alone returns on a signal however handlers are installed. */
+/* A line into secret's bytes; poll, because it alone returns on a signal however handlers are
+ * installed. */
 static int read_line(int fd, const struct cf_ctx *ctx, struct cf_secret *line, size_t *len_out,
 		     struct cf_err *err)
 {
@@ -43,8 +44,8 @@ static int read_line(int fd, const struct cf_ctx *ctx, struct cf_secret *line, s
 	return 0;
 }
 
-static int ask(int fd, const struct cf_ctx *ctx, const char *question, struct cf_secret **secret_out,
-	       struct cf_err *err)
+static int ask(int fd, const struct cf_ctx *ctx, const char *question,
+	       struct cf_secret **secret_out, struct cf_err *err)
 {
 	struct cf_secret *line = NULL;
 	size_t len = 0;
@@ -63,7 +64,8 @@ static int ask(int fd, const struct cf_ctx *ctx, const char *question, struct cf
 	return rc;
 }
 
-static int ask_again(int fd, const struct cf_ctx *ctx, const struct cf_secret *first, struct cf_err *err)
+static int ask_again(int fd, const struct cf_ctx *ctx, const struct cf_secret *first,
+		     struct cf_err *err)
 {
 	struct cf_secret *second = NULL;
 	struct cf_span a = cf_secret_span(first), b;
@@ -88,15 +90,17 @@ int cf_prompt_password(const struct cf_ctx *ctx, bool twice, struct cf_secret **
 	if (fd < 0 || tcgetattr(fd, &before) != 0) {
 		if (fd >= 0)
 			close(fd);
-		return cf_err_set(err, CF_ERR_KEY,
-				  "no password, and no terminal to ask for it; use --password-file, "
-				  "--password-command, --key-file or COFFER_PASSWORD");
+		return cf_err_set(
+			err, CF_ERR_KEY,
+			"no password, and no terminal to ask for it; use --password-file, "
+			"--password-command, --key-file or COFFER_PASSWORD");
 	}
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	silent.c_lflag |= ICANON;
 	tcsetattr(fd, TCSAFLUSH, &silent);
-	rc = ask(fd, ctx, twice ? "password for the new repository: " : "password of the repository: ",
+	rc = ask(fd, ctx,
+		 twice ? "password for the new repository: " : "password of the repository: ",
 		 &secret, err);
 	if (rc == 0 && twice && cf_secret_span(secret).len > 0)
 		rc = ask_again(fd, ctx, secret, err);

@@ -56,7 +56,8 @@ static void draw_line(struct cf_report *report, const struct cf_progress *figure
 	struct cf_buf line = CF_BUF_INIT;
 
 	/* The last column stays free: some terminals wrap as soon as it is written. */
-	if (cf_progress_format(&report->state, figures, now_ns, window_columns() - 1, &line, NULL) == 0) {
+	if (cf_progress_format(&report->state, figures, now_ns, window_columns() - 1, &line,
+			       NULL) == 0) {
 		fprintf(stderr, "\r%.*s\033[K", (int)line.len, (const char *)line.data);
 		fflush(stderr);
 		report->drawn = true;
@@ -106,7 +107,8 @@ static void on_progress(struct cf_report *report, const struct cf_event *event)
 		draw_line(report, event->progress, now_ns);
 }
 
-static void print_text_event(struct cf_report *report, const char *what, const struct cf_event *event)
+static void print_text_event(struct cf_report *report, const char *what,
+			     const struct cf_event *event)
 {
 	erase_line(report);
 	fprintf(stderr, "coffer: %s", what);

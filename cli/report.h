@@ -2,8 +2,8 @@
 #define CF_CLI_REPORT_H
 
 /*
- * The program's reporter: warnings and notes as lines on standard error, progress as one redrawn line there,
- * or all of it as JSON lines on standard output.
+ * The program's reporter: warnings and notes as lines on standard error, progress as one redrawn
+ * line there, or all of it as JSON lines on standard output.
  */
 
 #include "base/ctx.h"
@@ -22,8 +22,8 @@ int cf_report_new(const struct cf_report_options *options, struct cf_report **re
 void cf_report_free(struct cf_report *report);
 const struct cf_reporter *cf_report_reporter(const struct cf_report *report);
 
-/* Erase the progress line, so that something else may be printed; the next event draws it again and starts
- * to measure anew. */
+/* Erase the progress line, so that something else may be printed; the next event draws it again and
+ * starts to measure anew. */
 void cf_report_pause(struct cf_report *report);
 
 /* Print "coffer: text" as one harmless line on standard error. */

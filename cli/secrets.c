@@ -58,8 +58,8 @@ static int check_private(int fd, const char *what, const char *path, struct cf_e
 		return cf_err_set(err, CF_ERR_KEY, "%s %s is a folder", what, path);
 	if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
 		return cf_err_set(err, CF_ERR_KEY,
-				  "%s %s is open to others (mode %03o); run: chmod 600 %s", what, path,
-				  st.st_mode & 0777, path);
+				  "%s %s is open to others (mode %03o); run: chmod 600 %s", what,
+				  path, st.st_mode & 0777, path);
 	return 0;
 }
 
@@ -112,7 +112,8 @@ static int password_from_file(const char *path, struct cf_secret **secret_out, s
 	return rc;
 }
 
-static int password_from_command(const char *command, struct cf_secret **secret_out, struct cf_err *err)
+static int password_from_command(const char *command, struct cf_secret **secret_out,
+				 struct cf_err *err)
 {
 	FILE *pipe = popen(command, "re");
 	struct cf_span text;
@@ -128,14 +129,16 @@ static int password_from_command(const char *command, struct cf_secret **secret_
 	if (status == -1 || !WIFEXITED(status))
 		return cf_err_set(err, CF_ERR_KEY, "the password command '%s' was killed", command);
 	if (WEXITSTATUS(status) != 0)
-		return cf_err_set(err, CF_ERR_KEY, "the password command '%s' exited with status %d",
-				  command, WEXITSTATUS(status));
+		return cf_err_set(err, CF_ERR_KEY,
+				  "the password command '%s' exited with status %d", command,
+				  WEXITSTATUS(status));
 	text = cf_secret_span(*secret_out);
 	newline = text.len ? memchr(text.data, '\n', text.len) : NULL;
 	if (newline)
 		text.len = (size_t)(newline - text.data) + 1;
 	if (without_newline(text) == 0)
-		return cf_err_set(err, CF_ERR_KEY, "the password command '%s' printed no password", command);
+		return cf_err_set(err, CF_ERR_KEY, "the password command '%s' printed no password",
+				  command);
 	return shorten(secret_out, without_newline(text), err);
 }
 
@@ -186,7 +189,8 @@ static int make_key_file(const char *path, bool *made_out, struct cf_err *err)
 	return rc;
 }
 
-static int load_key_file(const char *path, bool creating, struct cf_secrets *secrets, struct cf_err *err)
+static int load_key_file(const char *path, bool creating, struct cf_secrets *secrets,
+			 struct cf_err *err)
 {
 	bool made = false;
 	int rc = creating ? make_key_file(path, &made, err) : 0;
@@ -201,7 +205,8 @@ static int load_key_file(const char *path, bool creating, struct cf_secrets *sec
 	return rc;
 }
 
-static const enum cf_option_id kinds[] = {CF_OPT_KEY_FILE, CF_OPT_PASSWORD_FILE, CF_OPT_PASSWORD_COMMAND};
+static const enum cf_option_id kinds[] = {CF_OPT_KEY_FILE, CF_OPT_PASSWORD_FILE,
+					  CF_OPT_PASSWORD_COMMAND};
 
 /* Which kind is asked for, options before the environment; CF_OPT_NONE when none is. */
 static int choose(const struct cf_args *args, enum cf_option_id *kind_out, struct cf_err *err)
@@ -211,9 +216,10 @@ static int choose(const struct cf_args *args, enum cf_option_id *kind_out, struc
 		if (!cf_args_given(args, kinds[i]))
 			continue;
 		if (*kind_out != CF_OPT_NONE)
-			return cf_err_set(err, CF_ERR_USAGE,
-					  "--key-file, --password-file and --password-command exclude "
-					  "one another");
+			return cf_err_set(
+				err, CF_ERR_USAGE,
+				"--key-file, --password-file and --password-command exclude "
+				"one another");
 		*kind_out = kinds[i];
 	}
 	for (size_t i = 0; i < 3 && *kind_out == CF_OPT_NONE; i++)
@@ -222,8 +228,9 @@ static int choose(const struct cf_args *args, enum cf_option_id *kind_out, struc
 	return 0;
 }
 
-static int load_password(const struct cf_args *args, enum cf_option_id kind, const struct cf_ctx *ctx,
-			 bool creating, struct cf_secret **secret_out, struct cf_err *err)
+static int load_password(const struct cf_args *args, enum cf_option_id kind,
+			 const struct cf_ctx *ctx, bool creating, struct cf_secret **secret_out,
+			 struct cf_err *err)
 {
 	const char *password = getenv("COFFER_PASSWORD");
 
@@ -263,5 +270,6 @@ void cf_secrets_release(struct cf_secrets *secrets)
 
 struct cf_credentials cf_secrets_credentials(const struct cf_secrets *secrets)
 {
-	return (struct cf_credentials){.passphrase = secrets->passphrase, .key_file = secrets->key_file};
+	return (struct cf_credentials){.passphrase = secrets->passphrase,
+				       .key_file = secrets->key_file};
 }

@@ -4,8 +4,8 @@
 /*
  * What opens a repository, from where the user keeps it.
  *
- * The first of these is taken: --key-file, --password-file, --password-command, then their environment
- * variables and COFFER_PASSWORD, then the terminal. Options exclude one another.
+ * The first of these is taken: --key-file, --password-file, --password-command, then their
+ * environment variables and COFFER_PASSWORD, then the terminal. Options exclude one another.
  */
 
 #include "repo/repo.h"
@@ -15,12 +15,13 @@ struct cf_err;
 
 struct cf_secrets {
 	struct cf_secret *passphrase, *key_file; /* one is set */
-	const char *made; /* the key file that was created, borrowed from args; NULL when none was */
+	const char
+		*made; /* the key file that was created, borrowed from args; NULL when none was */
 };
 
 /* creating: a missing key file is made, a password on the terminal is asked for twice.
- * CF_ERR_KEY: none to be had, empty, too short, or a file others may read; CF_ERR_USAGE: several options.
- * Release in either case. */
+ * CF_ERR_KEY: none to be had, empty, too short, or a file others may read; CF_ERR_USAGE: several
+ * options. Release in either case. */
 int cf_secrets_load(const struct cf_args *args, const struct cf_ctx *ctx, bool creating,
 		    struct cf_secrets *secrets, struct cf_err *err);
 void cf_secrets_release(struct cf_secrets *secrets);

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "scheme:" and the absolute path of what follows, as drivers of paths name their sources; NULL when there is
- * no such path. */
+/* "scheme:" and the absolute path of what follows, as drivers of paths name their sources; NULL
+ * when there is no such path. */
 static char *absolute_source(const char *text)
 {
 	const struct cf_driver *driver;

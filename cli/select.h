@@ -16,8 +16,8 @@ struct cf_select {
 	const char **tags;
 };
 
-/* Open the repository and read the filters. A source is taken as snapshots have it, else as somebody would
- * type it for backup. Close in either case. */
+/* Open the repository and read the filters. A source is taken as snapshots have it, else as
+ * somebody would type it for backup. Close in either case. */
 int cf_select_open(struct cf_select *select, struct cf_cli *cli, struct cf_err *err);
 void cf_select_close(struct cf_select *select);
 

@@ -3,39 +3,42 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UNLIMITED 1000000u
-#define END_OPTIONS                                                                                        \
-	{                                                                                                  \
-		.id = CF_OPT_NONE                                                                          \
-	}
+/* An option in a line or two reads better than one member a line. */
+/* clang-format off */
 
-#define FLAG(opt, opt_letter, opt_name, opt_about)                                                         \
-	{                                                                                                  \
-		.id = opt, .letter = opt_letter, .name = opt_name, .about = opt_about                      \
-	}
+#define UNLIMITED 1000000u
+#define END_OPTIONS {.id = CF_OPT_NONE}
+#define FLAG(opt, opt_letter, opt_name, opt_about) \
+	{.id = opt, .letter = opt_letter, .name = opt_name, .about = opt_about}
 
 const char cf_spec_about[] = "backups of files and databases at the cost of what changed";
 const char cf_spec_date[] = "November 21, 2026";
 
 const char *const cf_spec_text[] = {
-	"coffer keeps repeated full backups in one encrypted repository. What the repository holds already "
-	"is stored once, what resembles it is stored as a small difference, the rest is compressed. Each "
-	"backup of a source makes a snapshot, and any snapshot can be restored alone.",
-	"A SOURCE is written scheme:rest: files:PATH, sqlite:PATH, tar:PATH, stream:NAME. A path alone means "
-	"files. A SNAPSHOT is an id, the first digits of one (at least 4), or the word latest, among those "
-	"that --source, --tag and --host admit. A PATH behind it may begin with a slash or not.",
-	"The repository is a folder. What opens it is a password or a key file, and is never taken from an "
-	"argument: without --key-file, --password-file, --password-command or their environment variables "
-	"coffer asks on the terminal. Password and key files must not be accessible to others.",
+	"coffer keeps repeated full backups in one encrypted repository. What the repository "
+	"holds already is stored once, what resembles it is stored as a small difference, the "
+	"rest is compressed. Each backup of a source makes a snapshot, and any snapshot can be "
+	"restored alone.",
+	"A SOURCE is written scheme:rest: files:PATH, sqlite:PATH, tar:PATH, stream:NAME. A path "
+	"alone means files. A SNAPSHOT is an id, the first digits of one (at least 4), or the "
+	"word latest, among those that --source, --tag and --host admit. A PATH behind it may "
+	"begin with a slash or not.",
+	"The repository is a folder. What opens it is a password or a key file, and is never "
+	"taken from an argument: without --key-file, --password-file, --password-command or "
+	"their environment variables coffer asks on the terminal. Password and key files must "
+	"not be accessible to others.",
 	"Options may stand before or after the command and between arguments; -- ends them.",
-	"Results go to standard output, everything else to standard error. In text, control characters, "
-	"bytes that are no UTF-8 and backslashes in names are shown as escapes; programs should use --json.",
-	NULL};
+	"Results go to standard output, everything else to standard error. In text, control "
+	"characters, bytes that are no UTF-8 and backslashes in names are shown as escapes; "
+	"programs should use --json.",
+	NULL,
+};
 
 const struct cf_option_spec cf_spec_globals[] = {
 	{.id = CF_OPT_REPOSITORY, .kind = CF_VALUE_FOLDER, .letter = 'r', .name = "repository",
 	 .value = "REPO", .env = "COFFER_REPOSITORY", .about = "Repository to work on"},
-	{.id = CF_OPT_PASSWORD_FILE, .kind = CF_VALUE_FILE, .name = "password-file", .value = "FILE",
+	{.id = CF_OPT_PASSWORD_FILE, .kind = CF_VALUE_FILE, .name = "password-file",
+	 .value = "FILE",
 	 .env = "COFFER_PASSWORD_FILE", .about = "Read the password from a file"},
 	{.id = CF_OPT_PASSWORD_COMMAND, .kind = CF_VALUE_TEXT, .name = "password-command",
 	 .value = "CMD", .env = "COFFER_PASSWORD_COMMAND",
@@ -43,7 +46,8 @@ const struct cf_option_spec cf_spec_globals[] = {
 	{.id = CF_OPT_KEY_FILE, .kind = CF_VALUE_FILE, .name = "key-file", .value = "FILE",
 	 .env = "COFFER_KEY_FILE", .about = "Use a key file instead of a password"},
 	{.id = CF_OPT_CACHE_DIR, .kind = CF_VALUE_FOLDER, .name = "cache-dir", .value = "DIR",
-	 .env = "COFFER_CACHE_DIR", .otherwise = "~/.cache/coffer", .about = "Folder for local indexes"},
+	 .env = "COFFER_CACHE_DIR", .otherwise = "~/.cache/coffer",
+	 .about = "Folder for local indexes"},
 	{.id = CF_OPT_THREADS, .kind = CF_VALUE_COUNT, .name = "threads", .value = "N", .min = 1,
 	 .max = 1024, .otherwise = "one per processor", .about = "Threads to work with"},
 	FLAG(CF_OPT_JSON, 0, "json", "Print JSON for programs"),
@@ -53,15 +57,13 @@ const struct cf_option_spec cf_spec_globals[] = {
 	FLAG(CF_OPT_VERSION, 0, "version", "Print the version"),
 	END_OPTIONS};
 
-#define FILTER_OPTIONS                                                                                     \
-	{.id = CF_OPT_SOURCE, .kind = CF_VALUE_TEXT, .name = "source", .value = "SOURCE",                  \
-	 .about = "Only snapshots of this source"},                                                        \
-		{.id = CF_OPT_TAG, .kind = CF_VALUE_TEXT, .name = "tag", .value = "TAG", .repeats = true,  \
-		 .about = "Only snapshots with this tag (repeatable)"},                                    \
-	{                                                                                                  \
-		.id = CF_OPT_HOST, .kind = CF_VALUE_TEXT, .name = "host", .value = "HOST",                 \
-		.about = "Only snapshots of this host"                                                     \
-	}
+#define FILTER_OPTIONS \
+	{.id = CF_OPT_SOURCE, .kind = CF_VALUE_TEXT, .name = "source", .value = "SOURCE", \
+	 .about = "Only snapshots of this source"}, \
+	{.id = CF_OPT_TAG, .kind = CF_VALUE_TEXT, .name = "tag", .value = "TAG", .repeats = true, \
+	 .about = "Only snapshots with this tag (repeatable)"}, \
+	{.id = CF_OPT_HOST, .kind = CF_VALUE_TEXT, .name = "host", .value = "HOST", \
+	 .about = "Only snapshots of this host"}
 
 static const struct cf_option_spec filter_options[] = {FILTER_OPTIONS, END_OPTIONS};
 static const struct cf_option_spec no_options[] = {END_OPTIONS};
@@ -80,17 +82,21 @@ static const struct cf_option_spec backup_options[] = {
 	 .about = "Tag the snapshot (repeatable)"},
 	{.id = CF_OPT_HOST, .kind = CF_VALUE_TEXT, .name = "host", .value = "HOST",
 	 .otherwise = "this host's", .about = "Host name to record"},
-	{.id = CF_OPT_EXCLUDE, .kind = CF_VALUE_TEXT, .name = "exclude", .value = "GLOB", .repeats = true,
+	{.id = CF_OPT_EXCLUDE, .kind = CF_VALUE_TEXT, .name = "exclude", .value = "GLOB",
+	 .repeats = true,
 	 .about = "Leave out what matches (repeatable)"},
 	{.id = CF_OPT_EXCLUDE_FROM, .kind = CF_VALUE_FILE, .name = "exclude-from", .value = "FILE",
 	 .repeats = true, .about = "Read patterns from a file, one a line"},
 	FLAG(CF_OPT_ONE_FILE_SYSTEM, 0, "one-file-system", "Do not enter other file systems"),
-	FLAG(CF_OPT_EXCLUDE_CACHES, 0, "exclude-caches", "Leave out folders tagged by CACHEDIR.TAG"),
+	FLAG(CF_OPT_EXCLUDE_CACHES, 0, "exclude-caches",
+	     "Leave out folders tagged by CACHEDIR.TAG"),
 	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Read and compare everything, store nothing"),
 	{.id = CF_OPT_PARENT, .kind = CF_VALUE_TEXT, .name = "parent", .value = "SNAPSHOT",
 	 .otherwise = "the newest", .about = "Compare with this one, or none"},
-	FLAG(CF_OPT_IGNORE_TIMES, 0, "ignore-times", "Read files although size and times are equal"),
-	{.id = CF_OPT_COMPRESSION, .kind = CF_VALUE_COMPRESSION, .name = "compression", .value = "METHOD",
+	FLAG(CF_OPT_IGNORE_TIMES, 0, "ignore-times",
+	     "Read files although size and times are equal"),
+	{.id = CF_OPT_COMPRESSION, .kind = CF_VALUE_COMPRESSION, .name = "compression",
+	 .value = "METHOD",
 	 .otherwise = "zstd:1", .about = "zstd or zstd:LEVEL"},
 	{.id = CF_OPT_FRAME, .kind = CF_VALUE_SIZE, .name = "frame", .value = "SIZE", .min = 4096,
 	 .max = 64u << 20, .about = "Compress this many bytes together, 4K to 64M"},
@@ -108,7 +114,8 @@ static const struct cf_option_spec restore_options[] = {
 	FLAG(CF_OPT_VERIFY, 0, "verify", "Read back and compare what was restored"),
 	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Walk the snapshot, write nothing"),
 	FLAG(CF_OPT_KEEP_GOING, 0, "keep-going", "Leave out damaged files instead of stopping"),
-	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set user and group"), FILTER_OPTIONS, END_OPTIONS};
+	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set user and group"),
+	FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec check_options[] = {
 	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_PERCENT, .name = "read-data", .value = "N%",
@@ -118,7 +125,8 @@ static const struct cf_option_spec check_options[] = {
 static const struct cf_option_spec tag_options[] = {
 	{.id = CF_OPT_ADD, .kind = CF_VALUE_TEXT, .name = "add", .value = "TAG", .repeats = true,
 	 .about = "Add a tag (repeatable)"},
-	{.id = CF_OPT_REMOVE, .kind = CF_VALUE_TEXT, .name = "remove", .value = "TAG", .repeats = true,
+	{.id = CF_OPT_REMOVE, .kind = CF_VALUE_TEXT, .name = "remove", .value = "TAG",
+	 .repeats = true,
 	 .about = "Remove a tag (repeatable)"},
 	{.id = CF_OPT_SET, .kind = CF_VALUE_TEXT, .name = "set", .value = "TAG", .repeats = true,
 	 .may_be_empty = true,
@@ -135,103 +143,150 @@ static const struct cf_option_spec help_options[] = {
 #define TEXT(...) (const char *const[]){__VA_ARGS__, NULL}
 
 const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
-	[CF_COMMAND_INIT] =
-		{.id = CF_COMMAND_INIT, .name = "init", .about = "Create a repository", .operands = "",
-		 .options = init_options,
-		 .text = TEXT("Creates a repository in an empty or missing folder, opened by a password or "
-			      "by a key file. A key file that does not exist is made, with random bytes "
-			      "and readable by its owner only. Whoever loses password and key file loses "
-			      "the backups."),
-		 .examples = EXAMPLES({"coffer -r /srv/backup init", "with a password asked for"},
-				      {"coffer -r /srv/backup init --key-file ~/coffer.key",
-				       "with a new key file"})},
-	[CF_COMMAND_BACKUP] =
-		{.id = CF_COMMAND_BACKUP, .name = "backup", .about = "Back up sources, one snapshot each",
-		 .operands = "SOURCE... [-- COMMAND [ARG]...]", .n_min = 1, .n_max = UNLIMITED,
-		 .runs_command = true, .options = backup_options,
-		 .text = TEXT("Each SOURCE becomes one snapshot. One that fails does not stop the others. "
-			      "The parent, with which a source is compared, is the newest snapshot of the "
-			      "same host and source.",
-			      "A COMMAND is run without a shell and its output is the stream; when it "
-			      "fails, so does the backup. It needs exactly one SOURCE, stream:NAME.",
-			      "Patterns are those of .gitignore, relative to the source's folder. What "
-			      "cannot be read is a warning, and the exit status is then 3."),
-		 .examples = EXAMPLES({"coffer backup /etc sqlite:/srv/app.db --tag daily",
-				       "two snapshots"},
-				      {"coffer backup stream:db.sql -- pg_dump db", "a command's output"})},
-	[CF_COMMAND_SNAPSHOTS] =
-		{.id = CF_COMMAND_SNAPSHOTS, .name = "snapshots", .about = "List snapshots",
-		 .operands = "", .options = filter_options,
-		 .text = TEXT("Lists snapshots, oldest first, with what they read and what the repository "
-			      "grew by. A source may be given as it is listed or as it was typed."),
-		 .examples = EXAMPLES({"coffer snapshots --source /etc", "those of one source"})},
-	[CF_COMMAND_LS] = {.id = CF_COMMAND_LS, .name = "ls", .about = "List what is in a snapshot",
-			   .operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = ls_options,
-			   .text = TEXT("Lists a folder, or the one file that PATH names."),
-			   .examples = EXAMPLES({"coffer ls latest:/etc -l", "one folder, in full"})},
-	[CF_COMMAND_FIND] =
-		{.id = CF_COMMAND_FIND, .name = "find", .about = "Find files in snapshots by name",
-		 .operands = "PATTERN [SNAPSHOT...]", .n_min = 1, .n_max = UNLIMITED,
-		 .options = filter_options,
-		 .text = TEXT("Lists what matches a glob in the given snapshots, or in all. The pattern is "
-			      "held against the name, or against the whole path when it holds a slash."),
-		 .examples = EXAMPLES({"coffer find '*.conf' latest", "in the newest snapshot"})},
-	[CF_COMMAND_DIFF] =
-		{.id = CF_COMMAND_DIFF, .name = "diff", .about = "Compare two snapshots",
-		 .operands = "SNAPSHOT[:PATH] SNAPSHOT[:PATH]", .n_min = 2, .n_max = 2,
-		 .options = filter_options,
-		 .text = TEXT("Prints what differs from the first to the second: + added, - removed, M "
-			      "content changed, T type changed, U attributes changed."),
-		 .examples = EXAMPLES({"coffer diff 1a2b3c4d latest", "what changed since"})},
-	[CF_COMMAND_RESTORE] =
-		{.id = CF_COMMAND_RESTORE, .name = "restore", .about = "Restore a snapshot into a folder",
-		 .operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = restore_options,
-		 .text = TEXT("Restores the snapshot, or what is below PATH, into a folder, which is made "
-			      "when missing. Nothing outside it is written, and no existing file is "
-			      "replaced without --overwrite.",
-			      "With --verify every file is read back and compared with the repository; a "
-			      "difference ends the command with status 4."),
-		 .examples = EXAMPLES({"coffer restore latest --source /etc --to /tmp/etc", "the newest"},
-				      {"coffer restore 1a2b3c4d:/ssh --to /tmp/ssh", "one folder"})},
-	[CF_COMMAND_DUMP] =
-		{.id = CF_COMMAND_DUMP, .name = "dump", .about = "Write one file to standard output",
-		 .operands = "SNAPSHOT:PATH", .n_min = 1, .n_max = 1, .options = filter_options,
-		 .text = TEXT("Writes the content of one file of a snapshot to standard output."),
-		 .examples = EXAMPLES({"coffer dump latest:/db.sql | psql db", "into a database"})},
-	[CF_COMMAND_CHECK] =
-		{.id = CF_COMMAND_CHECK, .name = "check", .about = "Check the repository for damage",
-		 .operands = "", .options = check_options,
-		 .text = TEXT("Reads config, keys, indexes, snapshots and folders, and checks that every "
-			      "chunk is in a pack of the right size. With --read-data the packs are read "
-			      "and every chunk decoded and compared with its id. Findings are printed one "
-			      "a line and end the command with status 4."),
-		 .examples = EXAMPLES({"coffer check --read-data=5%", "with a twentieth of the data"})},
-	[CF_COMMAND_STATS] =
-		{.id = CF_COMMAND_STATS, .name = "stats", .about = "Show what the repository holds",
-		 .operands = "", .options = no_options,
-		 .text = TEXT("Shows how much was backed up, how much is stored, and what deduplication, "
-			      "differences and compression saved."),
-		 .examples = EXAMPLES({"coffer stats", "sizes and counts"})},
-	[CF_COMMAND_TAG] =
-		{.id = CF_COMMAND_TAG, .name = "tag", .about = "Change the tags of snapshots",
-		 .operands = "SNAPSHOT...", .n_min = 1, .n_max = UNLIMITED, .options = tag_options,
-		 .text = TEXT("Stores each snapshot again with other tags: it gets a new id, which is "
-			      "printed. Its data stays where it is."),
-		 .examples = EXAMPLES({"coffer tag latest --add keep", "mark the newest"})},
-	[CF_COMMAND_VERSION] =
-		{.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",
-		 .operands = "", .has_no_repository = true, .options = no_options,
-		 .text = TEXT("Prints the version of the program and the sources it can back up."),
-		 .examples = EXAMPLES({"coffer version --json", "for programs"})},
-	[CF_COMMAND_HELP] =
-		{.id = CF_COMMAND_HELP, .name = "help", .about = "Explain a command, or print man pages",
-		 .operands = "[COMMAND | options]", .n_max = 1, .has_no_repository = true,
-		 .options = help_options,
-		 .text = TEXT("Explains coffer, one command, or the options that every command has."),
-		 .examples = EXAMPLES({"coffer help --man | man -l -", "read the manual"},
-				      {"coffer help --completion bash > ~/.coffer-completion",
-				       "to be sourced by ~/.bashrc"})},
+	[CF_COMMAND_INIT] = {
+		.id = CF_COMMAND_INIT, .name = "init",
+		.about = "Create a repository", .operands = "",
+		.options = init_options,
+		.text = TEXT(
+			"Creates a repository in an empty or missing folder, opened by a "
+			"password or by a key file. A key file that does not exist is made, with "
+			"random bytes and readable by its owner only. Whoever loses password and "
+			"key file loses the backups."),
+		.examples = EXAMPLES(
+			{"coffer -r /srv/backup init", "with a password asked for"},
+			{"coffer -r /srv/backup init --key-file ~/coffer.key",
+			 "with a new key file"}),
+	},
+	[CF_COMMAND_BACKUP] = {
+		.id = CF_COMMAND_BACKUP, .name = "backup",
+		.about = "Back up sources, one snapshot each",
+		.operands = "SOURCE... [-- COMMAND [ARG]...]", .n_min = 1, .n_max = UNLIMITED,
+		.runs_command = true, .options = backup_options,
+		.text = TEXT(
+			"Each SOURCE becomes one snapshot. One that fails does not stop the "
+			"others. The parent, with which a source is compared, is the newest "
+			"snapshot of the same host and source.",
+			"A COMMAND is run without a shell and its output is the stream; when it "
+			"fails, so does the backup. It needs exactly one SOURCE, stream:NAME.",
+			"Patterns are those of .gitignore, relative to the source's folder. What "
+			"cannot be read is a warning, and the exit status is then 3."),
+		.examples = EXAMPLES(
+			{"coffer backup /etc sqlite:/srv/app.db --tag daily", "two snapshots"},
+			{"coffer backup stream:db.sql -- pg_dump db", "a command's output"}),
+	},
+	[CF_COMMAND_SNAPSHOTS] = {
+		.id = CF_COMMAND_SNAPSHOTS, .name = "snapshots", .about = "List snapshots",
+		.operands = "", .options = filter_options,
+		.text = TEXT(
+			"Lists snapshots, oldest first, with what they read and what the "
+			"repository grew by. A source may be given as it is listed or as it was "
+			"typed."),
+		.examples = EXAMPLES(
+			{"coffer snapshots --source /etc", "those of one source"}),
+	},
+	[CF_COMMAND_LS] = {
+		.id = CF_COMMAND_LS, .name = "ls", .about = "List what is in a snapshot",
+		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = ls_options,
+		.text = TEXT(
+			"Lists a folder, or the one file that PATH names."),
+		.examples = EXAMPLES(
+			{"coffer ls latest:/etc -l", "one folder, in full"}),
+	},
+	[CF_COMMAND_FIND] = {
+		.id = CF_COMMAND_FIND, .name = "find", .about = "Find files in snapshots by name",
+		.operands = "PATTERN [SNAPSHOT...]", .n_min = 1, .n_max = UNLIMITED,
+		.options = filter_options,
+		.text = TEXT(
+			"Lists what matches a glob in the given snapshots, or in all. The "
+			"pattern is held against the name, or against the whole path when it "
+			"holds a slash."),
+		.examples = EXAMPLES(
+			{"coffer find '*.conf' latest", "in the newest snapshot"}),
+	},
+	[CF_COMMAND_DIFF] = {
+		.id = CF_COMMAND_DIFF, .name = "diff", .about = "Compare two snapshots",
+		.operands = "SNAPSHOT[:PATH] SNAPSHOT[:PATH]", .n_min = 2, .n_max = 2,
+		.options = filter_options,
+		.text = TEXT(
+			"Prints what differs from the first to the second: + added, - removed, M "
+			"content changed, T type changed, U attributes changed."),
+		.examples = EXAMPLES(
+			{"coffer diff 1a2b3c4d latest", "what changed since"}),
+	},
+	[CF_COMMAND_RESTORE] = {
+		.id = CF_COMMAND_RESTORE, .name = "restore",
+		.about = "Restore a snapshot into a folder",
+		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = restore_options,
+		.text = TEXT(
+			"Restores the snapshot, or what is below PATH, into a folder, which is "
+			"made when missing. Nothing outside it is written, and no existing file "
+			"is replaced without --overwrite.",
+			"With --verify every file is read back and compared with the repository; "
+			"a difference ends the command with status 4."),
+		.examples = EXAMPLES(
+			{"coffer restore latest --source /etc --to /tmp/etc", "the newest"},
+			{"coffer restore 1a2b3c4d:/ssh --to /tmp/ssh", "one folder"}),
+	},
+	[CF_COMMAND_DUMP] = {
+		.id = CF_COMMAND_DUMP, .name = "dump", .about = "Write one file to standard output",
+		.operands = "SNAPSHOT:PATH", .n_min = 1, .n_max = 1, .options = filter_options,
+		.text = TEXT(
+			"Writes the content of one file of a snapshot to standard output."),
+		.examples = EXAMPLES(
+			{"coffer dump latest:/db.sql | psql db", "into a database"}),
+	},
+	[CF_COMMAND_CHECK] = {
+		.id = CF_COMMAND_CHECK, .name = "check", .about = "Check the repository for damage",
+		.operands = "", .options = check_options,
+		.text = TEXT(
+			"Reads config, keys, indexes, snapshots and folders, and checks that "
+			"every chunk is in a pack of the right size. With --read-data the packs "
+			"are read and every chunk decoded and compared with its id. Findings are "
+			"printed one a line and end the command with status 4."),
+		.examples = EXAMPLES(
+			{"coffer check --read-data=5%", "with a twentieth of the data"}),
+	},
+	[CF_COMMAND_STATS] = {
+		.id = CF_COMMAND_STATS, .name = "stats", .about = "Show what the repository holds",
+		.operands = "", .options = no_options,
+		.text = TEXT(
+			"Shows how much was backed up, how much is stored, and what "
+			"deduplication, differences and compression saved."),
+		.examples = EXAMPLES(
+			{"coffer stats", "sizes and counts"}),
+	},
+	[CF_COMMAND_TAG] = {
+		.id = CF_COMMAND_TAG, .name = "tag", .about = "Change the tags of snapshots",
+		.operands = "SNAPSHOT...", .n_min = 1, .n_max = UNLIMITED, .options = tag_options,
+		.text = TEXT(
+			"Stores each snapshot again with other tags: it gets a new id, which is "
+			"printed. Its data stays where it is."),
+		.examples = EXAMPLES(
+			{"coffer tag latest --add keep", "mark the newest"}),
+	},
+	[CF_COMMAND_VERSION] = {
+		.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",
+		.operands = "", .has_no_repository = true, .options = no_options,
+		.text = TEXT(
+			"Prints the version of the program and the sources it can back up."),
+		.examples = EXAMPLES(
+			{"coffer version --json", "for programs"}),
+	},
+	[CF_COMMAND_HELP] = {
+		.id = CF_COMMAND_HELP, .name = "help",
+		.about = "Explain a command, or print man pages",
+		.operands = "[COMMAND | options]", .n_max = 1, .has_no_repository = true,
+		.options = help_options,
+		.text = TEXT(
+			"Explains coffer, one command, or the options that every command has."),
+		.examples = EXAMPLES(
+			{"coffer help --man | man -l -", "read the manual"},
+			{"coffer help --completion bash > ~/.coffer-completion",
+			 "to be sourced by ~/.bashrc"}),
+	},
 };
+
+/* clang-format on */
 
 const struct cf_command_spec *cf_spec_command(const char *name)
 {
@@ -243,8 +298,8 @@ const struct cf_command_spec *cf_spec_command(const char *name)
 
 typedef bool match_fn(const struct cf_option_spec *option, const void *key);
 
-static const struct cf_option_spec *find_option(const struct cf_option_spec *options, match_fn *match,
-						const void *key)
+static const struct cf_option_spec *find_option(const struct cf_option_spec *options,
+						match_fn *match, const void *key)
 {
 	for (; options->id != CF_OPT_NONE; options++)
 		if (match(options, key))
@@ -296,7 +351,8 @@ const struct cf_option_spec *cf_spec_letter(const struct cf_command_spec *comman
 	return find_for(command, match_letter, &letter);
 }
 
-const struct cf_option_spec *cf_spec_by_id(const struct cf_command_spec *command, enum cf_option_id id)
+const struct cf_option_spec *cf_spec_by_id(const struct cf_command_spec *command,
+					   enum cf_option_id id)
 {
 	return find_for(command, match_id, &id);
 }

@@ -5,8 +5,8 @@
  * The command table: every command, its arguments, options, defaults, environment variables and
  * examples, declared once. Parser, --help, man page and completion are made from it.
  *
- * An option of one name has one id and takes a value either in every command or in none, so that it may
- * stand before the command.
+ * An option of one name has one id and takes a value either in every command or in none, so that it
+ * may stand before the command.
  */
 
 #include <stdbool.h>
@@ -80,7 +80,7 @@ enum cf_value_kind {
 	CF_VALUE_FILE,
 	CF_VALUE_FOLDER,
 	CF_VALUE_CHOICE,     /* one of `choices` */
-	CF_VALUE_COUNT,      /* a whole number from min to max */
+	CF_VALUE_COUNT,	     /* a whole number from min to max */
 	CF_VALUE_SIZE,	     /* bytes, with K, M or G, from min to max */
 	CF_VALUE_PERCENT,    /* "5%", above 0 and up to 100; may be left out: 100 */
 	CF_VALUE_COMPRESSION /* "zstd" or "zstd:LEVEL" */
@@ -89,12 +89,12 @@ enum cf_value_kind {
 struct cf_option_spec {
 	enum cf_option_id id;
 	enum cf_value_kind kind;
-	char letter;	   /* 0: none */
-	bool repeats;	   /* every value counts; else the last */
-	bool may_be_empty; /* CF_VALUE_TEXT: "" is a value */
-	const char *name;  /* NULL: only the letter */
-	const char *value; /* what help calls the value; NULL for a flag */
-	const char *env;   /* taken when the option is not given */
+	char letter;	       /* 0: none */
+	bool repeats;	       /* every value counts; else the last */
+	bool may_be_empty;     /* CF_VALUE_TEXT: "" is a value */
+	const char *name;      /* NULL: only the letter */
+	const char *value;     /* what help calls the value; NULL for a flag */
+	const char *env;       /* taken when the option is not given */
 	const char *otherwise; /* the default, in words */
 	const char *choices;   /* separated by spaces */
 	uint64_t min, max;
@@ -108,8 +108,8 @@ struct cf_example {
 struct cf_command_spec {
 	enum cf_command_id id;
 	const char *name;
-	const char *about;    /* one line, no full stop */
-	const char *operands; /* as the usage line shows them */
+	const char *about;     /* one line, no full stop */
+	const char *operands;  /* as the usage line shows them */
 	unsigned n_min, n_max; /* operands */
 	bool runs_command;     /* what stands behind "--" is a command, not operands */
 	bool has_no_repository;
@@ -122,7 +122,7 @@ extern const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS];
 extern const struct cf_option_spec cf_spec_globals[]; /* ended by CF_OPT_NONE */
 
 extern const char cf_spec_about[];
-extern const char cf_spec_date[];	  /* of the man page */
+extern const char cf_spec_date[];	 /* of the man page */
 extern const char *const cf_spec_text[]; /* paragraphs of the man page, ended by NULL */
 
 /* NULL when there is no such command. */
@@ -132,7 +132,8 @@ const struct cf_command_spec *cf_spec_command(const char *name);
 const struct cf_option_spec *cf_spec_option(const struct cf_command_spec *command, const char *name,
 					    size_t name_len);
 const struct cf_option_spec *cf_spec_letter(const struct cf_command_spec *command, char letter);
-const struct cf_option_spec *cf_spec_by_id(const struct cf_command_spec *command, enum cf_option_id id);
+const struct cf_option_spec *cf_spec_by_id(const struct cf_command_spec *command,
+					   enum cf_option_id id);
 
 /* "--name" or "-l", for messages. */
 struct cf_option_text {

@@ -42,8 +42,9 @@ static bool same_xattrs(const struct cf_entry *a, const struct cf_entry *b)
 /* What a restore would set. */
 static bool same_attributes(const struct cf_entry *a, const struct cf_entry *b)
 {
-	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && same_text(a->user, b->user) &&
-	       same_text(a->group, b->group) && a->mtime_ns == b->mtime_ns && same_xattrs(a, b);
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       same_text(a->user, b->user) && same_text(a->group, b->group) &&
+	       a->mtime_ns == b->mtime_ns && same_xattrs(a, b);
 }
 
 static bool same_payload(const struct cf_node *a, const struct cf_node *b)
@@ -69,7 +70,8 @@ struct whole {
 	enum cf_change change;
 };
 
-static int report_inner(void *user, const char *path, const struct cf_node *node, struct cf_err *err)
+static int report_inner(void *user, const char *path, const struct cf_node *node,
+			struct cf_err *err)
 {
 	const struct whole *whole = user;
 
@@ -88,8 +90,8 @@ static int report_inside(struct diff *diff, enum cf_change change, const struct 
 
 	if (node->entry.type != CF_ENTRY_DIR)
 		return 0;
-	return cf_walk(diff->cli, diff->repo, node, (const char *)diff->path.data, true, report_inner,
-		       &whole, diff->err);
+	return cf_walk(diff->cli, diff->repo, node, (const char *)diff->path.data, true,
+		       report_inner, &whole, diff->err);
 }
 
 static int diff_types(struct diff *diff, const struct cf_node *a, const struct cf_node *b)
@@ -192,8 +194,8 @@ static int diff_dirs(struct diff *diff, const struct cf_node *a, const struct cf
 	return rc;
 }
 
-int cf_tree_diff(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *a, const struct cf_node *b,
-		 cf_change_fn *fn, void *user, struct cf_err *err)
+int cf_tree_diff(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *a,
+		 const struct cf_node *b, cf_change_fn *fn, void *user, struct cf_err *err)
 {
 	struct diff diff = {
 		.cli = cli, .repo = repo, .path = CF_BUF_INIT, .fn = fn, .user = user, .err = err};

@@ -17,12 +17,12 @@ enum cf_change {
 #define CF_N_CHANGES 5
 
 /* node: the entry as the second side has it, or the first when it was removed. */
-typedef int cf_change_fn(void *user, enum cf_change change, const char *path, const struct cf_node *node,
-			 struct cf_err *err);
+typedef int cf_change_fn(void *user, enum cf_change change, const char *path,
+			 const struct cf_node *node, struct cf_err *err);
 
-/* Paths are relative to a and b and come in order; "" is a and b themselves. What is in an added or removed
- * folder is named, too. */
-int cf_tree_diff(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *a, const struct cf_node *b,
-		 cf_change_fn *fn, void *user, struct cf_err *err);
+/* Paths are relative to a and b and come in order; "" is a and b themselves. What is in an added or
+ * removed folder is named, too. */
+int cf_tree_diff(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *a,
+		 const struct cf_node *b, cf_change_fn *fn, void *user, struct cf_err *err);
 
 #endif

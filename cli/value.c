@@ -87,7 +87,8 @@ static bool is_choice(const char *choices, const char *text)
 {
 	size_t len = strlen(text);
 
-	for (const char *at = choices; len > 0 && *at; at += strcspn(at, " "), at += strspn(at, " "))
+	for (const char *at = choices; len > 0 && *at;
+	     at += strcspn(at, " "), at += strspn(at, " "))
 		if (strcspn(at, " ") == len && memcmp(at, text, len) == 0)
 			return true;
 	return false;
@@ -120,26 +121,30 @@ int cf_value_check(const struct cf_option_spec *option, const char *name, const 
 	case CF_VALUE_CHOICE:
 		return is_choice(option->choices, text)
 			       ? 0
-			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is none of: %s", name, text,
-					    option->choices);
+			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is none of: %s", name,
+					    text, option->choices);
 	case CF_VALUE_COUNT:
 	case CF_VALUE_SIZE:
 		return number_suits(option, text)
 			       ? 0
-			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is no number from %llu to %llu%s",
-					    name, text, (unsigned long long)option->min,
+			       : cf_err_set(err, CF_ERR_USAGE,
+					    "%s: '%s' is no number from %llu to %llu%s", name, text,
+					    (unsigned long long)option->min,
 					    (unsigned long long)option->max,
-					    option->kind == CF_VALUE_SIZE ? " (K, M, G allowed)" : "");
+					    option->kind == CF_VALUE_SIZE ? " (K, M, G allowed)"
+									  : "");
 	case CF_VALUE_PERCENT:
 		return cf_value_percent(text, &percent)
 			       ? 0
 			       : cf_err_set(err, CF_ERR_USAGE,
-					    "%s: '%s' is no share above 0%% and up to 100%%", name, text);
+					    "%s: '%s' is no share above 0%% and up to 100%%", name,
+					    text);
 	case CF_VALUE_COMPRESSION:
 		return cf_value_compression(text, &level)
 			       ? 0
-			       : cf_err_set(err, CF_ERR_USAGE, "%s: '%s' is not zstd or zstd:1 to zstd:%d",
-					    name, text, COMPRESSION_LEVEL_MAX);
+			       : cf_err_set(err, CF_ERR_USAGE,
+					    "%s: '%s' is not zstd or zstd:1 to zstd:%d", name, text,
+					    COMPRESSION_LEVEL_MAX);
 	}
 	return 0;
 }

@@ -33,7 +33,8 @@ struct comparison {
 static int differs(struct verify *verify, const char *how)
 {
 	verify->figures->differences++;
-	cf_ctx_warn(&verify->cli->ctx, "verify.different", (const char *)verify->path.data, "%s", how);
+	cf_ctx_warn(&verify->cli->ctx, "verify.different", (const char *)verify->path.data, "%s",
+		    how);
 	return 0;
 }
 
@@ -90,7 +91,8 @@ static int verify_open_file(struct verify *verify, int fd, const struct cf_node 
 
 static int verify_file(struct verify *verify, int dir_fd, const struct cf_node *node)
 {
-	int fd = openat(dir_fd, node->entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc;
+	int fd = openat(dir_fd, node->entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+	    rc;
 
 	if (fd < 0)
 		return differs(verify, strerror(errno));
@@ -103,10 +105,12 @@ static int verify_dir(struct verify *verify, int fd, const struct cf_node *node)
 
 static int verify_subdir(struct verify *verify, int dir_fd, const struct cf_node *node)
 {
-	int fd = openat(dir_fd, node->entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc;
+	int fd = openat(dir_fd, node->entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+	    rc;
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-		return cf_err_errno(verify->err, errno, "verify %s", (const char *)verify->path.data);
+		return cf_err_errno(verify->err, errno, "verify %s",
+				    (const char *)verify->path.data);
 	if (fd < 0)
 		return differs(verify, strerror(errno));
 	verify->path.data[verify->path.len - 1] = '/';
@@ -118,7 +122,8 @@ static int verify_subdir(struct verify *verify, int dir_fd, const struct cf_node
 static int verify_entry(struct verify *verify, int dir_fd, const struct cf_node *node)
 {
 	size_t len = verify->path.len;
-	int rc = cf_buf_append(&verify->path, node->entry.name, strlen(node->entry.name) + 1, verify->err);
+	int rc = cf_buf_append(&verify->path, node->entry.name, strlen(node->entry.name) + 1,
+			       verify->err);
 
 	if (rc == 0 && node->entry.type == CF_ENTRY_DIR)
 		rc = verify_subdir(verify, dir_fd, node);
@@ -155,8 +160,8 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node, const char *folder,
-	      struct cf_verify_figures *figures_out, struct cf_err *err)
+int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node,
+	      const char *folder, struct cf_verify_figures *figures_out, struct cf_err *err)
 {
 	struct verify verify = {.cli = cli,
 				.repo = repo,
@@ -177,8 +182,9 @@ int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *no
 		rc = node->entry.type == CF_ENTRY_DIR ? verify_dir(&verify, fd, node)
 						      : verify_entry(&verify, fd, node);
 	if (rc == 0 && figures_out->differences > 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: %llu restored files differ from the repository",
-				folder, (unsigned long long)figures_out->differences);
+		rc = cf_err_set(err, CF_ERR_DAMAGED,
+				"%s: %llu restored files differ from the repository", folder,
+				(unsigned long long)figures_out->differences);
 	cf_buf_release(&verify.path);
 	cf_buf_release(&verify.block);
 	close(fd);

@@ -12,10 +12,10 @@ struct cf_verify_figures {
 };
 
 /*
- * node: what was restored into folder. Every difference is a warning naming the file. Symbolic links are
- * not followed. CF_ERR_DAMAGED at the end when anything differed.
+ * node: what was restored into folder. Every difference is a warning naming the file. Symbolic
+ * links are not followed. CF_ERR_DAMAGED at the end when anything differed.
  */
-int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node, const char *folder,
-	      struct cf_verify_figures *figures_out, struct cf_err *err);
+int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *node,
+	      const char *folder, struct cf_verify_figures *figures_out, struct cf_err *err);
 
 #endif

@@ -24,7 +24,8 @@ static int visit(struct walk *walk, const struct cf_node *node)
 	int rc = cf_cli_check(walk->cli, walk->err);
 
 	if (rc == 0)
-		rc = cf_buf_append(&walk->path, node->entry.name, strlen(node->entry.name) + 1, walk->err);
+		rc = cf_buf_append(&walk->path, node->entry.name, strlen(node->entry.name) + 1,
+				   walk->err);
 	if (rc == 0)
 		rc = walk->fn(walk->user, (const char *)walk->path.data, node, walk->err);
 	if (rc == 0 && walk->recursive && node->entry.type == CF_ENTRY_DIR) {
@@ -73,9 +74,9 @@ static const struct {
 	const char *name;
 	char letter;
 } types[] = {
-	[CF_ENTRY_FILE] = {"file", '-'},       [CF_ENTRY_DIR] = {"dir", 'd'},
-	[CF_ENTRY_SYMLINK] = {"symlink", 'l'}, [CF_ENTRY_FIFO] = {"fifo", 'p'},
-	[CF_ENTRY_SOCKET] = {"socket", 's'},   [CF_ENTRY_CHARDEV] = {"chardev", 'c'},
+	[CF_ENTRY_FILE] = {"file", '-'},	 [CF_ENTRY_DIR] = {"dir", 'd'},
+	[CF_ENTRY_SYMLINK] = {"symlink", 'l'},	 [CF_ENTRY_FIFO] = {"fifo", 'p'},
+	[CF_ENTRY_SOCKET] = {"socket", 's'},	 [CF_ENTRY_CHARDEV] = {"chardev", 'c'},
 	[CF_ENTRY_BLOCKDEV] = {"blockdev", 'b'},
 };
 

@@ -9,10 +9,11 @@
 struct cf_cli;
 
 /* path: "a/b", from the snapshot's root. Both are borrowed for the call. */
-typedef int cf_walk_fn(void *user, const char *path, const struct cf_node *node, struct cf_err *err);
+typedef int cf_walk_fn(void *user, const char *path, const struct cf_node *node,
+		       struct cf_err *err);
 
-/* Calls fn for each entry of dir, its folders before what is in them. folder: the path of dir, "" for a
- * root. Stops when the user asks to. */
+/* Calls fn for each entry of dir, its folders before what is in them. folder: the path of dir, ""
+ * for a root. Stops when the user asks to. */
 int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *folder,
 	    bool recursive, cf_walk_fn *fn, void *user, struct cf_err *err);
 

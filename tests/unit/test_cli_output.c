@@ -83,11 +83,13 @@ static const struct {
 	{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 	{"\xf0\x9f\x92\xbe", "\xf0\x9f\x92\xbe", "\xf0\x9f\x92\xbe"},
 	{"\xff\xfe", "\\xff\\xfe", "\\xff\\xfe"},
-	{"\xc2\x9b", "\\xc2\\x9b", "\\xc2\\x9b"},		  /* CSI as one C1 control */
-	{"\xe2\x80\xae" "x", "\\xe2\\x80\\xaex", "\\xe2\\x80\\xaex"}, /* right-to-left override */
-	{"\xc0\xaf", "\\xc0\\xaf", "\\xc0\\xaf"},		  /* overlong */
-	{"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\xed\\xa0\\x80"},	  /* surrogate */
-	{"\xe2\x82", "\\xe2\\x82", "\\xe2\\x82"},		  /* cut off */
+	{"\xc2\x9b", "\\xc2\\x9b", "\\xc2\\x9b"}, /* CSI as one C1 control */
+	{"\xe2\x80\xae"
+	 "x",
+	 "\\xe2\\x80\\xaex", "\\xe2\\x80\\xaex"},		/* right-to-left override */
+	{"\xc0\xaf", "\\xc0\\xaf", "\\xc0\\xaf"},		/* overlong */
+	{"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\xed\\xa0\\x80"}, /* surrogate */
+	{"\xe2\x82", "\\xe2\\x82", "\\xe2\\x82"},		/* cut off */
 	{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\xf4\\x90\\x80\\x80"}, /* above U+10FFFF */
 };
 
@@ -97,7 +99,8 @@ static void names_are_harmless_on_a_terminal(void **state)
 		struct cf_buf name = CF_BUF_INIT, message = CF_BUF_INIT;
 
 		assert_int_equal(cf_escape_append(&name, escapes[i].text, CF_ESCAPE_NAME, NULL), 0);
-		assert_int_equal(cf_escape_append(&message, escapes[i].text, CF_ESCAPE_MESSAGE, NULL), 0);
+		assert_int_equal(
+			cf_escape_append(&message, escapes[i].text, CF_ESCAPE_MESSAGE, NULL), 0);
 		assert_int_equal(name.len, strlen(escapes[i].name));
 		assert_memory_equal(name.data, escapes[i].name, name.len);
 		assert_int_equal(message.len, strlen(escapes[i].message));
@@ -109,8 +112,8 @@ static void names_are_harmless_on_a_terminal(void **state)
 
 static void table_columns_align(void **state)
 {
-	static const char *const cells[] = {"ID", "SIZE", "NAME", "a", "1", "gr\xc3\xbc\xc3\x9f",
-					    "bcd", "12345", "", "e", "2", "x\ny"};
+	static const char *const cells[] = {"ID",  "SIZE",  "NAME", "a", "1", "gr\xc3\xbc\xc3\x9f",
+					    "bcd", "12345", "",	    "e", "2", "x\ny"};
 	struct cf_table table;
 	char *text = NULL;
 	size_t len;

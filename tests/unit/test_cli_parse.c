@@ -28,7 +28,8 @@ static const char *const *split(struct words *words, const char *line)
 
 	snprintf(words->text, sizeof(words->text), "%s", line);
 	words->argv[n++] = "coffer";
-	for (char *word = strtok_r(words->text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+	for (char *word = strtok_r(words->text, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
 		assert_true(n < WORDS_MAX);
 		words->argv[n++] = strcmp(word, "''") == 0 ? "" : word;
 	}
@@ -38,7 +39,8 @@ static const char *const *split(struct words *words, const char *line)
 
 static void clear_environment(void)
 {
-	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE; option++)
+	for (const struct cf_option_spec *option = cf_spec_globals; option->id != CF_OPT_NONE;
+	     option++)
 		if (option->env)
 			unsetenv(option->env);
 }
@@ -70,7 +72,8 @@ static void command_lines_are_understood(void **state)
 		{"-- find -x", CF_COMMAND_FIND, CF_OPT_NONE, NULL, 1},
 		{"find -", CF_COMMAND_FIND, CF_OPT_NONE, NULL, 1},
 		{"tag latest --set ''", CF_COMMAND_TAG, CF_OPT_SET, "", 1},
-		{"backup / --compression zstd:3", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "zstd:3", 1},
+		{"backup / --compression zstd:3", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "zstd:3",
+		 1},
 		{"backup / --frame 1MiB", CF_COMMAND_BACKUP, CF_OPT_FRAME, "1MiB", 1},
 	};
 
@@ -114,14 +117,18 @@ static void what_makes_no_sense_is_named_in_one_line(void **state)
 		{"--tag a stats", "--tag is no option of stats; see `coffer help stats`"},
 		{"stats -r", "--repository needs a value: --repository REPO"},
 		{"stats --json=yes", "--json takes no value"},
-		{"backup", "backup needs an argument: coffer backup SOURCE... [-- COMMAND [ARG]...]"},
-		{"diff latest", "diff needs one more argument: coffer diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]"},
+		{"backup",
+		 "backup needs an argument: coffer backup SOURCE... [-- COMMAND [ARG]...]"},
+		{"diff latest",
+		 "diff needs one more argument: coffer diff SNAPSHOT[:PATH] SNAPSHOT[:PATH]"},
 		{"stats all", "stats: unexpected argument 'all'"},
 		{"ls ''", "ls: empty argument"},
 		{"stats --threads 0", "--threads: '0' is no number from 1 to 1024"},
 		{"stats --threads many", "--threads: 'many' is no number from 1 to 1024"},
-		{"backup / --frame 1", "--frame: '1' is no number from 4096 to 67108864 (K, M, G allowed)"},
-		{"backup / --compression lzma", "--compression: 'lzma' is not zstd or zstd:1 to zstd:19"},
+		{"backup / --frame 1",
+		 "--frame: '1' is no number from 4096 to 67108864 (K, M, G allowed)"},
+		{"backup / --compression lzma",
+		 "--compression: 'lzma' is not zstd or zstd:1 to zstd:19"},
 		{"backup / --compression zstd:0",
 		 "--compression: 'zstd:0' is not zstd or zstd:1 to zstd:19"},
 		{"check --read-data=0%", "--read-data: '0%' is no share above 0% and up to 100%"},
@@ -136,7 +143,8 @@ static void what_makes_no_sense_is_named_in_one_line(void **state)
 		struct cf_args args;
 		struct cf_err err = CF_ERR_INIT;
 
-		assert_int_equal(cf_args_parse(split(&words, cases[i].line), &args, &err), CF_ERR_USAGE);
+		assert_int_equal(cf_args_parse(split(&words, cases[i].line), &args, &err),
+				 CF_ERR_USAGE);
 		assert_string_equal(err.text, cases[i].text);
 		cf_args_release(&args);
 	}
@@ -148,7 +156,8 @@ static void a_command_behind_two_dashes_is_kept_whole(void **state)
 	struct cf_args args;
 
 	assert_int_equal(
-		cf_args_parse(split(&words, "backup stream:x --tag a -- pg_dump --json -- -v"), &args, NULL),
+		cf_args_parse(split(&words, "backup stream:x --tag a -- pg_dump --json -- -v"),
+			      &args, NULL),
 		0);
 	assert_int_equal(args.n_operands, 1);
 	assert_false(cf_args_has(&args, CF_OPT_JSON));
@@ -162,7 +171,8 @@ static void a_command_behind_two_dashes_is_kept_whole(void **state)
 
 static void help_and_version_excuse_what_is_missing(void **state)
 {
-	static const char *const lines[] = {"--help", "-h", "--version", "diff --help", "-h backup"};
+	static const char *const lines[] = {"--help", "-h", "--version", "diff --help",
+					    "-h backup"};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		struct words words;
@@ -203,7 +213,9 @@ static void repeated_options_come_as_a_list(void **state)
 	const char **list;
 	size_t n;
 
-	assert_int_equal(cf_args_parse(split(&words, "--tag a backup / --tag b -q --tag=c"), &args, NULL), 0);
+	assert_int_equal(
+		cf_args_parse(split(&words, "--tag a backup / --tag b -q --tag=c"), &args, NULL),
+		0);
 	assert_int_equal(cf_args_list(&args, CF_OPT_TAG, &list, &n, NULL), 0);
 	assert_int_equal(n, 3);
 	assert_string_equal(list[0], "a");
@@ -219,11 +231,11 @@ static void sizes_are_read(void **state)
 		bool valid;
 		uint64_t size;
 	} cases[] = {
-		{"0", true, 0},		 {"4096", true, 4096},	   {"64K", true, 65536},
-		{"64k", true, 65536},	 {"1M", true, 1 << 20},	   {"2MiB", true, 2 << 20},
-		{"1g", true, 1 << 30},	 {"", false, 0},	   {"K", false, 0},
-		{"-1", false, 0},	 {"1.5M", false, 0},	   {"1MB", false, 0},
-		{"1 M", false, 0},	 {"99999999T", false, 0},  {"18446744073709551616", false, 0},
+		{"0", true, 0},	       {"4096", true, 4096},	{"64K", true, 65536},
+		{"64k", true, 65536},  {"1M", true, 1 << 20},	{"2MiB", true, 2 << 20},
+		{"1g", true, 1 << 30}, {"", false, 0},		{"K", false, 0},
+		{"-1", false, 0},      {"1.5M", false, 0},	{"1MB", false, 0},
+		{"1 M", false, 0},     {"99999999T", false, 0}, {"18446744073709551616", false, 0},
 		{"0x10", false, 0},
 	};
 
@@ -238,7 +250,8 @@ static void sizes_are_read(void **state)
 
 static void percentages_are_read(void **state)
 {
-	static const char *const bad[] = {"0", "", "%", "101", "1e1", "nan", "inf", "5%%", "-5", "5 %"};
+	static const char *const bad[] = {"0",	 "",	"%",   "101", "1e1",
+					  "nan", "inf", "5%%", "-5",  "5 %"};
 	double percent;
 
 	assert_true(cf_value_percent("5%", &percent) && percent == 5);
@@ -253,9 +266,9 @@ static void suggestions_are_near(void **state)
 	static const struct {
 		const char *word, *best;
 	} cases[] = {
-		{"backpu", "backup"}, {"restor", "restore"}, {"dif", "diff"},  {"chekc", "check"},
-		{"st", "stats"},      {"x", NULL},	     {"zzzz", NULL},   {"tags", "tag"},
-		{"serve", NULL},
+		{"backpu", "backup"}, {"restor", "restore"}, {"dif", "diff"},
+		{"chekc", "check"},   {"st", "stats"},	     {"x", NULL},
+		{"zzzz", NULL},	      {"tags", "tag"},	     {"serve", NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -281,7 +294,8 @@ static void an_option_is_the_same_in_every_command(void **state)
 		for (size_t j = 0; j < i; j++) {
 			for (const struct cf_option_spec *a = options_of(i); a->id; a++) {
 				for (const struct cf_option_spec *b = options_of(j); b->id; b++) {
-					bool same_name = a->name && b->name && !strcmp(a->name, b->name);
+					bool same_name =
+						a->name && b->name && !strcmp(a->name, b->name);
 
 					assert_int_equal(a->id == b->id,
 							 same_name || (!a->name && !b->name &&
@@ -414,7 +428,8 @@ static void completion_names_every_option(void **state)
 		cf_help_completion(out, shells[s]);
 		fclose(out);
 		for (size_t i = 0; i <= CF_N_COMMANDS; i++)
-			for (const struct cf_option_spec *option = options_of(i); option->id; option++)
+			for (const struct cf_option_spec *option = options_of(i); option->id;
+			     option++)
 				if (option->name)
 					assert_non_null(strstr(text, option->name));
 		free(text);
