@@ -1,7 +1,7 @@
 /*
- * Extended attributes are read through /proc/self/fd/<folder>/<name>: the l*xattr calls have no *at form on
- * kernels before 6.13, this needs no open of the entry, works for symbolic links and devices, and is bounded
- * in length however deep the folder is.
+ * Extended attributes are read through /proc/self/fd/<folder>/<name>: the l*xattr calls have no *at
+ * form on kernels before 6.13, this needs no open of the entry, works for symbolic links and
+ * devices, and is bounded in length however deep the folder is.
  */
 #include "drivers/files/attrs.h"
 
@@ -125,7 +125,8 @@ static int add_xattr(struct cf_files_attrs *attrs, struct cf_xattr xattr, struct
 	return 0;
 }
 
-/* The value goes to the end of `values`, which moves as it grows: pointers are set when all are read. */
+/* The value goes to the end of `values`, which moves as it grows: pointers are set when all are
+ * read. */
 static int read_value(struct cf_files_attrs *attrs, const struct cf_ctx *ctx, const char *proc,
 		      const char *name, const char *path, struct cf_err *err)
 {
@@ -139,13 +140,14 @@ static int read_value(struct cf_files_attrs *attrs, const struct cf_ctx *ctx, co
 	if (n < 0) {
 		/* Taken away since it was listed: nothing is lost. */
 		if (errno != ENODATA && errno != ENOENT)
-			cf_ctx_warn(ctx, "file.xattr", path, "the extended attribute %s is not saved: %s",
-				    name, strerror(errno));
+			cf_ctx_warn(ctx, "file.xattr", path,
+				    "the extended attribute %s is not saved: %s", name,
+				    strerror(errno));
 		return 0;
 	}
 	values->len += (size_t)n;
-	return add_xattr(attrs, (struct cf_xattr){.name = name, .value = cf_span_of(NULL, (size_t)n)},
-			 err);
+	return add_xattr(
+		attrs, (struct cf_xattr){.name = name, .value = cf_span_of(NULL, (size_t)n)}, err);
 }
 
 /* Sorted, so that the same attributes always make the same entry. */
@@ -183,8 +185,8 @@ static int read_xattrs(struct cf_files_attrs *attrs, const struct cf_ctx *ctx, i
 	len = llistxattr(proc, (char *)attrs->names.data, LIST_MAX);
 	if (len < 0) {
 		if (errno != ENOTSUP && errno != ENOENT)
-			cf_ctx_warn(ctx, "file.xattr", path, "extended attributes are not saved: %s",
-				    strerror(errno));
+			cf_ctx_warn(ctx, "file.xattr", path,
+				    "extended attributes are not saved: %s", strerror(errno));
 		return 0;
 	}
 	cf_buf_clear(&attrs->values);

@@ -15,8 +15,8 @@ struct cf_files_content {
 	int read_errno;   /* not 0: reading failed with it and n_bytes is not all */
 };
 
-/* st is an fstat of fd; buffer has CF_FILES_READ_LEN bytes. An error is the sink's, or CF_ERR_CANCELED; what
- * goes wrong in reading is in result_out, with 0 returned. */
+/* st is an fstat of fd; buffer has CF_FILES_READ_LEN bytes. An error is the sink's, or
+ * CF_ERR_CANCELED; what goes wrong in reading is in result_out, with 0 returned. */
 int cf_files_content_push(const struct cf_ctx *ctx, int fd, const struct stat *st, uint8_t *buffer,
 			  struct cf_sink *sink, struct cf_file *file,
 			  struct cf_files_content *result_out, struct cf_err *err);

@@ -100,8 +100,8 @@ void cf_exclude_free(struct cf_exclude *exclude)
 	free(exclude);
 }
 
-/* One part of a path against one part of a pattern. fnmatch wants an end, so the part is copied: a name longer than
- * any file system has matches nothing. */
+/* One part of a path against one part of a pattern. fnmatch wants an end, so the part is copied: a
+ * name longer than any file system has matches nothing. */
 #define PART_MAX 1024
 
 static bool match_part(const char *part, const char *name, size_t len)
@@ -116,8 +116,9 @@ static bool match_part(const char *part, const char *name, size_t len)
 }
 
 /*
- * Part by part. At "**" the place in both is noted; when a later part fails, the "**" takes in one part of
- * the path more and matching goes on behind it. Only the last "**" needs to be noted, as with '*' in a name.
+ * Part by part. At "**" the place in both is noted; when a later part fails, the "**" takes in one
+ * part of the path more and matching goes on behind it. Only the last "**" needs to be noted, as
+ * with '*' in a name.
  */
 static bool match_path(const struct pattern *p, const char *path)
 {

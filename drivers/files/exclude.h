@@ -8,8 +8,8 @@
  *   /build      a slash in front or inside: the path from the source's root
  *   docs/a*.pdf a star matches any bytes but a slash
  *   cache/      a slash at the end: folders only
- *   a, **, b    joined by slashes: two stars as a part of their own are any number of folders, also none;
- *               as the last part they are all that is inside
+ *   a, **, b    joined by slashes: two stars as a part of their own are any number of folders,
+ *               also none; as the last part they are all that is inside
  *   ? [a-z] [!0-9] \*   one byte, one of a set, none of a set, the character itself
  *   !keep.o     takes back what an earlier pattern excluded
  *

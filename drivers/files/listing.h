@@ -13,7 +13,8 @@ struct cf_files_listing {
 	size_t n_names;
 };
 
-/* 0; read_errno_out is not 0 when reading broke off with it: the listing holds what came until then. */
+/* 0; read_errno_out is not 0 when reading broke off with it: the listing holds what came until
+ * then. */
 int cf_files_listing_read(int dir_fd, struct cf_files_listing *listing, int *read_errno_out,
 			  struct cf_err *err);
 /* A listing of one name. */

@@ -28,7 +28,8 @@ static int rename_to_free(int dir_fd, const char *temporary, const char *name, c
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return cf_err_errno(err, errno, "%s", path);
-	/* A file system that cannot: what appears between the two calls is lost, as with any other tool. */
+	/* A file system that cannot: what appears between the two calls is lost, as with any other
+	 * tool. */
 	rc = cf_place_check_free(dir_fd, name, path, err);
 	if (rc == 0 && renameat(dir_fd, temporary, dir_fd, name) != 0)
 		rc = cf_err_errno(err, errno, "%s", path);

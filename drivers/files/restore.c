@@ -28,7 +28,8 @@ static struct cf_target_dir *of_dir(struct cf_dir *dir)
 
 /* Directories. */
 
-/* True when what is made in it takes over an ACL. A made directory loses what it took over itself at once. */
+/* True when what is made in it takes over an ACL. A made directory loses what it took over itself
+ * at once. */
 static bool hands_acl_down(int fd, bool made)
 {
 	bool has_acl = fgetxattr(fd, CF_ACL_DEFAULT, NULL, 0) >= 0;
@@ -40,8 +41,8 @@ static bool hands_acl_down(int fd, bool made)
 	return has_acl && !made;
 }
 
-static int begin_root(struct cf_restore_state *r, const struct cf_entry *entry, struct cf_target_dir **dir_out,
-		      struct cf_err *err)
+static int begin_root(struct cf_restore_state *r, const struct cf_entry *entry,
+		      struct cf_target_dir **dir_out, struct cf_err *err)
 {
 	int fd = fcntl(r->target.root_fd, F_DUPFD_CLOEXEC, 0), rc;
 
@@ -55,8 +56,9 @@ static int begin_root(struct cf_restore_state *r, const struct cf_entry *entry, 
 	return rc;
 }
 
-static int begin_sub(struct cf_restore_state *r, struct cf_target_dir *parent, const struct cf_entry *entry,
-		     struct cf_target_dir **dir_out, struct cf_err *err)
+static int begin_sub(struct cf_restore_state *r, struct cf_target_dir *parent,
+		     const struct cf_entry *entry, struct cf_target_dir **dir_out,
+		     struct cf_err *err)
 {
 	struct cf_target_path path = cf_target_path(&r->target, parent, entry->name);
 	bool made = false, inherits_acl = false;
@@ -98,8 +100,9 @@ static int dir_begin(struct cf_sink *sink, struct cf_dir *parent, const struct c
 
 static int sync_target(struct cf_restore_state *r, struct cf_err *err)
 {
-	return syncfs(r->target.root_fd) == 0 ? 0
-					      : cf_err_errno(err, errno, "sync %s", r->target.folder);
+	return syncfs(r->target.root_fd) == 0
+		       ? 0
+		       : cf_err_errno(err, errno, "sync %s", r->target.folder);
 }
 
 static int dir_end(struct cf_sink *sink, struct cf_dir *handle, const struct cf_entry *entry,
@@ -204,8 +207,8 @@ static int node(struct cf_sink *sink, struct cf_dir *handle, const struct cf_ent
 /* Hard links. */
 
 /* The folder of `from`, step by step from the root; *name_out is the rest. */
-static int open_link_folder(struct cf_restore_state *r, const char *from, int *fd_out, const char **name_out,
-			    struct cf_err *err)
+static int open_link_folder(struct cf_restore_state *r, const char *from, int *fd_out,
+			    const char **name_out, struct cf_err *err)
 {
 	int fd = fcntl(r->target.root_fd, F_DUPFD_CLOEXEC, 0), rc = 0;
 	char *copy = strdup(from), *part = copy, *slash;

@@ -51,8 +51,8 @@ static void set_mode(const struct cf_restore_attrs_as *as, const struct cf_resto
 		mode &= ~(mode_t)(S_ISUID | S_ISGID);
 	if ((on->fd >= 0 ? fchmod(on->fd, mode)
 			 : fchmodat(on->dir_fd, on->name, mode, AT_SYMLINK_NOFOLLOW)) != 0)
-		cf_ctx_warn(as->ctx, "restore.mode", on->path, "mode %04o is not restored: %s", mode,
-			    strerror(errno));
+		cf_ctx_warn(as->ctx, "restore.mode", on->path, "mode %04o is not restored: %s",
+			    mode, strerror(errno));
 }
 
 static void remove_xattr(const struct cf_restore_attrs_on *on, const char *name)

@@ -17,10 +17,10 @@ struct cf_restore_attrs_as {
 };
 
 struct cf_restore_attrs_on {
-	int fd;           /* the open file or directory, or -1: */
-	int dir_fd;       /* `name` in it, not followed */
+	int fd;     /* the open file or directory, or -1: */
+	int dir_fd; /* `name` in it, not followed */
 	const char *name;
-	const char *path; /* for messages */
+	const char *path;   /* for messages */
 	bool inherited_acl; /* it may have taken over a default ACL that the source does not have */
 };
 

@@ -62,7 +62,8 @@ static void free_file(struct cf_restore_file *f)
 	free(f);
 }
 
-static int create_temporary(struct cf_restore_state *r, struct cf_restore_file *f, struct cf_err *err)
+static int create_temporary(struct cf_restore_state *r, struct cf_restore_file *f,
+			    struct cf_err *err)
 {
 	struct cf_target_path path = cf_target_path(&r->target, f->dir, f->entry->name);
 	int dir_fd, rc = cf_target_dir_pin(&r->target, f->dir, &dir_fd, err);
@@ -82,7 +83,8 @@ static int create_temporary(struct cf_restore_state *r, struct cf_restore_file *
 }
 
 int cf_restore_file_begin(struct cf_sink *sink, struct cf_dir *handle, const struct cf_entry *entry,
-		      const struct cf_profile *profile, struct cf_file **file_out, struct cf_err *err)
+			  const struct cf_profile *profile, struct cf_file **file_out,
+			  struct cf_err *err)
 {
 	struct cf_restore_state *r = of_sink(sink);
 	struct cf_target_dir *dir = (struct cf_target_dir *)handle;
@@ -115,8 +117,8 @@ out:
 	return rc;
 }
 
-static int write_piece(struct cf_restore_state *r, struct cf_restore_file *f, uint64_t off, struct cf_span data,
-		       struct cf_err *err)
+static int write_piece(struct cf_restore_state *r, struct cf_restore_file *f, uint64_t off,
+		       struct cf_span data, struct cf_err *err)
 {
 	uint64_t end = off + data.len, seen = atomic_load(&f->written);
 	int rc = cf_fd_pwrite_all(f->fd, f->entry->name, off, data, err);
@@ -131,7 +133,7 @@ static int write_piece(struct cf_restore_state *r, struct cf_restore_file *f, ui
 }
 
 int cf_restore_file_write(struct cf_sink *sink, struct cf_file *handle, struct cf_span data,
-		      struct cf_err *err)
+			  struct cf_err *err)
 {
 	struct cf_restore_file *f = of_file(handle);
 	int rc = write_piece(of_sink(sink), f, f->off, data, err);
@@ -141,7 +143,8 @@ int cf_restore_file_write(struct cf_sink *sink, struct cf_file *handle, struct c
 	return rc;
 }
 
-int cf_restore_file_hole(struct cf_sink *sink, struct cf_file *handle, uint64_t len, struct cf_err *err)
+int cf_restore_file_hole(struct cf_sink *sink, struct cf_file *handle, uint64_t len,
+			 struct cf_err *err)
 {
 	struct cf_restore_file *f = of_file(handle);
 
@@ -154,14 +157,14 @@ int cf_restore_file_hole(struct cf_sink *sink, struct cf_file *handle, uint64_t 
 }
 
 int cf_restore_file_write_at(struct cf_sink *sink, struct cf_file *handle, uint64_t off,
-			 struct cf_span data, struct cf_err *err)
+			     struct cf_span data, struct cf_err *err)
 {
 	return write_piece(of_sink(sink), of_file(handle), off, data, err);
 }
 
 /* Size, attributes and close: then the temporary file is what the entry says. */
-static int finish_temporary(struct cf_restore_state *r, struct cf_restore_file *f, const struct cf_entry *entry,
-			    const char *path, struct cf_err *err)
+static int finish_temporary(struct cf_restore_state *r, struct cf_restore_file *f,
+			    const struct cf_entry *entry, const char *path, struct cf_err *err)
 {
 	const struct cf_restore_attrs_on on = {
 		.fd = f->fd, .path = path, .inherited_acl = f->dir->inherits_acl};
@@ -176,7 +179,7 @@ static int finish_temporary(struct cf_restore_state *r, struct cf_restore_file *
 }
 
 int cf_restore_file_end(struct cf_sink *sink, struct cf_file *handle, const struct cf_entry *entry,
-		    struct cf_err *err)
+			struct cf_err *err)
 {
 	struct cf_restore_state *r = of_sink(sink);
 	struct cf_restore_file *f = of_file(handle);

@@ -92,7 +92,8 @@ static int same_or_close(const struct cf_files_frame *frame, int fd)
 	return -1;
 }
 
-/* The name by which the folder at this depth was entered: its part of the path, cut out for the call. */
+/* The name by which the folder at this depth was entered: its part of the path, cut out for the
+ * call. */
 static int open_named(struct cf_files_stack *stack, int parent_fd, size_t depth)
 {
 	char *path = (char *)stack->path.data;

@@ -4,9 +4,10 @@
 /*
  * The folders between the source's root and where the walk is.
  *
- * It grows on the heap, so depth costs no stack, and keeps only the deepest folders open, so it costs few
- * descriptors. One that was closed is opened again as ".." of its child and must be the same
- * device and inode; when it was moved meanwhile, by the names from the root, with the same test.
+ * It grows on the heap, so depth costs no stack, and keeps only the deepest folders open, so it
+ * costs few descriptors. One that was closed is opened again as ".." of its child and must be the
+ * same device and inode; when it was moved meanwhile, by the names from the root, with the same
+ * test.
  */
 
 #include "base/stream.h"
@@ -16,12 +17,12 @@
 
 struct cf_files_frame {
 	struct cf_files_listing listing;
-	size_t next;      /* of the listing: to be visited next */
-	int fd;           /* -1: closed to spare descriptors */
+	size_t next; /* of the listing: to be visited next */
+	int fd;      /* -1: closed to spare descriptors */
 	dev_t dev;
 	ino_t ino;
 	struct cf_dir *dir; /* the sink's */
-	size_t path_len;  /* of the path down to here */
+	size_t path_len;    /* of the path down to here */
 };
 
 /* Start with {0}; the frame at depth 0 is the root. */

@@ -103,8 +103,8 @@ static bool take_fd(struct cf_target *target, struct cf_target_dir *dir, int fd)
 	return true;
 }
 
-/* The nearest open directory above, then down again: each step links to the one it came from, in `newer`, which
- * closed directories do not use. */
+/* The nearest open directory above, then down again: each step links to the one it came from, in
+ * `newer`, which closed directories do not use. */
 static int reopen(struct cf_target *target, struct cf_target_dir *dir, struct cf_err *err)
 {
 	struct cf_target_dir *at = dir, *below = NULL;
@@ -122,14 +122,16 @@ static int reopen(struct cf_target *target, struct cf_target_dir *dir, struct cf
 		struct cf_target_dir *next = below->newer;
 
 		below->newer = NULL;
-		if (rc == 0 && take_fd(target, below, openat(at->fd, below->entry->name, OPEN_DIR))) {
+		if (rc == 0 &&
+		    take_fd(target, below, openat(at->fd, below->entry->name, OPEN_DIR))) {
 			below->n_pins++;
 			at->n_pins--;
 			at = below;
 			close_unused(target);
 		} else if (rc == 0) {
-			rc = cf_err_errno(err, errno, "open %s again",
-					  cf_target_path(target, below->parent, below->entry->name).s);
+			rc = cf_err_errno(
+				err, errno, "open %s again",
+				cf_target_path(target, below->parent, below->entry->name).s);
 		}
 		below = next;
 	}
@@ -178,7 +180,8 @@ int cf_target_dir_new(struct cf_target *target, struct cf_target_dir *parent,
 	if (!dir || !dir->entry)
 		rc = cf_err_nomem(err);
 	else if (fstat(fd, &st) != 0)
-		rc = cf_err_errno(err, errno, "stat %s", cf_target_path(target, parent, entry->name).s);
+		rc = cf_err_errno(err, errno, "stat %s",
+				  cf_target_path(target, parent, entry->name).s);
 	if (rc < 0) {
 		if (dir)
 			free(dir->entry);

@@ -4,9 +4,9 @@
 /*
  * The directories of a running restore: cheap to keep open by the thousand, safe to come back to.
  *
- * Only some have a descriptor; the least recently used ones are closed. One is opened again as ".." of its
- * child, or name by name from a parent that is open, and must be the same device and inode as when it was begun:
- * a link or another directory planted meanwhile is an error. Any thread.
+ * Only some have a descriptor; the least recently used ones are closed. One is opened again as ".."
+ * of its child, or name by name from a parent that is open, and must be the same device and inode
+ * as when it was begun: a link or another directory planted meanwhile is an error. Any thread.
  */
 
 #include "base/stream.h"
@@ -25,7 +25,7 @@ struct cf_target_dir {
 	unsigned n_pins;
 	dev_t dev;
 	ino_t ino;
-	struct cf_target_dir *newer, *older; /* of those with a descriptor */
+	struct cf_target_dir *newer, *older;   /* of those with a descriptor */
 	struct cf_target_dir *next, *previous; /* of all */
 };
 

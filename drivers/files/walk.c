@@ -74,17 +74,17 @@ static bool same_inode(const struct stat *a, const struct stat *b)
 }
 
 /*
- * The opened file may not be the one that was begun. One that merely changed, or took the place of a file
- * with a single name, is saved as it is now. With several names the sink may already have tied the
- * content to the old inode: then it is given up.
+ * The opened file may not be the one that was begun. One that merely changed, or took the place of
+ * a file with a single name, is saved as it is now. With several names the sink may already have
+ * tied the content to the old inode: then it is given up.
  */
 static int refresh(struct walk *w, int dir_fd, int fd, const char *name, const struct stat *begun,
 		   struct stat *now_out, bool *usable_out, struct cf_err *err)
 {
 	if (fstat(fd, now_out) != 0)
 		return cf_err_errno(err, errno, "stat %s", path_of(w));
-	*usable_out = S_ISREG(now_out->st_mode) &&
-		      (same_inode(begun, now_out) || begun->st_nlink == 1);
+	*usable_out =
+		S_ISREG(now_out->st_mode) && (same_inode(begun, now_out) || begun->st_nlink == 1);
 	if (!*usable_out || (same_inode(begun, now_out) && same_stat(begun, now_out)))
 		return 0;
 	return cf_files_attrs_fill(&w->attrs, w->ctx, dir_fd, name, now_out, path_of(w), err);
@@ -103,8 +103,9 @@ static int push_content(struct walk *w, int fd, const struct stat *before, struc
 		return rc;
 	if (result.read_errno) {
 		w->sink->ops->file_abort(w->sink, file);
-		cf_ctx_warn(w->ctx, "file.unreadable", path_of(w), "reading failed at byte %llu: %s",
-			    (unsigned long long)result.n_bytes, strerror(result.read_errno));
+		cf_ctx_warn(w->ctx, "file.unreadable", path_of(w),
+			    "reading failed at byte %llu: %s", (unsigned long long)result.n_bytes,
+			    strerror(result.read_errno));
 		return 0;
 	}
 	if (fstat(fd, &after) != 0 || !same_stat(before, &after))
@@ -139,7 +140,8 @@ static int visit_file(struct walk *w, int dir_fd, const char *name, const struct
 		rc = push_content(w, fd, &now, file, err);
 	} else if (rc == 0) {
 		w->sink->ops->file_abort(w->sink, file);
-		cf_ctx_warn(w->ctx, "file.changed", path_of(w), "it was replaced before it was read");
+		cf_ctx_warn(w->ctx, "file.changed", path_of(w),
+			    "it was replaced before it was read");
 	}
 	close(fd);
 	return rc;
@@ -150,7 +152,8 @@ static int push_empty_dir(struct walk *w, struct cf_err *err)
 {
 	struct cf_files_frame *top = cf_files_stack_top(&w->stack);
 	struct cf_dir *dir = NULL;
-	int rc = w->sink->ops->dir_begin(w->sink, top->dir, &w->attrs.entry, CF_DIR_SORTED, &dir, err);
+	int rc = w->sink->ops->dir_begin(w->sink, top->dir, &w->attrs.entry, CF_DIR_SORTED, &dir,
+					 err);
 
 	return rc < 0 ? rc : w->sink->ops->dir_end(w->sink, dir, NULL, err);
 }
@@ -310,7 +313,7 @@ static int walk_all(struct walk *w, struct cf_err *err)
 	return rc;
 }
 
-/* The root of a source that is one file: a plain folder around it, with the file's owner and time. */
+/* The root of a source that is one file: a plain folder with the file's owner and time. */
 static int begin_root_of_one(struct walk *w, int fd, const char *only, const struct stat *dir_st,
 			     struct cf_err *err)
 {

@@ -192,7 +192,8 @@ static int node(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry 
 }
 
 static int file_begin(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry *entry,
-		      const struct cf_profile *profile, struct cf_file **file_out, struct cf_err *err)
+		      const struct cf_profile *profile, struct cf_file **file_out,
+		      struct cf_err *err)
 {
 	int rc = call_hook(sink, CF_RECORDER_FILE_BEGIN, entry, err);
 	struct cf_sink_recorder *recorder;
@@ -301,8 +302,8 @@ static int link_entry(struct cf_sink *sink, struct cf_dir *dir, const struct cf_
 	recorder = enter(sink);
 	original = cf_sink_recorder_find(recorder, from);
 	if (!original || !original->ended || original->entry->type == CF_ENTRY_DIR)
-		return leave(recorder,
-			     cf_err_set(err, CF_ERR_NOT_FOUND, "%s: no such file to link to", from));
+		return leave(recorder, cf_err_set(err, CF_ERR_NOT_FOUND,
+						  "%s: no such file to link to", from));
 	rc = add_entry(recorder, of_dir(dir), entry, &r, err);
 	if (rc == 0) {
 		r->ended = true;

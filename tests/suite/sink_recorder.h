@@ -4,9 +4,10 @@
 /*
  * A sink that keeps what a driver pushes, in memory, for tests.
  *
- * It also watches the contract of base/stream.h: a call out of order, an invalid name, or a name out of order
- * in a CF_DIR_SORTED directory fails an assert. In other directories the later entry of a name wins. Files
- * may be pushed from several threads. Build it by putting sink_recorder among a test's dependencies (tests/unit/meson.build).
+ * It also watches the contract of base/stream.h: a call out of order, an invalid name, or a name
+ * out of order in a CF_DIR_SORTED directory fails an assert. In other directories the later entry of
+ * a name wins. Files may be pushed from several threads. Build it by putting sink_recorder among a
+ * test's dependencies (tests/unit/meson.build).
  */
 
 #include "base/stream.h"
@@ -26,7 +27,7 @@ struct cf_recorded {
 	size_t n_children;           /* those given up by file_abort are not among them */
 	unsigned dir_flags;
 	struct cf_profile profile;
-	struct cf_buf content;       /* holes are zeros here too, unless keep_content is off */
+	struct cf_buf content;       /* holes are zeros here too, unless drop_content is set */
 	uint64_t content_len;
 	struct cf_recorded_hole *holes; /* as pushed, adjacent ones not joined */
 	size_t n_holes;

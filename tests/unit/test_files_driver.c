@@ -225,8 +225,9 @@ static void excluded_entries_are_left_out_silently(void **state)
 
 	f->options.excludes = excludes;
 	f->options.n_excludes = 4;
-	assert_true(cf_temp_folder_run(&f->folder, "mkdir -p build sub/build sub/a/b && touch a.o keep.o "
-						   "build/y sub/build/z sub/x sub/a/b/x sub/a/b/y"));
+	assert_true(cf_temp_folder_run(&f->folder,
+				       "mkdir -p build sub/build sub/a/b && touch a.o keep.o "
+				       "build/y sub/build/z sub/x sub/a/b/x sub/a/b/y"));
 	run_well(f);
 	assert_null(find(f, "a.o"));
 	assert_non_null(find(f, "keep.o"));
@@ -373,7 +374,8 @@ static void a_folder_removed_while_it_is_walked_is_a_warning(void **state)
 	run_well(f);
 	assert_non_null(find(f, "d"));
 	assert_non_null(find(f, "z"));
-	assert_string_equal(f->warnings, "file.vanished /d/a;file.vanished /d/e;file.vanished /d/z;");
+	assert_string_equal(f->warnings,
+			    "file.vanished /d/a;file.vanished /d/e;file.vanished /d/z;");
 }
 
 /* Deep enough that the folders above are closed and have to be opened again. */
@@ -388,8 +390,7 @@ static void moved_deep_folders_are_found_again(void **state)
 	assert_true(cf_temp_folder_run(
 		&f->folder, "p=.; for i in $(seq 80); do p=$p/d; mkdir $p; touch $p/z; done; "
 			    "touch " DEEP_80 "leaf"));
-	at_step(f, CF_RECORDER_FILE_BEGIN, "leaf",
-		"mkdir moved && mv " DEEP_80 " moved/away");
+	at_step(f, CF_RECORDER_FILE_BEGIN, "leaf", "mkdir moved && mv " DEEP_80 " moved/away");
 	run_well(f);
 	for (r = f->recorder->root; r; r = r->first_child)
 		n_last += r->n_children == 2 && r->last_child->entry->name[0] == 'z';
@@ -403,9 +404,11 @@ static void folders_lost_while_below_them_are_a_warning(void **state)
 	assert_true(cf_temp_folder_run(
 		&f->folder, "p=.; for i in $(seq 80); do p=$p/d; mkdir $p; touch $p/z; done; "
 			    "touch " DEEP_80 "leaf"));
-	/* The lower part goes elsewhere, so that ".." leads astray, and another folder stands at its old name. */
+	/* The lower part goes elsewhere, so that ".." leads astray, and another folder stands at
+	 * its old name. */
 	at_step(f, CF_RECORDER_FILE_BEGIN, "leaf",
-		"mkdir other && mv d/d/d/d other && mv d/d/d other/e && mkdir d/d/d && touch d/d/d/y");
+		"mkdir other && mv d/d/d/d other && mv d/d/d other/e && mkdir d/d/d && touch "
+		"d/d/d/y");
 	run_well(f);
 	assert_null(find(f, "d/d/d/y"));
 	assert_null(find(f, "d/d/d/z"));
@@ -432,9 +435,9 @@ static void unreadable_entries_are_warnings(void **state)
 
 	if (geteuid() != 0)
 		skip();
-	assert_true(cf_temp_folder_run(&f->folder,
-				       "mkdir locked && touch locked/x secret open && chmod 0 secret "
-				       "&& chmod 700 locked && chmod 644 open"));
+	assert_true(cf_temp_folder_run(
+		&f->folder, "mkdir locked && touch locked/x secret open && chmod 0 secret "
+			    "&& chmod 700 locked && chmod 644 open"));
 	assert_int_equal(run_as_nobody(f), 0);
 	assert_string_equal(f->warnings, "file.unreadable /locked;file.unreadable /secret;");
 	assert_int_equal(find(f, "locked")->n_children, 0);
@@ -486,7 +489,8 @@ static void a_failing_sink_stops_the_walk(void **state)
 
 	assert_true(cf_temp_folder_run(&f->folder, "echo x > a && ln -s x b && truncate -s 1M c"));
 	f->recorder->hook = fail_step;
-	for (enum cf_recorder_step step = CF_RECORDER_DIR_BEGIN; step <= CF_RECORDER_FILE_END; step++) {
+	for (enum cf_recorder_step step = CF_RECORDER_DIR_BEGIN; step <= CF_RECORDER_FILE_END;
+	     step++) {
 		f->step = step;
 		assert_int_equal(run(f), CF_ERR_FULL);
 		cf_sink_recorder_free(f->recorder);
@@ -512,7 +516,8 @@ static void sources_that_make_no_sense_are_refused(void **state)
 	struct cf_source *source = NULL;
 	char path[600];
 
-	assert_int_equal(cf_files_driver.open("", &f->options, &f->ctx, &source, &f->err), CF_ERR_USAGE);
+	assert_int_equal(cf_files_driver.open("", &f->options, &f->ctx, &source, &f->err),
+			 CF_ERR_USAGE);
 	snprintf(path, sizeof(path), "%s/none", f->folder.path);
 	assert_int_equal(cf_files_driver.open(path, &f->options, &f->ctx, &source, &f->err),
 			 CF_ERR_NOT_FOUND);

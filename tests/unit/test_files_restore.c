@@ -94,7 +94,8 @@ static void end(struct fixture *f)
 	f->sink = NULL;
 }
 
-static int begin_dir(struct fixture *f, struct cf_dir *parent, const char *name, struct cf_dir **dir)
+static int begin_dir(struct fixture *f, struct cf_dir *parent, const char *name,
+		     struct cf_dir **dir)
 {
 	const struct cf_entry entry = entry_of(CF_ENTRY_DIR, name);
 
@@ -106,7 +107,8 @@ static int end_dir(struct fixture *f, struct cf_dir *dir)
 	return f->sink->ops->dir_end(f->sink, dir, NULL, &f->err);
 }
 
-static int begin_file(struct fixture *f, struct cf_dir *dir, const char *name, struct cf_file **file)
+static int begin_file(struct fixture *f, struct cf_dir *dir, const char *name,
+		      struct cf_file **file)
 {
 	const struct cf_entry entry = entry_of(CF_ENTRY_FILE, name);
 
@@ -193,7 +195,8 @@ static void existing_entries_are_refused_without_overwrite(void **state)
 	struct fixture *f = *state;
 	struct cf_dir *dir = NULL;
 
-	assert_true(cf_temp_folder_run(&f->folder, "mkdir -p to/d/e && echo old > to/a && ln -s a to/l"));
+	assert_true(cf_temp_folder_run(&f->folder,
+				       "mkdir -p to/d/e && echo old > to/a && ln -s a to/l"));
 	begin(f);
 	assert_int_equal(put_file(f, f->root, "a", "new"), CF_ERR_EXISTS);
 	assert_non_null(strstr(f->err.text, "/to/a"));
@@ -231,7 +234,8 @@ static void existing_directories_are_merged_with(void **state)
 	struct cf_dir *dir = NULL;
 	struct stat st;
 
-	assert_true(cf_temp_folder_run(&f->folder, "mkdir -p to/d && chmod 700 to/d && echo old > to/d/x"));
+	assert_true(cf_temp_folder_run(&f->folder,
+				       "mkdir -p to/d && chmod 700 to/d && echo old > to/d/x"));
 	begin(f);
 	assert_int_equal(begin_dir(f, f->root, "d", &dir), 0);
 	assert_int_equal(put_file(f, dir, "y", "new"), 0);
@@ -251,8 +255,9 @@ static void overwrite_replaces_all_but_full_directories(void **state)
 
 	f->options.overwrite = true;
 	assert_true(cf_temp_folder_run(
-		&f->folder, "mkdir -p to/full/x to/empty out && echo old > to/a && echo out > out/x && "
-			    "ln -s ../out/x to/l && ln -s ../out to/d && echo f > to/f && mkfifo to/p"));
+		&f->folder,
+		"mkdir -p to/full/x to/empty out && echo old > to/a && echo out > out/x && "
+		"ln -s ../out/x to/l && ln -s ../out to/d && echo f > to/f && mkfifo to/p"));
 	begin(f);
 	assert_int_equal(put_file(f, f->root, "a", "new"), 0);
 	assert_int_equal(put_file(f, f->root, "l", "new"), 0);
@@ -288,8 +293,7 @@ static void hard_links_share_their_file(void **state)
 		assert_int_equal(put_file(f, dir, "a", "text"), 0);
 		assert_int_equal(put_link(f, dir, "b", "d/a"), 0);
 		assert_int_equal(put_link(f, f->root, "c", "d/a"), 0);
-		assert_int_equal(put_link(f, f->root, "c", "d/a"),
-				 round > 0 ? 0 : CF_ERR_EXISTS);
+		assert_int_equal(put_link(f, f->root, "c", "d/a"), round > 0 ? 0 : CF_ERR_EXISTS);
 		assert_int_equal(end_dir(f, dir), 0);
 		end(f);
 		assert_int_equal(fstatat(f->folder.fd, "to/d/a", &a, 0), 0);
@@ -305,7 +309,8 @@ static void links_to_nothing_or_outside_are_refused(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(cf_temp_folder_run(&f->folder, "mkdir to out && echo x > out/x && ln -s ../out to/o"));
+	assert_true(cf_temp_folder_run(&f->folder,
+				       "mkdir to out && echo x > out/x && ln -s ../out to/o"));
 	begin(f);
 	assert_int_equal(put_link(f, f->root, "a", "none"), CF_ERR_NOT_FOUND);
 	assert_int_equal(put_link(f, f->root, "a", "no/folder"), CF_ERR_NOT_FOUND);
@@ -346,7 +351,7 @@ static void a_link_planted_for_an_open_directory_is_not_followed(void **state)
 	assert_true(cf_temp_folder_run(&f->folder, "mkdir out"));
 	begin(f);
 	assert_int_equal(begin_dir(f, f->root, "victim", &dir), 0);
-	/* So many that the first one's descriptor is given up and its name has to be opened again. */
+	/* Enough for the first one to lose its descriptor: its name is opened again. */
 	deep[0] = f->root;
 	for (size_t i = 1; i < 300; i++)
 		assert_int_equal(begin_dir(f, deep[i - 1], "d", &deep[i]), 0);
@@ -411,7 +416,8 @@ static void impossible_holes_are_damage(void **state)
 
 	begin(f);
 	assert_int_equal(begin_file(f, f->root, "a", &file), 0);
-	assert_int_equal(f->sink->ops->file_hole(f->sink, file, UINT64_MAX, &f->err), CF_ERR_DAMAGED);
+	assert_int_equal(f->sink->ops->file_hole(f->sink, file, UINT64_MAX, &f->err),
+			 CF_ERR_DAMAGED);
 	assert_int_equal(f->sink->ops->file_hole(f->sink, file, INT64_MAX, NULL), 0);
 	assert_int_equal(f->sink->ops->file_hole(f->sink, file, 1, &f->err), CF_ERR_DAMAGED);
 	f->sink->ops->file_abort(f->sink, file);
@@ -419,7 +425,7 @@ static void impossible_holes_are_damage(void **state)
 }
 
 #define N_THREADS 4
-#define PIECE     8192
+#define PIECE	  8192
 #define N_PIECES  256
 
 struct writer {
@@ -535,7 +541,8 @@ static void files_from_threads_land_in_more_directories_than_are_kept_open(void 
 static void what_is_refused_to_a_user_is_a_warning(void **state)
 {
 	struct fixture *f = *state;
-	struct cf_entry device = entry_of(CF_ENTRY_CHARDEV, "null"), file = entry_of(CF_ENTRY_FILE, "a");
+	struct cf_entry device = entry_of(CF_ENTRY_CHARDEV, "null"),
+			file = entry_of(CF_ENTRY_FILE, "a");
 	const struct cf_xattr xattr = {.name = "trusted.x", .value = {(const uint8_t *)"v", 1}};
 	struct cf_file *handle = NULL;
 	struct stat st;

@@ -65,9 +65,11 @@ static void copy_with(struct fixture *f, const struct cf_restore_options *how)
 	struct cf_err err = CF_ERR_INIT;
 	int rc;
 
-	rc = cf_files_driver.open(cf_temp_folder_at(&f->folder, "from").s, &options, &f->ctx, &source, &err);
+	rc = cf_files_driver.open(cf_temp_folder_at(&f->folder, "from").s, &options, &f->ctx,
+				  &source, &err);
 	if (rc == 0)
-		rc = cf_files_restore_new(cf_temp_folder_at(&f->folder, "to").s, how, &f->ctx, &sink, &err);
+		rc = cf_files_restore_new(cf_temp_folder_at(&f->folder, "to").s, how, &f->ctx,
+					  &sink, &err);
 	if (rc == 0)
 		rc = cf_files_driver.run(source, sink, &err);
 	if (rc < 0)
@@ -202,8 +204,9 @@ static void foreign_files_lose_special_bits_without_their_owner(void **state)
 
 static void odd_names_come_back(void **state)
 {
-	static const char *const names[] = {"new\nline", "q'uo\"te", "\xff\xfe\x80", " ", "-rf", "*",
-					    "tab\there", ".hidden", "\\back"};
+	static const char *const names[] = {"new\nline", "q'uo\"te", "\xff\xfe\x80",
+					    " ",	 "-rf",	     "*",
+					    "tab\there", ".hidden",  "\\back"};
 	struct fixture *f = *state;
 	char path[400], name[256];
 
@@ -278,7 +281,8 @@ static void assert_xattr(const struct fixture *f, const char *path, const char *
 {
 	char got[64] = "";
 
-	assert_int_equal(lgetxattr(cf_temp_folder_at(&f->folder, path).s, name, got, sizeof(got)), strlen(value));
+	assert_int_equal(lgetxattr(cf_temp_folder_at(&f->folder, path).s, name, got, sizeof(got)),
+			 strlen(value));
 	assert_string_equal(got, value);
 }
 
@@ -293,16 +297,25 @@ static void extended_attributes_come_back(void **state)
 	if (setxattr(cf_temp_folder_at(&f->folder, "from/file").s, "user.one", "1", 1, 0) != 0)
 		skip();
 	memset(big, 'b', sizeof(big));
-	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from/file").s, "user.big", big, sizeof(big), 0), 0);
-	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from/file").s, "user.empty", "", 0, 0), 0);
-	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from/dir").s, "user.dir", "d", 1, 0), 0);
-	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from").s, "user.root", "r", 1, 0), 0);
+	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from/file").s, "user.big", big,
+				  sizeof(big), 0),
+			 0);
+	assert_int_equal(
+		setxattr(cf_temp_folder_at(&f->folder, "from/file").s, "user.empty", "", 0, 0), 0);
+	assert_int_equal(
+		setxattr(cf_temp_folder_at(&f->folder, "from/dir").s, "user.dir", "d", 1, 0), 0);
+	assert_int_equal(setxattr(cf_temp_folder_at(&f->folder, "from").s, "user.root", "r", 1, 0),
+			 0);
 	if (geteuid() == 0)
-		assert_int_equal(lsetxattr(cf_temp_folder_at(&f->folder, "from/link").s, "trusted.l", "t", 1, 0), 0);
+		assert_int_equal(lsetxattr(cf_temp_folder_at(&f->folder, "from/link").s,
+					   "trusted.l", "t", 1, 0),
+				 0);
 	copy(f);
 	assert_xattr(f, "to/file", "user.one", "1");
 	assert_xattr(f, "to/file", "user.empty", "");
-	assert_int_equal(lgetxattr(cf_temp_folder_at(&f->folder, "to/file").s, "user.big", big, sizeof(big)), 3000);
+	assert_int_equal(
+		lgetxattr(cf_temp_folder_at(&f->folder, "to/file").s, "user.big", big, sizeof(big)),
+		3000);
 	assert_xattr(f, "to/dir", "user.dir", "d");
 	assert_xattr(f, "to", "user.root", "r");
 	if (geteuid() == 0)
@@ -441,12 +454,14 @@ static void a_single_file_is_a_folder_of_one(void **state)
 	cf_temp_folder_put(&f->folder, "from/one", "just this");
 	cf_temp_folder_put(&f->folder, "from/two", "not this");
 	assert_int_equal(symlinkat("one", f->folder.fd, "from/alias"), 0);
-	assert_int_equal(cf_files_driver.open(cf_temp_folder_at(&f->folder, "from/alias").s, &options, &f->ctx, &source,
-					      NULL),
+	assert_int_equal(cf_files_driver.open(cf_temp_folder_at(&f->folder, "from/alias").s,
+					      &options, &f->ctx, &source, NULL),
 			 0);
 	snprintf(name, sizeof(name), "files:%s", cf_temp_folder_at(&f->folder, "from/one").s);
 	assert_string_equal(source->name, name);
-	assert_int_equal(cf_files_restore_new(cf_temp_folder_at(&f->folder, "to").s, &how, &f->ctx, &sink, NULL), 0);
+	assert_int_equal(cf_files_restore_new(cf_temp_folder_at(&f->folder, "to").s, &how, &f->ctx,
+					      &sink, NULL),
+			 0);
 	assert_int_equal(cf_files_driver.run(source, sink, NULL), 0);
 	assert_same_content(f, "one");
 	assert_int_equal(faccessat(f->folder.fd, "to/two", F_OK, 0), -1);
