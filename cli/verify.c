@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,8 +110,8 @@ static int verify_subdir(struct verify *verify, int dir_fd, const struct cf_node
 	    rc;
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-		return cf_err_errno(verify->err, errno, "verify %s",
-				    (const char *)verify->path.data);
+		return cf_err_set(verify->err, CF_ERR_FAILED, "no descriptor left to verify %s",
+				  (const char *)verify->path.data);
 	if (fd < 0)
 		return differs(verify, strerror(errno));
 	verify->path.data[verify->path.len - 1] = '/';
@@ -182,9 +183,8 @@ int cf_verify(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *no
 		rc = node->entry.type == CF_ENTRY_DIR ? verify_dir(&verify, fd, node)
 						      : verify_entry(&verify, fd, node);
 	if (rc == 0 && figures_out->differences > 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED,
-				"%s: %llu restored files differ from the repository", folder,
-				(unsigned long long)figures_out->differences);
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: not as in the repository: %s", folder,
+				cf_text_count(figures_out->differences, "file", "files").s);
 	cf_buf_release(&verify.path);
 	cf_buf_release(&verify.block);
 	close(fd);
