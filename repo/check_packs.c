@@ -39,7 +39,7 @@ static int decode_blob(struct cf_check *check, struct cf_coder_slot *slot, const
 	for (uint32_t i = 0; i < blob->n_chunks; i++)
 		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
-		rc = cf_chunk_read(check->repo, &chunks[0].base, &base, err);
+		rc = cf_bases_read(check->repo, &chunks[0].bases, &base, err);
 	if (rc == 0)
 		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_buf_span(&base), raw_len,
 				     &slot->raw, err);
@@ -108,7 +108,8 @@ static int check_index(struct cf_check *check, const struct cf_segment_pack *pac
 				return rc;
 			if (rc == 1 && cf_id_equal(&found.pack, &own.pack) &&
 			    (found.off != own.off || found.len != own.len || found.frame_off != own.frame_off ||
-			     found.raw_len != own.raw_len || !cf_id_equal(&found.base, &own.base)))
+			     found.raw_len != own.raw_len ||
+			     memcmp(&found.bases, &own.bases, sizeof(own.bases)) != 0))
 				return cf_err_set(err, CF_ERR_DAMAGED,
 						  "the index has chunk %.16s elsewhere in it than its own table",
 						  cf_id_text(id).s);

@@ -104,12 +104,12 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
 				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
 	note_unindexed(check, &place.pack);
-	if (cf_id_is_zero(&place.base))
-		return 0;
-	if (is_base)
+	if (is_base && place.bases.n)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
 				  cf_id_text(id).s);
-	return check_place(check, &place.base, true, err);
+	for (unsigned i = 0; rc == 0 && i < place.bases.n; i++)
+		rc = check_place(check, &place.bases.ids[i], true, err);
+	return rc;
 }
 
 static int check_chunk(struct tree_check *t, const struct cf_id *id, struct cf_err *err)

@@ -106,7 +106,7 @@ void cf_blob_cache_free(struct cf_blob_cache *cache)
 	free(cache);
 }
 
-/* Decode a blob into out. base is empty unless it is a delta. */
+/* Decode a blob into out. base is the prefix of a delta, else empty. */
 static int decode_blob(struct cf_repo *repo, const struct cf_location *place, struct cf_span base,
 		       struct cf_buf *out, struct cf_err *err)
 {
@@ -255,18 +255,29 @@ static int read_from_frame(struct cf_repo *repo, const struct cf_id *id, const s
 	return rc;
 }
 
+int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < bases->n; i++) {
+		struct cf_location place;
+
+		rc = cf_catalog_require(repo->catalog, &bases->ids[i], &place, err);
+		if (rc == 0 && place.bases.n)
+			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+					cf_id_text(&bases->ids[i]).s);
+		if (rc == 0)
+			rc = read_from_frame(repo, &bases->ids[i], &place, out, err);
+	}
+	return rc;
+}
+
 static int read_delta(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
 		      struct cf_buf *out, struct cf_err *err)
 {
 	struct cf_buf base = CF_BUF_INIT, plain = CF_BUF_INIT;
-	struct cf_location base_place;
-	int rc = cf_catalog_require(repo->catalog, &place->base, &base_place, err);
+	int rc = cf_bases_read(repo, &place->bases, &base, err);
 
-	if (rc == 0 && !cf_id_is_zero(&base_place.base))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
-				cf_id_text(&place->base).s);
-	if (rc == 0)
-		rc = read_from_frame(repo, &place->base, &base_place, &base, err);
 	if (rc == 0)
 		rc = decode_blob(repo, place, cf_buf_span(&base), &plain, err);
 	if (rc == 0)
@@ -281,7 +292,7 @@ static int read_delta(struct cf_repo *repo, const struct cf_id *id, const struct
 int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
 		     struct cf_buf *out, struct cf_err *err)
 {
-	return cf_id_is_zero(&place->base) ? read_from_frame(repo, id, place, out, err)
+	return place->bases.n == 0 ? read_from_frame(repo, id, place, out, err)
 					   : read_delta(repo, id, place, out, err);
 }
 

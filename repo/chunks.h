@@ -24,6 +24,9 @@ int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *o
 int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
 		     struct cf_buf *out, struct cf_err *err);
 
+/* Append the plain bytes of a delta's bases, in order: its prefix. */
+int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err);
+
 /* The id of plain bytes, as data or as part of a tree. */
 int cf_chunk_id(struct cf_repo *repo, enum cf_object_type pack_type, struct cf_span plain,
 		struct cf_id *id_out, struct cf_err *err);

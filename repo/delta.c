@@ -14,11 +14,12 @@
  */
 
 enum {
-	REACH = 160 << 10,	 /* how far from the expected place the old content is searched */
-	CANDIDATES = 12,	 /* old chunks looked at */
-	ENOUGH = 3,		 /* shared super-features that end the search */
+	REACH = 160 << 10,	  /* how far from the expected place the old content is searched */
+	CANDIDATES = 12,	  /* old chunks looked at */
 	DELTA_LEVEL = 1,
-	DELTA_OVERHEAD = 120 /* bytes a delta costs in table and index */
+	DELTA_OVERHEAD = 150,	  /* bytes a delta costs in table and index */
+	PATIENCE = 4,		  /* failures in a row at unlike places before most such trials are left out */
+	RETRY_EVERY = 8
 };
 
 struct cf_old_content {
@@ -28,6 +29,7 @@ struct cf_old_content {
 	uint64_t size;
 	int64_t shift; /* old offset - new offset */
 	bool is_broken; /* the old content cannot be read: no bases from it */
+	unsigned n_failures; /* of trials at places whose sketches are unlike, in a row */
 };
 
 int cf_old_content_new(struct cf_repo *repo, const struct cf_content *content, struct cf_old_content **old_out,
@@ -59,8 +61,9 @@ void cf_old_content_free(struct cf_old_content *old)
 	free(old);
 }
 
-/* The old extents around the place where off .. off+len is expected, nearest start first. */
-static size_t nearby(struct cf_old_content *old, uint64_t off, uint64_t len, struct cf_extent found[CANDIDATES])
+/* The old extents around the place where off .. off+len is expected, in their order. *expected_out: that place. */
+static size_t nearby(struct cf_old_content *old, uint64_t off, uint64_t len, struct cf_extent found[CANDIDATES],
+		     int64_t *expected_out)
 {
 	size_t n = 0;
 	int64_t expected;
@@ -69,6 +72,7 @@ static size_t nearby(struct cf_old_content *old, uint64_t off, uint64_t len, str
 
 	pthread_mutex_lock(&old->lock);
 	expected = (int64_t)off + old->shift;
+	*expected_out = expected;
 	from = expected > REACH ? (uint64_t)(expected - REACH) : 0;
 	to = expected + (int64_t)len > 0 ? (uint64_t)(expected + (int64_t)len) : 0;
 	if (old->is_broken || from >= old->size) {
@@ -85,16 +89,6 @@ static size_t nearby(struct cf_old_content *old, uint64_t off, uint64_t len, str
 	}
 	old->is_broken = rc < 0;
 	pthread_mutex_unlock(&old->lock);
-	for (size_t i = 1; i < n; i++) { /* few: insertion sort by distance of the starts */
-		struct cf_extent e = found[i];
-		size_t j = i;
-
-		while (j > 0 && llabs((int64_t)found[j - 1].off - expected) > llabs((int64_t)e.off - expected)) {
-			found[j] = found[j - 1];
-			j--;
-		}
-		found[j] = e;
-	}
 	return n;
 }
 
@@ -105,10 +99,31 @@ static void set_shift(struct cf_old_content *old, uint64_t off, uint64_t old_off
 	pthread_mutex_unlock(&old->lock);
 }
 
+/* Trials at unlike places pay off only while the content still resembles its parent. */
+static bool may_try_unlike(struct cf_old_content *old)
+{
+	bool may;
+
+	pthread_mutex_lock(&old->lock);
+	may = old->n_failures < PATIENCE || old->n_failures % RETRY_EVERY == 0;
+	if (!may)
+		old->n_failures++;
+	pthread_mutex_unlock(&old->lock);
+	return may;
+}
+
+static void note_trial(struct cf_old_content *old, bool succeeded)
+{
+	pthread_mutex_lock(&old->lock);
+	old->n_failures = succeeded ? 0 : old->n_failures + 1;
+	pthread_mutex_unlock(&old->lock);
+}
+
 void cf_old_content_sync(struct cf_old_content *old, uint64_t off, const struct cf_id *id)
 {
 	struct cf_extent found[CANDIDATES];
-	size_t n = nearby(old, off, 0, found);
+	int64_t expected;
+	size_t n = nearby(old, off, 0, found, &expected);
 
 	for (size_t i = 0; i < n; i++) {
 		if (!cf_id_equal(&found[i].id, id))
@@ -118,87 +133,106 @@ void cf_old_content_sync(struct cf_old_content *old, uint64_t off, const struct 
 	}
 }
 
-struct base {
-	struct cf_id id;
-	struct cf_location place;
-	bool was_delta; /* the chunk at that place was a delta against this base */
+/* An old chunk that may serve as base: itself or, when it is a delta, what it is a delta against. */
+struct candidate {
+	struct cf_bases bases;
+	struct cf_location place; /* of the first base */
+	uint64_t off, len;	  /* of the old chunk */
+	unsigned likeness;
+	bool was_delta;
+	bool is_known; /* it was looked up, and can be used */
 };
 
-/* The chunk itself, or the base it is a delta against: a base is never a delta. 1, or 0 when it is not to be had. */
-static int find_base(struct cf_repo *repo, const struct cf_id *id, struct base *base, struct cf_err *err)
+/* 1 when it can be used. */
+static int look_up(struct cf_repo *repo, const struct cf_extent *extent, struct candidate *c, struct cf_err *err)
 {
-	int rc = cf_catalog_find(repo->catalog, id, &base->place, err);
+	struct cf_location place;
+	int rc = cf_catalog_find(repo->catalog, &extent->id, &place, err);
 
+	*c = (struct candidate){.off = extent->off, .len = extent->len};
 	if (rc != 1)
 		return rc;
-	base->id = *id;
-	base->was_delta = !cf_id_is_zero(&base->place.base);
-	if (!base->was_delta)
-		return 1;
-	base->id = base->place.base;
-	rc = cf_catalog_find(repo->catalog, &base->id, &base->place, err);
-	return rc == 1 && !cf_id_is_zero(&base->place.base) ? 0 : rc;
+	c->was_delta = place.bases.n > 0;
+	c->bases = place.bases;
+	c->place = place;
+	if (c->was_delta)
+		rc = cf_catalog_find(repo->catalog, &place.bases.ids[0], &c->place, err);
+	else
+		c->bases = (struct cf_bases){.ids = {extent->id}, .n = 1};
+	c->is_known = rc == 1;
+	return rc;
 }
 
-/* The best of the old chunks nearby: the likest; of those without sketches the nearest. 1 and *best, or 0. */
-static int base_by_position(struct cf_writer *writer, const struct cf_batch_chunk *chunk,
-			    const struct cf_sketch *sketch, struct base *best, struct cf_err *err)
+static uint64_t distance(const struct candidate *c, int64_t expected)
 {
-	struct cf_old_content *old = chunk->file->old;
-	bool has_sketch = sketch->super[0] != 0, is_fixed = chunk->file->chunker.kind == CF_CHUNKER_FIXED;
-	struct cf_extent found[CANDIDATES];
-	size_t n = nearby(old, chunk->file_off, chunk->len, found);
-	unsigned best_likeness = 0;
-	uint64_t best_off = 0;
-	int have = 0;
-
-	for (size_t i = 0; i < n && best_likeness < ENOUGH; i++) {
-		struct base base;
-		unsigned likeness;
-		int rc = find_base(writer->repo, &found[i].id, &base, err);
-
-		if (rc < 0)
-			return rc;
-		if (rc == 0)
-			continue;
-		likeness = cf_sketch_likeness(sketch, &base.place.sketch);
-		/* Fixed blocks stay in place, so the nearest is worth a try whatever the sketches say. */
-		if (likeness > best_likeness || (!have && i == 0 && (is_fixed || !has_sketch))) {
-			*best = base;
-			best_likeness = likeness;
-			best_off = found[i].off;
-			have = 1;
-		}
-	}
-	if (best_likeness > 0)
-		set_shift(old, chunk->file_off, best_off);
-	return have;
+	return (uint64_t)llabs((int64_t)c->off - expected);
 }
 
-static int base_by_likeness(struct cf_writer *writer, const struct cf_sketch *sketch, struct base *best,
-			    struct cf_err *err)
+/* The likest of the old chunks nearby; among equals the nearest. Returns its place in the array, or n. */
+static size_t choose(struct candidate *all, size_t n, int64_t expected)
+{
+	size_t best = n;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!all[i].is_known)
+			continue;
+		if (best == n || all[i].likeness > all[best].likeness ||
+		    (all[i].likeness == all[best].likeness &&
+		     distance(&all[i], expected) < distance(&all[best], expected)))
+			best = i;
+	}
+	return best;
+}
+
+/* What the chunk would take by itself, told from how well its base compressed. */
+static double plain_estimate(const struct candidate *c, size_t plain_len)
+{
+	return (double)c->place.len / c->place.frame_len * (double)plain_len;
+}
+
+/* Worth it: clearly smaller than the chunk by itself. When deltas at a place have grown, it is time for a new base. */
+static bool is_worth(const struct candidate *c, size_t delta_len, size_t plain_len)
+{
+	double limit = c->was_delta ? 0.25 : 0.5;
+
+	return (double)delta_len + DELTA_OVERHEAD < limit * plain_estimate(c, plain_len);
+}
+
+/* So small that another base cannot make it much smaller. */
+static bool is_excellent(const struct candidate *c, size_t delta_len, size_t plain_len)
+{
+	return (double)delta_len < plain_estimate(c, plain_len) / 16 + DELTA_OVERHEAD;
+}
+
+/* A delta under trial: slot->raw holds the prefix, slot->payload the result. */
+struct trial {
+	struct cf_bases bases;
+	size_t prefix_len;
+	ssize_t len;
+};
+
+/* Compress against the bases. 1: done. 0: they cannot be read, and are no bases. */
+static int try_bases(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_bases *bases,
+		     struct cf_span plain, struct trial *trial, struct cf_err *err)
 {
 	int rc;
 
-	if (sketch->super[0] == 0)
+	cf_buf_clear(&slot->raw);
+	rc = cf_bases_read(writer->repo, bases, &slot->raw, err);
+	if (rc == CF_ERR_DAMAGED) { /* check and restore will say what is wrong with it */
+		cf_err_clear(err);
 		return 0;
-	rc = cf_catalog_find_similar(writer->repo->catalog, sketch, &best->id, &best->place, err);
-	best->was_delta = false;
-	return rc == 1 && !cf_id_is_zero(&best->place.base) ? 0 : rc;
+	}
+	if (rc < 0)
+		return rc;
+	cf_buf_clear(&slot->payload);
+	*trial = (struct trial){.bases = *bases, .prefix_len = slot->raw.len};
+	trial->len = cf_codec_compress(&slot->coder, DELTA_LEVEL, cf_buf_span(&slot->raw), plain, &slot->payload,
+				       err);
+	return trial->len < 0 ? (int)trial->len : 1;
 }
 
-/* Worth it: clearly smaller than the chunk would be by itself. When deltas at a place have grown, it is time for a new base. */
-static bool is_worth(const struct base *base, size_t delta_len, size_t plain_len)
-{
-	double ratio = (double)base->place.len / base->place.frame_len;
-	double plain_estimate = ratio * (double)plain_len;
-	double limit = base->was_delta ? 0.25 : 0.5;
-
-	return (double)delta_len + DELTA_OVERHEAD < limit * plain_estimate;
-}
-
-static int verify_delta(struct cf_coder_slot *slot, const uint8_t *head, struct cf_span base,
-			struct cf_span plain, struct cf_err *err)
+static int verify_delta(struct cf_coder_slot *slot, const uint8_t *head, struct cf_span plain, struct cf_err *err)
 {
 	struct cf_buf decoded = CF_BUF_INIT;
 	int rc;
@@ -208,7 +242,8 @@ static int verify_delta(struct cf_coder_slot *slot, const uint8_t *head, struct 
 	if (rc == 0)
 		rc = cf_buf_append(&slot->sealed, slot->payload.data, slot->payload.len, err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base, plain.len, &decoded, err);
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_buf_span(&slot->raw), plain.len,
+				     &decoded, err);
 	if (rc == 0 && memcmp(decoded.data, plain.data, plain.len) != 0)
 		rc = cf_err_set(err, CF_ERR_FAILED,
 				"a delta does not decode to the same bytes: this machine's memory or processor is faulty");
@@ -216,33 +251,17 @@ static int verify_delta(struct cf_coder_slot *slot, const uint8_t *head, struct 
 	return rc;
 }
 
-static int store_against(struct cf_writer *writer, struct cf_coder_slot *slot,
-			 const struct cf_batch_chunk *chunk, struct cf_span plain, const struct base *base,
-			 struct cf_err *err)
+/* Store the trial whose prefix and payload are in the slot. */
+static int store_trial(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
+		       struct cf_span plain, const struct trial *trial, struct cf_err *err)
 {
-	struct cf_table_chunk entry = {.id = chunk->id, .base = base->id, .raw_len = chunk->len};
+	struct cf_table_chunk entry = {.id = chunk->id, .bases = trial->bases, .raw_len = chunk->len};
 	uint8_t head[CF_BLOB_HEAD_LEN];
 	struct cf_span parts[2];
-	ssize_t len;
 	int rc;
 
-	cf_buf_clear(&slot->raw);
-	rc = cf_chunk_read_at(writer->repo, &base->id, &base->place, &slot->raw, err);
-	if (rc == CF_ERR_DAMAGED) {
-		/* A base that cannot be read is no base; check and restore will say what is wrong with it. */
-		cf_err_clear(err);
-		return 0;
-	}
-	if (rc < 0)
-		return rc;
-	cf_buf_clear(&slot->payload);
-	len = cf_codec_compress(&slot->coder, DELTA_LEVEL, cf_buf_span(&slot->raw), plain, &slot->payload, err);
-	if (len < 0)
-		return (int)len;
-	if (!is_worth(base, (size_t)len, plain.len))
-		return 0;
 	cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, chunk->len, head);
-	rc = verify_delta(slot, head, cf_buf_span(&slot->raw), plain, err);
+	rc = verify_delta(slot, head, plain, err);
 	if (rc < 0)
 		return rc;
 	parts[0] = cf_span_of(head, sizeof(head));
@@ -254,15 +273,108 @@ static int store_against(struct cf_writer *writer, struct cf_coder_slot *slot,
 	return 1;
 }
 
+/* One base of each of two neighbours, for a chunk that lies over the border between them. */
+static bool join_bases(const struct candidate *a, const struct candidate *b, struct cf_bases *joined)
+{
+	if (!a->is_known || !b->is_known || cf_id_equal(&a->bases.ids[a->bases.n - 1], &b->bases.ids[0]))
+		return false;
+	*joined = (struct cf_bases){.ids = {a->bases.ids[a->bases.n - 1], b->bases.ids[0]}, .n = 2};
+	return true;
+}
+
+/*
+ * A chunk that one base explains in part: its cut moved, so it has bytes of a neighbour. Try both sides; the best of all trials
+ * ends in the slot.
+ */
+static int try_neighbours(struct cf_writer *writer, struct cf_coder_slot *slot, const struct candidate *all,
+			  size_t n, size_t best, struct cf_span plain, struct trial *trial, struct cf_err *err)
+{
+	struct cf_bases sides[2], chosen = trial->bases;
+	ssize_t chosen_len = trial->len;
+	unsigned n_sides = 0;
+	int rc = 1;
+
+	if (best + 1 < n && join_bases(&all[best], &all[best + 1], &sides[n_sides]))
+		n_sides++;
+	if (best > 0 && join_bases(&all[best - 1], &all[best], &sides[n_sides]))
+		n_sides++;
+	for (unsigned i = 0; rc == 1 && i < n_sides; i++) {
+		rc = try_bases(writer, slot, &sides[i], plain, trial, err);
+		if (rc == 1 && trial->len < chosen_len) {
+			chosen = trial->bases;
+			chosen_len = trial->len;
+		}
+	}
+	if (rc >= 0 && memcmp(&chosen, &trial->bases, sizeof(chosen)) != 0)
+		rc = try_bases(writer, slot, &chosen, plain, trial, err);
+	return rc;
+}
+
+/* Against what the parent snapshot has at that place. 1: stored. 0: not worth it. */
+static int store_by_position(struct cf_writer *writer, struct cf_coder_slot *slot,
+			     const struct cf_batch_chunk *chunk, struct cf_span plain,
+			     const struct cf_sketch *sketch, struct cf_err *err)
+{
+	struct cf_old_content *old = chunk->file->old;
+	struct cf_extent found[CANDIDATES];
+	struct candidate all[CANDIDATES];
+	int64_t expected = 0;
+	size_t n = nearby(old, chunk->file_off, chunk->len, found, &expected), best;
+	struct trial trial;
+	int rc = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		rc = look_up(writer->repo, &found[i], &all[i], err);
+		if (rc < 0)
+			return rc;
+		all[i].likeness = cf_sketch_likeness(sketch, &all[i].place.sketch);
+	}
+	best = choose(all, n, expected);
+	if (best == n)
+		return 0;
+	if (all[best].likeness == 0 && !may_try_unlike(old))
+		return 0;
+	rc = try_bases(writer, slot, &all[best].bases, plain, &trial, err);
+	if (rc == 1 && !is_excellent(&all[best], (size_t)trial.len, plain.len))
+		rc = try_neighbours(writer, slot, all, n, best, plain, &trial, err);
+	if (rc != 1)
+		return rc;
+	if (!is_worth(&all[best], (size_t)trial.len, plain.len)) {
+		note_trial(old, false);
+		return 0;
+	}
+	note_trial(old, true);
+	if (is_excellent(&all[best], (size_t)trial.len, plain.len) && trial.bases.n == 1)
+		set_shift(old, chunk->file_off, all[best].off);
+	return store_trial(writer, slot, chunk, plain, &trial, err);
+}
+
+/* Against a chunk anywhere that looks alike. */
+static int store_by_likeness(struct cf_writer *writer, struct cf_coder_slot *slot,
+			     const struct cf_batch_chunk *chunk, struct cf_span plain,
+			     const struct cf_sketch *sketch, struct cf_err *err)
+{
+	struct candidate c = {.bases = {.n = 1}};
+	struct trial trial;
+	int rc;
+
+	if (sketch->super[0] == 0)
+		return 0;
+	rc = cf_catalog_find_similar(writer->repo->catalog, sketch, &c.bases.ids[0], &c.place, err);
+	if (rc != 1 || c.place.bases.n)
+		return rc < 0 ? rc : 0;
+	rc = try_bases(writer, slot, &c.bases, plain, &trial, err);
+	if (rc != 1 || !is_worth(&c, (size_t)trial.len, plain.len))
+		return rc < 0 ? rc : 0;
+	return store_trial(writer, slot, chunk, plain, &trial, err);
+}
+
 int cf_delta_store(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
 		   struct cf_span plain, const struct cf_sketch *sketch, struct cf_err *err)
 {
-	struct base base;
 	int rc = 0;
 
 	if (chunk->file->old)
-		rc = base_by_position(writer, chunk, sketch, &base, err);
-	if (rc == 0)
-		rc = base_by_likeness(writer, sketch, &base, err);
-	return rc == 1 ? store_against(writer, slot, chunk, plain, &base, err) : rc;
+		rc = store_by_position(writer, slot, chunk, plain, sketch, err);
+	return rc == 0 ? store_by_likeness(writer, slot, chunk, plain, sketch, err) : rc;
 }

@@ -13,7 +13,7 @@ enum {
 	SCHEMA_VERSION = 1,
 	APPLICATION_ID = 0x434f4652, /* "COFR" */
 	ROW_FIXED_LEN = 4 + 6 * 4,
-	ROW_LEN_MAX = ROW_FIXED_LEN + CF_ID_LEN + 4,
+	ROW_LEN_MAX = ROW_FIXED_LEN + CF_BASES_MAX * CF_ID_LEN + 4,
 	N_INDEXED_FEATURES = 2, /* super-features searched for; all are compared once a candidate is found */
 	PACK_CACHE = 1024
 };
@@ -83,7 +83,7 @@ struct cf_location cf_location_of(const struct cf_segment_pack *pack, const stru
 		if (i == chunk) {
 			place.frame_off = place.frame_len;
 			place.raw_len = c->raw_len;
-			place.base = c->base;
+			place.bases = c->bases;
 			place.sketch = c->sketch;
 		}
 		place.frame_len += c->raw_len;
@@ -327,7 +327,7 @@ static uint32_t row_checksum(const struct cf_id *id, const uint8_t *row, size_t 
 	return (uint32_t)XXH3_64bits_withSeed(row, len, cf_le64_get(id->bytes) ^ cf_le64_get(id->bytes + 24));
 }
 
-/* A row: pack number, off, len, number, frame_len, frame_off, raw_len, then base or sketch or nothing, then a checksum. */
+/* A row: pack number, off, len, number, frame_len, frame_off, raw_len, then bases, a sketch, or nothing, then a checksum. */
 static size_t encode_row(const struct cf_id *id, uint32_t pack_no, const struct cf_location *p,
 			 uint8_t row[ROW_LEN_MAX])
 {
@@ -337,10 +337,9 @@ static size_t encode_row(const struct cf_id *id, uint32_t pack_no, const struct 
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++, len += 4)
 		cf_le32_put(row + len, fixed[i]);
-	if (!cf_id_is_zero(&p->base)) {
-		memcpy(row + len, p->base.bytes, CF_ID_LEN);
-		len += CF_ID_LEN;
-	} else if (p->sketch.super[0]) {
+	for (unsigned i = 0; i < p->bases.n; i++, len += CF_ID_LEN)
+		memcpy(row + len, p->bases.ids[i].bytes, CF_ID_LEN);
+	if (p->bases.n == 0 && p->sketch.super[0]) {
 		for (int i = 0; i < CF_SKETCH_FEATURES; i++, len += 4)
 			cf_le32_put(row + len, p->sketch.super[i]);
 	}
@@ -387,11 +386,11 @@ static int decode_row(struct cf_index *index, const struct cf_id *id, struct cf_
 	uint32_t pack_no;
 	size_t extra;
 
-	if (row.len < ROW_FIXED_LEN + 4 ||
+	if (row.len < ROW_FIXED_LEN + 4 || row.len > ROW_LEN_MAX ||
 	    row_checksum(id, row.data, row.len - 4) != cf_le32_get(row.data + row.len - 4))
 		return row_damaged(index, err);
 	extra = row.len - 4 - ROW_FIXED_LEN;
-	if (extra != 0 && extra != CF_ID_LEN && extra != 4 * CF_SKETCH_FEATURES)
+	if (extra % CF_ID_LEN != 0 && extra != 4 * CF_SKETCH_FEATURES)
 		return row_damaged(index, err);
 	c = cf_cursor_of(row);
 	*p = (struct cf_location){0};
@@ -402,8 +401,10 @@ static int decode_row(struct cf_index *index, const struct cf_id *id, struct cf_
 	p->frame_len = cf_cursor_u32(&c);
 	p->frame_off = cf_cursor_u32(&c);
 	p->raw_len = cf_cursor_u32(&c);
-	if (extra == CF_ID_LEN)
-		cf_cursor_copy(&c, p->base.bytes, CF_ID_LEN);
+	if (extra % CF_ID_LEN == 0)
+		p->bases.n = (unsigned)(extra / CF_ID_LEN);
+	for (unsigned i = 0; i < p->bases.n && i < CF_BASES_MAX; i++)
+		cf_cursor_copy(&c, p->bases.ids[i].bytes, CF_ID_LEN);
 	for (int i = 0; extra == 4 * CF_SKETCH_FEATURES && i < CF_SKETCH_FEATURES; i++)
 		p->sketch.super[i] = cf_cursor_u32(&c);
 	return find_pack_no(index, pack_no, p, err);

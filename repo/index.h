@@ -24,7 +24,7 @@ struct cf_location {
 	uint32_t number;	/* of the blob */
 	uint32_t frame_len;	/* plain bytes of the blob */
 	uint32_t frame_off, raw_len; /* the chunk in the plain bytes */
-	struct cf_id base;	/* zero unless the blob is a delta */
+	struct cf_bases bases;	/* of a delta */
 	struct cf_sketch sketch; /* zero when there is none */
 };
 

@@ -7,6 +7,7 @@
 #include "repo/tree.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
  * The caller's thread walks the tree and begins files; workers decode runs of chunks, write them at their place, and end the file with
@@ -553,7 +554,12 @@ static int walk(struct restore *run, struct cf_err *err)
 static int restore_single(struct restore *run, const struct cf_node *node, struct cf_err *err)
 {
 	struct level level = {.node = NULL};
-	const struct cf_entry root = {.type = CF_ENTRY_DIR, .name = ""};
+	const struct cf_entry root = {.type = CF_ENTRY_DIR,
+				      .name = "",
+				      .mode = 0755,
+				      .uid = geteuid(),
+				      .gid = getegid(),
+				      .mtime_ns = cf_ctx_now_ns(run->repo->ctx)};
 	int rc = 0;
 
 	run->level = &level;

@@ -31,7 +31,7 @@ static int count_chunk(void *user, const struct cf_id *id, const struct cf_locat
 	(void)id;
 	stats->chunks++;
 	stats->chunk_bytes += place->raw_len;
-	if (!cf_id_is_zero(&place->base)) {
+	if (place->bases.n) {
 		stats->delta_chunks++;
 		stats->delta_bytes_plain += place->raw_len;
 		stats->delta_bytes_stored += place->len;

@@ -110,14 +110,14 @@ static bool same_file(const struct cf_entry *a, const struct cf_entry *b)
 	       a->ctime_ns == b->ctime_ns && a->ino == b->ino && a->ctime_ns != 0;
 }
 
-/* 1 when the chunk, and the base it may need, are in the repository. */
+/* 1 when the chunk, and the bases it may need, are in the repository. */
 static int has_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_err *err)
 {
 	struct cf_location place, base;
 	int rc = cf_catalog_find(repo->catalog, id, &place, err);
 
-	if (rc == 1 && !cf_id_is_zero(&place.base))
-		rc = cf_catalog_find(repo->catalog, &place.base, &base, err);
+	for (unsigned i = 0; rc == 1 && i < place.bases.n; i++)
+		rc = cf_catalog_find(repo->catalog, &place.bases.ids[i], &base, err);
 	return rc;
 }
 

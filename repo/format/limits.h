@@ -15,6 +15,7 @@
 #define CF_TABLE_LEN_MAX  (256u << 20)
 #define CF_OBJECT_LEN_MAX (512u << 20) /* index segment or snapshot */
 #define CF_JSON_LEN_MAX	  (64u << 20)
+#define CF_BASES_MAX	  2 /* chunks a delta is against: a cut that moved leaves a chunk that resembles two */
 #define CF_CONTENT_LEVELS 8
 #define CF_EPOCHS_MAX	  4096
 

@@ -34,7 +34,7 @@ static uint8_t flags_of(const struct cf_pack_table *table, const struct cf_table
 static size_t encoded_len(const struct cf_pack_table *table)
 {
 	return 5 + table->n_blobs * BLOB_LEN_MIN +
-	       table->n_chunks * (CHUNK_LEN_MIN + CF_ID_LEN + 4 * CF_SKETCH_FEATURES);
+	       table->n_chunks * (CHUNK_LEN_MIN + 1 + CF_BASES_MAX * CF_ID_LEN + 4 * CF_SKETCH_FEATURES);
 }
 
 static void encode_chunk(const struct cf_table_chunk *chunk, enum cf_codec codec, uint8_t flags,
@@ -42,8 +42,11 @@ static void encode_chunk(const struct cf_table_chunk *chunk, enum cf_codec codec
 {
 	cf_buf_append(out, chunk->id.bytes, CF_ID_LEN, NULL);
 	cf_buf_put_u32(out, chunk->raw_len, NULL);
-	if (codec == CF_CODEC_ZSTD_DELTA)
-		cf_buf_append(out, chunk->base.bytes, CF_ID_LEN, NULL);
+	if (codec == CF_CODEC_ZSTD_DELTA) {
+		cf_buf_put_u8(out, (uint8_t)chunk->bases.n, NULL);
+		for (unsigned i = 0; i < chunk->bases.n; i++)
+			cf_buf_append(out, chunk->bases.ids[i].bytes, CF_ID_LEN, NULL);
+	}
 	for (int i = 0; (flags & FLAG_SKETCHES) && i < CF_SKETCH_FEATURES; i++)
 		cf_buf_put_u32(out, chunk->sketch.super[i], NULL);
 }
@@ -77,20 +80,31 @@ static int damaged(struct cf_err *err)
 	return cf_err_set(err, CF_ERR_DAMAGED, "has a damaged table of contents");
 }
 
+/* The bases of a delta: at least one, none of them the chunk itself. */
+static bool decode_bases(struct cf_cursor *c, struct cf_table_chunk *chunk)
+{
+	chunk->bases.n = cf_cursor_u8(c);
+	if (chunk->bases.n == 0 || chunk->bases.n > CF_BASES_MAX)
+		return false;
+	for (unsigned i = 0; i < chunk->bases.n; i++) {
+		cf_cursor_copy(c, chunk->bases.ids[i].bytes, CF_ID_LEN);
+		if (cf_id_is_zero(&chunk->bases.ids[i]) || cf_id_equal(&chunk->bases.ids[i], &chunk->id))
+			return false;
+	}
+	return true;
+}
+
 static bool decode_chunk(struct cf_cursor *c, enum cf_codec codec, uint8_t flags,
 			 struct cf_table_chunk *chunk)
 {
 	cf_cursor_copy(c, chunk->id.bytes, CF_ID_LEN);
 	chunk->raw_len = cf_cursor_u32(c);
-	if (codec == CF_CODEC_ZSTD_DELTA)
-		cf_cursor_copy(c, chunk->base.bytes, CF_ID_LEN);
+	if (codec == CF_CODEC_ZSTD_DELTA && !decode_bases(c, chunk))
+		return false;
 	for (int i = 0; (flags & FLAG_SKETCHES) && i < CF_SKETCH_FEATURES; i++)
 		chunk->sketch.super[i] = cf_cursor_u32(c);
-	if (!cf_cursor_ok(c) || chunk->raw_len == 0 || chunk->raw_len > CF_CHUNK_LEN_MAX ||
-	    cf_id_is_zero(&chunk->id))
-		return false;
-	return codec != CF_CODEC_ZSTD_DELTA ||
-	       (!cf_id_is_zero(&chunk->base) && !cf_id_equal(&chunk->base, &chunk->id));
+	return cf_cursor_ok(c) && chunk->raw_len > 0 && chunk->raw_len <= CF_CHUNK_LEN_MAX &&
+	       !cf_id_is_zero(&chunk->id);
 }
 
 static bool decode_blob(struct cf_cursor *c, struct cf_table_blob *blob, uint8_t *flags_out)

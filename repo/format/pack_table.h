@@ -7,7 +7,7 @@
  *
  *   u8 table version (1), u32 number of blobs, then per blob
  *     u32 blob number (its nonce), u32 sealed length, u8 codec, u8 flags (1: sketches), u16 number of chunks, then per chunk
- *       id, u32 plain length, codec delta: base id, flag 1: four u32 of sketch
+ *       id, u32 plain length, codec delta: u8 number of bases and their ids, flag 1: four u32 of sketch
  *
  * The first blob begins behind the pack header; each other where its forerunner ends.
  */
@@ -22,12 +22,18 @@ struct cf_err;
 enum cf_codec {
 	CF_CODEC_RAW = 0,
 	CF_CODEC_ZSTD = 1,
-	CF_CODEC_ZSTD_DELTA = 2 /* one chunk, zstd with its base chunk as prefix */
+	CF_CODEC_ZSTD_DELTA = 2 /* one chunk, zstd with its bases, one behind the other, as prefix */
+};
+
+/* The chunks that a delta is against, in the order of the prefix. None of them is a delta. */
+struct cf_bases {
+	struct cf_id ids[CF_BASES_MAX];
+	unsigned n; /* 0: not a delta */
 };
 
 struct cf_table_chunk {
 	struct cf_id id;
-	struct cf_id base; /* zero but for CF_CODEC_ZSTD_DELTA */
+	struct cf_bases bases;
 	uint32_t raw_len;
 	struct cf_sketch sketch; /* zero when it has none */
 };
