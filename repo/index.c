@@ -3,6 +3,8 @@
 #include "base/err.h"
 #include "base/le.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,9 +179,27 @@ static int prepare_all(struct cf_index *index, struct cf_err *err)
 	return 0;
 }
 
+/* SQLite makes files as the umask has it; the index tells what the repository holds, so it is its owner's alone. */
+static int make_private(struct cf_index *index, struct cf_err *err)
+{
+	/* Only ever made, never opened by us when it exists: closing would drop the locks of a connection to it. */
+	int fd = open(index->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return 0;
+	if (fd < 0)
+		return cf_err_errno(err, errno, "open the local index %s", index->path);
+	close(fd);
+	return 0;
+}
+
 static int open_db(struct cf_index *index, struct cf_err *err)
 {
-	int rc = sqlite3_open_v2(index->path ? index->path : ":memory:", &index->db,
+	int rc = index->path ? make_private(index, err) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = sqlite3_open_v2(index->path ? index->path : ":memory:", &index->db,
 				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 
 	if (rc != SQLITE_OK)
