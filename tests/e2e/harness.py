@@ -107,10 +107,10 @@ class Coffer:
         popen.setdefault("stdout", subprocess.PIPE)
         popen.setdefault("stderr", subprocess.PIPE)
         popen.setdefault("cwd", self.work)
-        command = [*prefix, str(self.program), *map(os.fsencode, args)]
+        command = [*prefix, str(self.program), *(os.fsencode(str(a) if isinstance(a, int) else a) for a in args)]
         return subprocess.Popen(command, env=self.env(env), **popen)
 
-    def run(self, *args, code=DONE, input=None, env=None, timeout=120, prefix=(), **popen):
+    def run(self, *args, code=DONE, input=None, env=None, timeout=60, prefix=(), **popen):
         """Run to the end. code: the exit status expected, a set of them, or None for any."""
         started = time.monotonic()
         if input is not None:

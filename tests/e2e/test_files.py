@@ -1,5 +1,6 @@
 """files: a folder comes back as it was."""
 
+import json
 import os
 import time
 
@@ -148,7 +149,9 @@ def test_several_sources_make_several_snapshots(coffer):
         (coffer.work / name).mkdir()
         (coffer.work / name / "file").write_bytes(name.encode())
     result = coffer.run("backup", "--json", coffer.work / "a", coffer.work / "b")
-    assert len(result.out.splitlines()) == 2
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert all(line["version"] == 1 for line in lines)
+    assert [line["source"] for line in lines if "event" not in line] == [f"files:{coffer.work}/{n}" for n in "ab"]
     assert sorted(s["source"] for s in coffer.snapshots()) == [f"files:{coffer.work}/{n}" for n in "ab"]
 
 
