@@ -31,7 +31,7 @@ def test_a_planted_link_to_a_file_is_not_written_through(sample, tmp_path, overw
     assert outside.read_bytes() == b"precious"
     if overwrite:
         assert result.code == DONE
-        trees.assert_equal(sample.before, target)
+        trees.assert_equal_below(sample.before, target)
 
 
 def test_a_planted_hard_link_is_not_written_through(sample, tmp_path):
@@ -50,7 +50,7 @@ def test_a_fifo_in_the_way_does_not_hang(sample, tmp_path):
     os.mkfifo(target / "one")
     sample.fails("restore", sample.first, "--to", target, code=FAILED, names="one")
     sample.restore(sample.first, target, "--overwrite", timeout=20)
-    trees.assert_equal(sample.before, target)
+    trees.assert_equal_below(sample.before, target)
 
 
 def test_a_tar_with_dots_stays_inside(coffer, tmp_path):

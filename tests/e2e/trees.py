@@ -168,6 +168,12 @@ def assert_equal(source, target, attributes=True):
             raise AssertionError(f"{key!r} differs: {str(a[key])[-300:]} != {str(b[key])[-300:]}")
 
 
+def assert_equal_below(source, target):
+    """As assert_equal, but for the folder itself: one that existed keeps its attributes."""
+    a, b = ({k: v for k, v in (t if isinstance(t, dict) else capture(t)).items() if k != b""} for t in (source, target))
+    assert_equal(a, b)
+
+
 def assert_nothing_wrong(source, target):
     """What a broken restore left in target is right as far as it goes."""
     source = os.fsencode(source)
