@@ -108,7 +108,7 @@ int cf_codec_decode(struct cf_coder *coder, struct cf_span blob, struct cf_span 
 	struct cf_span payload = cf_span_of(c.at, cf_cursor_left(&c));
 	int rc;
 
-	if (!cf_cursor_ok(&c) || raw_len > CF_FRAME_LEN_MAX || raw_len != expected_len ||
+	if (!cf_cursor_ok(&c) || raw_len == 0 || raw_len > CF_FRAME_LEN_MAX || raw_len != expected_len ||
 	    (kind == CF_CODEC_ZSTD_DELTA) != (base.len > 0))
 		return cf_err_set(err, CF_ERR_DAMAGED, "a blob is not what the index says");
 	cf_buf_clear(out);

@@ -168,7 +168,8 @@ static int decode_blobs(struct cf_cursor *c, uint32_t n_blobs, struct cf_pack_ta
 			table->n_chunks++;
 			raw_len += chunk->raw_len;
 		}
-		if (off > CF_PACK_LEN_MAX || raw_len > CF_FRAME_LEN_MAX)
+		/* One table has one form: no flag without a sketch. */
+		if (off > CF_PACK_LEN_MAX || raw_len > CF_FRAME_LEN_MAX || flags != flags_of(table, blob))
 			return damaged(err);
 	}
 	return 0;
