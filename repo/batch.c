@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "repo/catalog.h"
-#include "repo/chunks.h"
 
 #include <stdlib.h>
 
@@ -68,18 +67,37 @@ static struct cf_span chunk_span(const struct cf_batch *batch, const struct cf_b
 	return cf_span_of(batch->data + chunk->off, chunk->len);
 }
 
+static int compute_ids(struct cf_batch *batch, struct cf_err *err)
+{
+	size_t n = batch->n_chunks;
+	struct cf_span *spans = malloc(n * (sizeof(*spans) + sizeof(struct cf_id)));
+	struct cf_id *ids = (struct cf_id *)(spans + n);
+	int rc;
+
+	if (!spans)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		spans[i] = chunk_span(batch, &batch->chunks[i]);
+	rc = cf_hmac_run_many(batch->writer->repo->data_id_hmac, spans, n, ids, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		batch->chunks[i].id = ids[i];
+	free(spans);
+	return rc;
+}
+
 /* Ids, and which chunks the repository has. */
 static int identify(struct cf_batch *batch, struct cf_err *err)
 {
 	struct cf_writer *writer = batch->writer;
 	uint64_t n_known = 0;
+	int rc = compute_ids(batch, err);
 
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < batch->n_chunks; i++) {
 		struct cf_batch_chunk *chunk = &batch->chunks[i];
-		int rc = cf_chunk_id(writer->repo, CF_OBJECT_DATA_PACK, chunk_span(batch, chunk), &chunk->id, err);
 
-		if (rc == 0)
-			rc = cf_catalog_claim(writer->repo->catalog, &chunk->id, err);
+		rc = cf_catalog_claim(writer->repo->catalog, &chunk->id, err);
 		if (rc < 0)
 			return rc;
 		chunk->is_stored = rc == 1;

@@ -220,68 +220,57 @@ int cf_chunk_id(struct cf_repo *repo, enum cf_object_type pack_type, struct cf_s
 			   id_out, err);
 }
 
-static int verify(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
-		  struct cf_span plain, struct cf_err *err)
+/* One id against one chunk of a message's bytes. */
+static int compare_id(const struct cf_id *id, const struct cf_id *found, const struct cf_location *place,
+		      struct cf_err *err)
 {
-	struct cf_id found;
-	int rc = cf_chunk_id(repo, place->pack_type, plain, &found, err);
-
-	if (rc == 0 && !cf_id_equal(&found, id))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is not what its id says",
-				cf_pack_name(&place->pack).s, cf_id_text(id).s);
-	return rc;
+	if (cf_id_equal(found, id))
+		return 0;
+	return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is not what its id says",
+			  cf_pack_name(&place->pack).s, cf_id_text(id).s);
 }
 
-/* A chunk inside a blob of whole chunks. */
-static int read_from_frame(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+/* Append a chunk that lies in a blob of whole chunks. Its id is not checked. */
+static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
 			   struct cf_buf *out, struct cf_err *err)
 {
 	struct frame *f = NULL;
-	struct cf_span plain;
 	int rc = acquire_frame(repo, place, &f, err);
 
 	if (rc < 0)
 		return rc;
-	if (place->frame_off > f->plain.len || place->raw_len > f->plain.len - place->frame_off) {
+	if (place->frame_off > f->plain.len || place->raw_len > f->plain.len - place->frame_off)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s lies outside its blob",
 				cf_pack_name(&place->pack).s, cf_id_text(id).s);
-	} else {
-		plain = cf_span_of(f->plain.data + place->frame_off, place->raw_len);
-		rc = verify(repo, id, place, plain, err);
-		if (rc == 0)
-			rc = cf_buf_append(out, plain.data, plain.len, err);
-	}
+	else
+		rc = cf_buf_append(out, f->plain.data + place->frame_off, place->raw_len, err);
 	release_frame(repo->blobs, f);
 	return rc;
 }
 
-int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err)
+static int copy_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
+		     struct cf_buf *out, struct cf_err *err)
 {
-	int rc = 0;
+	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
 
-	for (unsigned i = 0; rc == 0 && i < bases->n; i++) {
-		struct cf_location place;
-
-		rc = cf_catalog_require(repo->catalog, &bases->ids[i], &place, err);
-		if (rc == 0 && place.bases.n)
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
-					cf_id_text(&bases->ids[i]).s);
-		if (rc == 0)
-			rc = read_from_frame(repo, &bases->ids[i], &place, out, err);
-	}
-	return rc;
+	if (rc == 0 && place_out->bases.n)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+				cf_id_text(id).s);
+	return rc < 0 ? rc : copy_from_frame(repo, id, place_out, out, err);
 }
 
-static int read_delta(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
-		      struct cf_buf *out, struct cf_err *err)
+/* Append a chunk that is a delta. A base need not be checked by itself: the chunk's own id tells whether it was right. */
+static int copy_delta(struct cf_repo *repo, const struct cf_location *place, struct cf_buf *out,
+		      struct cf_err *err)
 {
 	struct cf_buf base = CF_BUF_INIT, plain = CF_BUF_INIT;
-	int rc = cf_bases_read(repo, &place->bases, &base, err);
+	struct cf_location base_place;
+	int rc = 0;
 
+	for (unsigned i = 0; rc == 0 && i < place->bases.n; i++)
+		rc = copy_base(repo, &place->bases.ids[i], &base_place, &base, err);
 	if (rc == 0)
 		rc = decode_blob(repo, place, cf_buf_span(&base), &plain, err);
-	if (rc == 0)
-		rc = verify(repo, id, place, cf_buf_span(&plain), err);
 	if (rc == 0)
 		rc = cf_buf_append(out, plain.data, plain.len, err);
 	cf_buf_release(&base);
@@ -289,17 +278,75 @@ static int read_delta(struct cf_repo *repo, const struct cf_id *id, const struct
 	return rc;
 }
 
-int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
-		     struct cf_buf *out, struct cf_err *err)
+/* Append one chunk whose id is still to be checked. */
+static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
+		      struct cf_buf *out, struct cf_err *err)
 {
-	return place->bases.n == 0 ? read_from_frame(repo, id, place, out, err)
-					   : read_delta(repo, id, place, out, err);
+	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
+
+	if (rc < 0)
+		return rc;
+	return place_out->bases.n ? copy_delta(repo, place_out, out, err)
+				  : copy_from_frame(repo, id, place_out, out, err);
+}
+
+static int check_ids(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
+		     struct cf_span plain, struct cf_err *err)
+{
+	struct cf_span spans[CF_CHUNKS_AT_ONCE] = {{0}};
+	struct cf_id found[CF_CHUNKS_AT_ONCE];
+	enum cf_object_type type = places[0].pack_type;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		spans[i] = cf_span_of(plain.data, places[i].raw_len);
+		plain = cf_span_of(plain.data + places[i].raw_len, plain.len - places[i].raw_len);
+		if (places[i].pack_type != type)
+			return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is of another kind than expected",
+					  cf_pack_name(&places[i].pack).s, cf_id_text(&ids[i]).s);
+	}
+	rc = cf_hmac_run_many(type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, spans, n,
+			      found, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = compare_id(&ids[i], &found[i], &places[i], err);
+	return rc;
+}
+
+int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
+		   struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_location places[CF_CHUNKS_AT_ONCE];
+	size_t start = out->len;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = copy_chunk(repo, &ids[i], &places[i], out, err);
+		if (rc == 0 && lens && places[i].raw_len != lens[i])
+			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
+					cf_id_text(&ids[i]).s);
+	}
+	if (rc == 0 && n)
+		rc = check_ids(repo, ids, places, n, cf_span_of(out->data + start, out->len - start), err);
+	if (rc < 0)
+		cf_buf_resize(out, start, NULL);
+	return rc;
 }
 
 int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err)
 {
-	struct cf_location place;
-	int rc = cf_catalog_require(repo->catalog, id, &place, err);
+	return cf_chunks_read(repo, id, NULL, 1, out, err);
+}
 
-	return rc < 0 ? rc : cf_chunk_read_at(repo, id, &place, out, err);
+int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_location places[CF_BASES_MAX];
+	size_t start = out->len;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < bases->n; i++)
+		rc = copy_base(repo, &bases->ids[i], &places[i], out, err);
+	if (rc == 0)
+		rc = check_ids(repo, bases->ids, places, bases->n,
+			       cf_span_of(out->data + start, out->len - start), err);
+	return rc;
 }

@@ -17,14 +17,15 @@ struct cf_repo;
 int cf_blob_cache_new(size_t budget, struct cf_blob_cache **cache_out, struct cf_err *err);
 void cf_blob_cache_free(struct cf_blob_cache *cache);
 
-/* Append the plain bytes of a chunk. CF_ERR_DAMAGED, naming the pack, when they are not what the id says. */
+#define CF_CHUNKS_AT_ONCE 64
+
+/* Append the plain bytes of up to CF_CHUNKS_AT_ONCE chunks, in order. lens: what each must have, or NULL. CF_ERR_DAMAGED, naming
+ * the pack, when one is not what its id says; out is then as before. */
+int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
+		   struct cf_buf *out, struct cf_err *err);
 int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err);
 
-/* The same when the place is known. */
-int cf_chunk_read_at(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
-		     struct cf_buf *out, struct cf_err *err);
-
-/* Append the plain bytes of a delta's bases, in order: its prefix. */
+/* Append the plain bytes of a delta's bases, in order: its prefix. Each is checked against its id. */
 int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err);
 
 /* The id of plain bytes, as data or as part of a tree. */

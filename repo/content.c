@@ -179,9 +179,23 @@ int cf_content_cursor_next(struct cf_content_cursor *cursor, struct cf_extent *e
 
 enum {
 	PIECE_LEN = 2 << 20,
-	PIECE_EXTENTS = 64,
+	PIECE_EXTENTS = CF_CHUNKS_AT_ONCE,
 	ZEROS_LEN = 1 << 20
 };
+
+int cf_extents_read(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *out,
+		    struct cf_err *err)
+{
+	struct cf_id ids[CF_CHUNKS_AT_ONCE];
+	uint64_t lens[CF_CHUNKS_AT_ONCE];
+
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = extents[i].id;
+		lens[i] = extents[i].len;
+	}
+	cf_buf_clear(out);
+	return cf_chunks_read(repo, ids, lens, n, out, err);
+}
 
 /* A run of consecutive extents that one worker decodes. A hole is a piece of its own. */
 struct piece {
@@ -201,18 +215,9 @@ struct piece {
 static void decode_piece(struct cf_job *job, unsigned worker)
 {
 	struct piece *piece = (struct piece *)job;
-	int rc = 0;
+	int rc = cf_extents_read(piece->repo, piece->extents, piece->n, &piece->plain, &piece->err);
 
 	(void)worker;
-	for (unsigned i = 0; rc == 0 && i < piece->n; i++) {
-		const struct cf_extent *e = &piece->extents[i];
-		size_t before = piece->plain.len;
-
-		rc = cf_chunk_read(piece->repo, &e->id, &piece->plain, &piece->err);
-		if (rc == 0 && piece->plain.len - before != e->len)
-			rc = cf_err_set(&piece->err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
-					cf_id_text(&e->id).s);
-	}
 	pthread_mutex_lock(piece->lock);
 	piece->rc = rc;
 	piece->done = true;

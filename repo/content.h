@@ -40,6 +40,10 @@ int cf_content_cursor_seek(struct cf_content_cursor *cursor, uint64_t off, struc
 int cf_content_cursor_next(struct cf_content_cursor *cursor, struct cf_extent *extent_out,
 			   struct cf_err *err);
 
+/* The plain bytes of up to 64 extents, none a hole, into out (replaced). */
+int cf_extents_read(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *out,
+		    struct cf_err *err);
+
 /* Called with consecutive pieces in order; zeros are handed out for holes. Return non-zero to stop. */
 typedef int cf_content_fn(void *user, struct cf_span data, struct cf_err *err);
 

@@ -5,12 +5,10 @@
 #include "base/secret.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 enum {
-	SHA_BLOCK = 64,
 	AD_LEN = 1 + CF_REPO_ID_LEN + 1 + CF_KEY_ID_LEN + 8,
 	NONCE_LEN = 12
 };
@@ -18,73 +16,6 @@ enum {
 static int broken(struct cf_err *err, const char *what)
 {
 	return cf_err_set(err, CF_ERR_FAILED, "OpenSSL refuses %s", what);
-}
-
-/* HMAC is two hashes whose first block depends on the key only: both are kept begun, and copied for each use. */
-struct cf_hmac {
-	EVP_MD_CTX *inner, *outer;
-};
-
-static EVP_MD_CTX *begun_hash(const uint8_t block[SHA_BLOCK])
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-	if (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-	    EVP_DigestUpdate(ctx, block, SHA_BLOCK) == 1)
-		return ctx;
-	EVP_MD_CTX_free(ctx);
-	return NULL;
-}
-
-int cf_hmac_new(struct cf_span key, struct cf_hmac **hmac_out, struct cf_err *err)
-{
-	struct cf_hmac *hmac = calloc(1, sizeof(*hmac));
-	uint8_t inner[SHA_BLOCK], outer[SHA_BLOCK];
-
-	if (!hmac)
-		return cf_err_nomem(err);
-	for (size_t i = 0; i < SHA_BLOCK; i++) {
-		uint8_t k = i < key.len ? key.data[i] : 0;
-
-		inner[i] = k ^ 0x36;
-		outer[i] = k ^ 0x5c;
-	}
-	hmac->inner = begun_hash(inner);
-	hmac->outer = begun_hash(outer);
-	cf_wipe(inner, sizeof(inner));
-	cf_wipe(outer, sizeof(outer));
-	if (key.len > SHA_BLOCK || !hmac->inner || !hmac->outer) {
-		cf_hmac_free(hmac);
-		return broken(err, "HMAC-SHA-256");
-	}
-	*hmac_out = hmac;
-	return 0;
-}
-
-void cf_hmac_free(struct cf_hmac *hmac)
-{
-	if (!hmac)
-		return;
-	EVP_MD_CTX_free(hmac->inner);
-	EVP_MD_CTX_free(hmac->outer);
-	free(hmac);
-}
-
-int cf_hmac_run(const struct cf_hmac *hmac, struct cf_span data, struct cf_id *out, struct cf_err *err)
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	uint8_t digest[32];
-	int rc = 0;
-
-	if (!ctx)
-		return cf_err_nomem(err);
-	if (EVP_MD_CTX_copy_ex(ctx, hmac->inner) != 1 || EVP_DigestUpdate(ctx, data.data, data.len) != 1 ||
-	    EVP_DigestFinal_ex(ctx, digest, NULL) != 1 || EVP_MD_CTX_copy_ex(ctx, hmac->outer) != 1 ||
-	    EVP_DigestUpdate(ctx, digest, sizeof(digest)) != 1 ||
-	    EVP_DigestFinal_ex(ctx, out->bytes, NULL) != 1)
-		rc = broken(err, "HMAC-SHA-256");
-	EVP_MD_CTX_free(ctx);
-	return rc;
 }
 
 int cf_derive(struct cf_span key, const char *label, struct cf_span data, uint8_t out[32],

@@ -22,6 +22,9 @@ struct cf_hmac;
 int cf_hmac_new(struct cf_span key, struct cf_hmac **hmac_out, struct cf_err *err);
 void cf_hmac_free(struct cf_hmac *hmac);
 int cf_hmac_run(const struct cf_hmac *hmac, struct cf_span data, struct cf_id *out, struct cf_err *err);
+/* n messages at once, several at a time where the processor can: the same results, in less time. */
+int cf_hmac_run_many(const struct cf_hmac *hmac, const struct cf_span *data, size_t n, struct cf_id *out,
+		     struct cf_err *err);
 
 /* HMAC-SHA-256(key, label || data), once. */
 int cf_derive(struct cf_span key, const char *label, struct cf_span data, uint8_t out[32],

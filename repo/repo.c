@@ -16,9 +16,9 @@ enum {
 	CONFIG_LEN_MAX = 1 << 20,
 	BLOB_CACHE_LEN = 64 << 20,
 	POOL_QUEUE = 4,
-	CHUNK_MIN = 16 << 10,
-	CHUNK_NOMINAL = 64 << 10,
-	CHUNK_MAX = 256 << 10
+	CHUNK_MIN = 32 << 10,
+	CHUNK_NOMINAL = 128 << 10,
+	CHUNK_MAX = 512 << 10
 };
 
 static const char *const cipher_names[] = {[CF_CIPHER_AES_256_GCM] = "aes-256-gcm",

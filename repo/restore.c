@@ -1,7 +1,6 @@
 #include "repo/restore.h"
 
 #include "base/err.h"
-#include "repo/chunks.h"
 #include "repo/handle.h"
 #include "repo/snapshot.h"
 #include "repo/tree.h"
@@ -219,25 +218,6 @@ static void leave_file(struct restore_file *file, int rc, const struct cf_err *e
 		end_file(file);
 }
 
-static int decode_extents(struct restore_job *job, struct cf_err *err)
-{
-	struct cf_repo *repo = job->file->run->repo;
-
-	cf_buf_clear(&job->plain);
-	for (unsigned i = 0; i < job->n; i++) {
-		const struct cf_extent *e = &job->extents[i];
-		size_t before = job->plain.len;
-		int rc = cf_chunk_read(repo, &e->id, &job->plain, err);
-
-		if (rc < 0)
-			return rc;
-		if (job->plain.len - before != e->len)
-			return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
-					  cf_id_text(&e->id).s);
-	}
-	return 0;
-}
-
 static void run_job(struct cf_job *cf_job, unsigned worker)
 {
 	struct restore_job *job = (struct restore_job *)cf_job;
@@ -248,7 +228,7 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 
 	(void)worker;
 	if (rc == 0)
-		rc = decode_extents(job, &err);
+		rc = cf_extents_read(run->repo, job->extents, job->n, &job->plain, &err);
 	if (rc == 0)
 		rc = run->sink->ops->file_write_at(run->sink, file->file, job->extents[0].off,
 						   cf_buf_span(&job->plain), &err);
