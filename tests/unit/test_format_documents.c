@@ -1,0 +1,329 @@
+/* The JSON documents of the repository's format: their bytes, and what is refused. */
+
+#include "base/err.h"
+#include "repo/format/config.h"
+#include "repo/format/json.h"
+#include "repo/format/keyslot.h"
+#include "repo/format/snapshot_doc.h"
+#include "repo/repo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define ID_1 "0101010101010101010101010101010101010101010101010101010101010101"
+#define ID_0 "0000000000000000000000000000000000000000000000000000000000000000"
+
+static const char config_text[] =
+	"{\"body\":{\"chunker\":{\"kind\":\"vg16\",\"max\":262144,\"min\":16384,\"nominal\":65536},"
+	"\"cipher\":\"aes-256-gcm\",\"created\":5,"
+	"\"features\":{\"check\":[],\"delete\":[],\"read\":[],\"write\":[]},"
+	"\"id\":\"01010101010101010101010101010101\",\"version\":1},\"tag\":\"" ID_1 "\"}\n";
+
+static const char slot_text[] =
+	"{\"created\":5,\"kdf\":{\"memory\":67108864,\"name\":\"argon2id\",\"ops\":3,"
+	"\"salt\":\"01010101010101010101010101010101\"},\"kind\":\"passphrase\",\"role\":\"full\",\"version\":1,"
+	"\"wrapped\":{\"data\":\"02020202020202020202020202020202\","
+	"\"nonce\":\"030303030303030303030303030303030303030303030303\"}}\n";
+
+static const char snapshot_text[] =
+	"{\"driver\":\"files\",\"facts\":{\"k\":\"v\"},\"figures\":{\"bytes_read\":2,\"bytes_stored\":3,"
+	"\"bytes_total\":1,\"chunks_delta\":5,\"chunks_known\":6,\"chunks_new\":4,\"dirs\":8,\"duration_ns\":11,"
+	"\"files\":7,\"files_unchanged\":10,\"others\":9},\"history\":[\"" ID_1 "\"],\"host\":\"h\","
+	"\"parent\":\"" ID_1 "\",\"program\":\"coffer 0.1\",\"replaces\":\"" ID_0 "\","
+	"\"root\":{\"id\":\"" ID_1 "\",\"level\":1,\"size\":99},\"source\":\"files:/x%FF\",\"tags\":[\"a\",\"b\"],"
+	"\"time\":-5,\"user\":\"u\",\"version\":1}\n";
+
+static void fill_config(struct cf_config *config)
+{
+	*config = (struct cf_config){.created_ns = 5,
+				     .cipher = CF_CIPHER_AES_256_GCM,
+				     .chunker = 2,
+				     .min = 16384,
+				     .nominal = 65536,
+				     .max = 262144};
+	memset(config->repo_id, 1, sizeof(config->repo_id));
+	memset(config->tag, 1, sizeof(config->tag));
+}
+
+static void assert_text(const struct cf_buf *found, const char *want)
+{
+	if (found->len != strlen(want) || memcmp(found->data, want, found->len) != 0)
+		fail_msg("%.*s", (int)found->len, (const char *)found->data);
+}
+
+static void config_has_the_released_bytes(void **state)
+{
+	struct cf_config config, back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	fill_config(&config);
+	assert_int_equal(cf_config_encode(&config, &out, NULL), 0);
+	assert_text(&out, config_text);
+	assert_int_equal(cf_config_decode(cf_span_str(config_text), &back, NULL), 0);
+	assert_int_equal(cf_config_encode_body(&config, NULL), 0);
+	assert_int_equal(back.body.len, config.body.len);
+	assert_memory_equal(back.body.data, config.body.data, config.body.len);
+	assert_int_equal(back.nominal, 65536);
+	cf_config_release(&config);
+	cf_config_release(&back);
+	cf_buf_release(&out);
+}
+
+static void slot_has_the_released_bytes(void **state)
+{
+	struct cf_keyslot slot = {.role = CF_ROLE_FULL,
+				  .kind = CF_SLOT_PASSPHRASE,
+				  .created_ns = 5,
+				  .ops = 3,
+				  .memory = 64 << 20};
+	struct cf_keyslot back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	memset(slot.salt, 1, sizeof(slot.salt));
+	memset(slot.nonce, 3, sizeof(slot.nonce));
+	assert_int_equal(cf_buf_append(&slot.wrapped, "\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2", 16, NULL), 0);
+	assert_int_equal(cf_keyslot_encode(&slot, &out, NULL), 0);
+	assert_text(&out, slot_text);
+	assert_int_equal(cf_keyslot_decode(cf_span_str(slot_text), &back, NULL), 0);
+	assert_int_equal(back.memory, 64 << 20);
+	cf_keyslot_release(&slot);
+	cf_keyslot_release(&back);
+	cf_buf_release(&out);
+}
+
+static char *text_of(const char *text)
+{
+	char *copy = strdup(text);
+
+	assert_non_null(copy);
+	return copy;
+}
+
+static struct cf_snapshot *new_snapshot(void)
+{
+	struct cf_snapshot *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	*s = (struct cf_snapshot){.time_ns = -5,
+				  .host = text_of("h"),
+				  .user = text_of("u"),
+				  .source = text_of("files:/x\xff"),
+				  .driver = text_of("files"),
+				  .program = text_of("coffer 0.1"),
+				  .tags = calloc(2, sizeof(char *)),
+				  .n_tags = 2,
+				  .facts = calloc(1, sizeof(struct cf_fact)),
+				  .n_facts = 1,
+				  .history = calloc(1, sizeof(struct cf_id)),
+				  .n_history = 1,
+				  .root = {.level = 1, .size = 99},
+				  .figures = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}};
+	s->tags[0] = text_of("a");
+	s->tags[1] = text_of("b");
+	s->facts[0] = (struct cf_fact){text_of("k"), text_of("v")};
+	memset(&s->history[0], 1, sizeof(struct cf_id));
+	memset(&s->parent, 1, sizeof(struct cf_id));
+	memset(&s->root.id, 1, sizeof(struct cf_id));
+	return s;
+}
+
+static void snapshot_has_the_released_bytes(void **state)
+{
+	struct cf_snapshot *s = new_snapshot(), *back;
+	struct cf_buf out = CF_BUF_INIT, again = CF_BUF_INIT;
+
+	assert_int_equal(cf_snapshot_encode(s, &out, NULL), 0);
+	assert_text(&out, snapshot_text);
+	assert_int_equal(cf_snapshot_decode(cf_span_str(snapshot_text), &back, NULL), 0);
+	assert_int_equal(cf_snapshot_encode(back, &again, NULL), 0);
+	assert_text(&again, snapshot_text);
+	assert_memory_equal(&back->figures, &s->figures, sizeof(s->figures));
+	cf_snapshot_free(s);
+	cf_snapshot_free(back);
+	cf_buf_release(&out);
+	cf_buf_release(&again);
+}
+
+typedef int decode_fn(struct cf_span in, struct cf_err *err);
+
+static int decode_config(struct cf_span in, struct cf_err *err)
+{
+	struct cf_config config;
+	int rc = cf_config_decode(in, &config, err);
+
+	if (rc == 0)
+		cf_config_release(&config);
+	return rc;
+}
+
+static int decode_slot(struct cf_span in, struct cf_err *err)
+{
+	struct cf_keyslot slot;
+	int rc = cf_keyslot_decode(in, &slot, err);
+
+	if (rc == 0)
+		cf_keyslot_release(&slot);
+	return rc;
+}
+
+static int decode_snapshot(struct cf_span in, struct cf_err *err)
+{
+	struct cf_snapshot *snapshot = NULL;
+	int rc = cf_snapshot_decode(in, &snapshot, err);
+
+	cf_snapshot_free(snapshot);
+	return rc;
+}
+
+static const struct {
+	decode_fn *decode;
+	const char *text;
+} documents[] = {{decode_config, config_text}, {decode_slot, slot_text}, {decode_snapshot, snapshot_text}};
+
+#define N_DOCUMENTS (sizeof(documents) / sizeof(documents[0]))
+
+static void cut_documents_are_refused(void **state)
+{
+	for (size_t i = 0; i < N_DOCUMENTS; i++)
+		for (size_t len = 0; len < strlen(documents[i].text); len++)
+			assert_int_equal(documents[i].decode(cf_span_of(documents[i].text, len), NULL),
+					 CF_ERR_DAMAGED);
+}
+
+/* A flip inside a value may leave another valid document: its tag or name tells. Elsewhere none passes. */
+static void flipped_bits_are_refused_or_another_document(void **state)
+{
+	for (size_t i = 0; i < N_DOCUMENTS; i++) {
+		char *text = text_of(documents[i].text);
+
+		for (size_t bit = 0; bit < 8 * strlen(documents[i].text); bit++) {
+			struct cf_err err = CF_ERR_INIT;
+			int rc;
+
+			text[bit / 8] ^= (char)(1u << bit % 8);
+			rc = documents[i].decode(cf_span_of(text, strlen(documents[i].text)), &err);
+			assert_true(rc == 0 || rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED);
+			if (rc == 0 && strchr("{}[]\",\n", documents[i].text[bit / 8]))
+				fail_msg("document %zu: a flipped bit %zu passes", i, bit);
+			text[bit / 8] ^= (char)(1u << bit % 8);
+		}
+		free(text);
+	}
+}
+
+static char *replaced(const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+	char *out = malloc(strlen(text) + strlen(to) + 1);
+
+	assert_non_null(at);
+	assert_non_null(out);
+	memcpy(out, text, (size_t)(at - text));
+	strcpy(out + (at - text), to);
+	strcat(out, at + strlen(from));
+	return out;
+}
+
+static void assert_decodes_as(size_t document, const char *from, const char *to, int want)
+{
+	char *text = replaced(documents[document].text, from, to);
+	int rc = documents[document].decode(cf_span_str(text), NULL);
+
+	if (rc != want)
+		fail_msg("document %zu with %s: %d, not %d", document, to, rc, want);
+	free(text);
+}
+
+static void only_the_canonical_form_is_read(void **state)
+{
+	for (size_t i = 0; i < N_DOCUMENTS; i++) {
+		assert_decodes_as(i, "{", "{ ", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\n", "", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\n", "\n\n", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\"version\":1", "\"version\":1.0", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\"version\":1", "\"version\":1,\"version\":1", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\"version\":1", "\"versio\\u006e\":1", CF_ERR_DAMAGED);
+	}
+	assert_decodes_as(1, "\"created\":5,\"kdf\"", "\"kdf\"", CF_ERR_DAMAGED);
+	assert_int_equal(decode_config(cf_span_str("[]\n"), NULL), CF_ERR_DAMAGED);
+	assert_int_equal(decode_config(cf_span_of(NULL, 0), NULL), CF_ERR_DAMAGED);
+}
+
+static void newer_versions_are_unsupported(void **state)
+{
+	for (size_t i = 0; i < N_DOCUMENTS; i++) {
+		assert_decodes_as(i, "\"version\":1", "\"version\":2", CF_ERR_UNSUPPORTED);
+		assert_decodes_as(i, "\"version\":1", "\"version\":0", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\"version\":1", "\"version\":\"1\"", CF_ERR_DAMAGED);
+	}
+	assert_decodes_as(0, "\"read\":[]", "\"read\":[\"erasure\"]", CF_ERR_UNSUPPORTED);
+	assert_decodes_as(0, "\"read\":[]", "\"read\":{}", CF_ERR_DAMAGED);
+}
+
+static void values_beyond_their_limits_are_refused(void **state)
+{
+	static const struct {
+		size_t document;
+		const char *from, *to;
+	} cases[] = {
+		{0, "\"min\":16384", "\"min\":63"},
+		{0, "\"max\":262144", "\"max\":16777217"},
+		{0, "\"max\":262144", "\"max\":65535"},
+		{0, "vg16", "vg17"},
+		{0, "aes-256-gcm", "aes-128-gcm"},
+		{0, "\"tag\":\"01", "\"tag\":\""},
+		{1, "\"ops\":3", "\"ops\":65"},
+		{1, "\"memory\":67108864", "\"memory\":4294967297"},
+		{1, "\"memory\":67108864", "\"memory\":-1"},
+		{1, "argon2id", "blake2b"},
+		{1, "\"full\"", "\"root\""},
+		{1, "\"data\":\"02", "\"data\":\"0"},
+		{1, "\"data\":\"02", "\"data\":\""},
+		{1, "\"salt\":\"01", "\"salt\":\"0A"},
+		{2, "\"level\":1", "\"level\":8"},
+		{2, "\"size\":99", "\"size\":0"},
+		{2, "\"bytes_read\":2", "\"bytes_read\":-2"},
+		{2, "[\"a\",\"b\"]", "[\"a\",1]"},
+		{2, "{\"k\":\"v\"}", "{\"k\":1}"},
+		{2, "\"history\":[\"01", "\"history\":[\""},
+		{2, "\"root\":{\"id\":\"" ID_1, "\"root\":{\"id\":\"" ID_0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_decodes_as(cases[i].document, cases[i].from, cases[i].to, CF_ERR_DAMAGED);
+}
+
+static void open_part_lacks_only_the_wrapped_keyring(void **state)
+{
+	struct cf_keyslot slot;
+	struct cf_buf open = CF_BUF_INIT;
+	const char *wrapped = strstr(slot_text, ",\"wrapped\"");
+
+	assert_int_equal(cf_keyslot_decode(cf_span_str(slot_text), &slot, NULL), 0);
+	assert_int_equal(cf_keyslot_encode_open_part(&slot, &open, NULL), 0);
+	assert_int_equal(open.len, (size_t)(wrapped - slot_text) + 2);
+	assert_memory_equal(open.data, slot_text, (size_t)(wrapped - slot_text));
+	cf_keyslot_release(&slot);
+	cf_buf_release(&open);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(config_has_the_released_bytes),
+		cmocka_unit_test(slot_has_the_released_bytes),
+		cmocka_unit_test(snapshot_has_the_released_bytes),
+		cmocka_unit_test(cut_documents_are_refused),
+		cmocka_unit_test(flipped_bits_are_refused_or_another_document),
+		cmocka_unit_test(only_the_canonical_form_is_read),
+		cmocka_unit_test(newer_versions_are_unsupported),
+		cmocka_unit_test(values_beyond_their_limits_are_refused),
+		cmocka_unit_test(open_part_lacks_only_the_wrapped_keyring),
+	};
+
+	return cmocka_run_group_tests_name("format: documents", tests, NULL, NULL);
+}
