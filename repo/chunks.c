@@ -126,11 +126,12 @@ static int decode_blob(struct cf_repo *repo, const struct cf_location *place, st
 	return rc;
 }
 
+/* One that failed is only waiting for its last user to let go: whoever comes later tries for itself. */
 static struct frame *find_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
 {
 	struct frame *f = *bucket_of(cache, pack, off);
 
-	while (f && (f->pack != pack || f->off != off))
+	while (f && (f->pack != pack || f->off != off || f->state == FRAME_FAILED))
 		f = f->chain;
 	return f;
 }
