@@ -283,6 +283,8 @@ static int hand_out(struct restore *run, struct restore_file *file, struct cf_er
 		job->extents[job->n++] = e;
 		len += e.len;
 	}
+	if (job) /* stopped between extents */
+		give_job(run, job);
 	cf_content_cursor_free(cursor);
 	return rc;
 }
