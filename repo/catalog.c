@@ -279,22 +279,36 @@ int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err)
 	return rc;
 }
 
-static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
-		       struct cf_err *err)
+static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			 struct cf_err *err)
 {
-	int rc = sync_locked(catalog, err);
+	int rc = cf_index_find(catalog->index, id, location_out, err);
 
-	if (rc < 0)
-		return rc;
-	if (cf_recent_find(catalog->recent, id, location_out))
-		return 1;
-	rc = cf_index_find(catalog->index, id, location_out, err);
 	if (rc == CF_ERR_DAMAGED) {
 		rc = rebuild_locked(catalog, err);
 		if (rc == 0)
 			rc = cf_index_find(catalog->index, id, location_out, err);
 	}
 	return rc;
+}
+
+/* Of two copies the one that is no delta: others may be deltas against it. */
+static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+		       struct cf_err *err)
+{
+	struct cf_location indexed;
+	bool is_recent;
+	int rc = sync_locked(catalog, err);
+
+	if (rc < 0)
+		return rc;
+	is_recent = cf_recent_find(catalog->recent, id, location_out);
+	if (is_recent && location_out->bases.n == 0)
+		return 1;
+	rc = find_in_index(catalog, id, &indexed, err);
+	if (rc == 1 && (!is_recent || indexed.bases.n == 0))
+		*location_out = indexed;
+	return rc == 0 && is_recent ? 1 : rc;
 }
 
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,

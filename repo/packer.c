@@ -12,8 +12,7 @@
 enum {
 	TARGET_LEN = 32 << 20,
 	BLOBS_MAX = 60000, /* of a pack: bounds its table */
-	TABLE_BLOB_LEN = 12, /* what a blob and a chunk take in the table, to see a full pack coming */
-	TABLE_CHUNK_LEN = 52
+	TABLE_BLOB_LEN = 12 /* of a blob's record in the table, without its chunks */
 };
 
 struct sealed_blob {
@@ -329,20 +328,30 @@ static int seal_blob(const struct open_pack *pack, uint32_t number, enum cf_code
 	return rc;
 }
 
+/* What the blob will take in the table: so a full pack is seen coming. */
+static uint64_t table_share(const struct cf_table_chunk *chunks, size_t n_chunks)
+{
+	uint64_t len = TABLE_BLOB_LEN;
+
+	for (size_t i = 0; i < n_chunks; i++)
+		len += CF_ID_LEN + 4 + (chunks[i].bases.n ? 1 + chunks[i].bases.n * CF_ID_LEN : sizeof(chunks[i].sketch));
+	return len;
+}
+
 int cf_packer_add(struct cf_packer *packer, enum cf_object_type type, enum cf_codec codec,
 		  const struct cf_span *parts, size_t n_parts, const struct cf_table_chunk *chunks,
 		  size_t n_chunks, struct cf_err *err)
 {
 	struct open_pack *pack = NULL, *ripe = NULL;
 	struct sealed_blob blob;
-	uint64_t len = CF_TAG_LEN, table_len = TABLE_BLOB_LEN + n_chunks * TABLE_CHUNK_LEN;
+	uint64_t len = CF_TAG_LEN;
 	uint32_t number = 0;
 	bool last = false;
 	int rc, sealed;
 
 	for (size_t i = 0; i < n_parts; i++)
 		len += parts[i].len;
-	rc = reserve(packer, type, len + table_len, &pack, &number, &ripe, err);
+	rc = reserve(packer, type, len + table_share(chunks, n_chunks), &pack, &number, &ripe, err);
 	if (ripe && rc == 0)
 		rc = store_pack(packer, ripe, err);
 	else

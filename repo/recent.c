@@ -205,6 +205,11 @@ bool cf_recent_has_pack(const struct cf_recent *recent, const struct cf_id *name
 	return false;
 }
 
+static bool is_delta(const struct id_slot *slot)
+{
+	return cf_location_of(slot->pack, &slot->pack->table.blobs[slot->blob], slot->chunk).bases.n > 0;
+}
+
 static void enter_chunk(struct cf_recent *recent, struct cf_segment_pack *pack, uint32_t blob, uint32_t chunk)
 {
 	const struct cf_table_chunk *c = &pack->table.chunks[pack->table.blobs[blob].first_chunk + chunk];
@@ -212,7 +217,8 @@ static void enter_chunk(struct cf_recent *recent, struct cf_segment_pack *pack, 
 
 	if (cf_id_is_zero(&slot->id))
 		recent->n_ids++;
-	if (!slot->pack)
+	/* Of two copies the one that is no delta: others may be deltas against it. */
+	if (!slot->pack || (c->bases.n == 0 && is_delta(slot)))
 		*slot = (struct id_slot){.id = c->id, .pack = pack, .blob = blob, .chunk = chunk};
 	for (int i = 0; i < N_FEATURES && c->sketch.super[i]; i++) {
 		struct feature_slot *f =
