@@ -1,6 +1,8 @@
 """Several programs and threads at one repository."""
 
 import os
+import pathlib
+import shutil
 
 import pytest
 import trees
@@ -61,3 +63,23 @@ def test_two_hosts_with_caches_of_their_own_share_chunks(coffer):
     coffer.cache = coffer.folder / "other cache"
     second = coffer.backup("stream:x", "--host", "two", input=data)
     assert second["chunks_new"] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chunk_stored_whole_by_one_writer_and_as_delta_by_another_stays_a_base(coffer, tmp_path, seed):
+    """Two hosts that do not see each other store the same chunks, one of them as deltas; the other's next backup uses its whole
+    copies as bases. However the two meet in an index built anew, everything is readable."""
+    first, second = coffer.copy(tmp_path / "first"), coffer.copy(tmp_path / "second")
+    older = trees.rows(seed, 3000)
+    middle = trees.change_rows(older, 1, 0.5)
+    first.backup("stream:table", input=middle)
+    second.backup("stream:other", input=older)
+    assert second.backup("stream:other", input=middle)["chunks_delta"] > 0
+    shutil.copytree(second.path, first.path, dirs_exist_ok=True,
+                    ignore=lambda folder, names: [name for name in names if (
+                        first.path / pathlib.Path(folder).relative_to(second.path) / name).is_file()])
+    newer = trees.change_rows(middle, 2, 0.5)
+    assert first.backup("stream:table", input=newer)["chunks_delta"] > 0
+    first.forget_cache()
+    first.run("check", "--read-data")
+    assert first.run("dump", "latest:table", "--source", "stream:table").stdout == newer
