@@ -23,6 +23,7 @@ struct cf_catalog {
 	struct cf_recent *recent;
 	bool synced;
 	bool adopted; /* the packs were listed and nothing is unknown since */
+	bool searched; /* the index was built anew for a chunk it did not have */
 };
 
 int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **catalog_out,
@@ -331,6 +332,14 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	rc = find_locked(catalog, id, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
 		rc = adopt_locked(catalog, NULL, err);
+		if (rc == 0)
+			rc = find_locked(catalog, id, location_out, err);
+	}
+	/* A damaged b-tree hides rows without a word, and the repository may have grown. Once is enough. */
+	if (rc == 0 && !catalog->searched) {
+		catalog->searched = true;
+		cf_err_set(err, CF_ERR_DAMAGED, "the local index lacks a chunk");
+		rc = rebuild_locked(catalog, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, location_out, err);
 	}

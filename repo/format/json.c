@@ -4,16 +4,22 @@
 #include "base/id.h"
 #include "repo/format/limits.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 int cf_json_encode(const json_t *doc, struct cf_buf *out, struct cf_err *err)
 {
-	char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	char *text;
 	int rc;
 
-	if (!text)
+	errno = 0;
+	text = doc ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	/* jansson may also leave a part out when memory is out. */
+	if (!text || errno == ENOMEM) {
+		free(text);
 		return cf_err_nomem(err);
+	}
 	rc = cf_buf_append_str(out, text, err);
 	if (rc == 0)
 		rc = cf_buf_append(out, "\n", 1, err);
@@ -40,7 +46,13 @@ int cf_json_decode(struct cf_span in, json_t **doc_out, struct cf_err *err)
 
 	if (in.len > CF_JSON_LEN_MAX)
 		return cf_err_set(err, CF_ERR_DAMAGED, "is larger than such a document can be");
+	errno = 0;
 	doc = json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &why);
+	/* When memory is out, jansson may call it a syntax error, or leave something out. */
+	if (errno == ENOMEM) {
+		json_decref(doc);
+		return cf_err_nomem(err);
+	}
 	if (!doc)
 		return cf_err_set(err, CF_ERR_DAMAGED, "is not JSON (%s at byte %d)", why.text, why.position);
 	if (!json_is_object(doc))

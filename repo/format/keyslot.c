@@ -51,10 +51,13 @@ int cf_keyslot_encode_open_part(const struct cf_keyslot *slot, struct cf_buf *ou
 int cf_keyslot_encode(const struct cf_keyslot *slot, struct cf_buf *out, struct cf_err *err)
 {
 	json_t *doc = open_part(slot);
+	json_t *wrapped = json_pack("{s:o, s:o}", "nonce", cf_json_from_hex(slot->nonce, sizeof(slot->nonce)), "data",
+				    cf_json_from_hex(slot->wrapped.data, slot->wrapped.len));
 
-	json_object_set_new(doc, "wrapped",
-			    json_pack("{s:o, s:o}", "nonce", cf_json_from_hex(slot->nonce, sizeof(slot->nonce)),
-				      "data", cf_json_from_hex(slot->wrapped.data, slot->wrapped.len)));
+	if (json_object_set_new(doc, "wrapped", wrapped) < 0) {
+		json_decref(doc);
+		return cf_err_nomem(err);
+	}
 	return encode(doc, out, err);
 }
 
@@ -71,17 +74,27 @@ static bool kind_from_json(const json_t *doc, const json_t *kdf, struct cf_keysl
 	       strcmp(name, kdf_name(slot->kind)) == 0;
 }
 
-static bool wrapped_from_json(const json_t *wrapped, struct cf_keyslot *slot, struct cf_err *err)
+static int senseless(struct cf_err *err)
+{
+	return cf_err_set(err, CF_ERR_DAMAGED, "lacks a field, or holds one that makes no sense");
+}
+
+static int wrapped_from_json(const json_t *wrapped, struct cf_keyslot *slot, struct cf_err *err)
 {
 	const char *data;
 	size_t len;
+	int rc;
 
 	if (!cf_json_hex(wrapped, "nonce", slot->nonce, sizeof(slot->nonce)) ||
 	    !cf_json_text(wrapped, "data", &data))
-		return false;
+		return senseless(err);
 	len = strlen(data) / 2;
-	return len >= CF_TAG_LEN && len <= WRAPPED_LEN_MAX &&
-	       cf_buf_resize(&slot->wrapped, len, err) == 0 && cf_hex_decode(data, slot->wrapped.data, len);
+	if (len < CF_TAG_LEN || len > WRAPPED_LEN_MAX)
+		return senseless(err);
+	rc = cf_buf_resize(&slot->wrapped, len, err);
+	if (rc == 0 && !cf_hex_decode(data, slot->wrapped.data, len))
+		rc = senseless(err);
+	return rc;
 }
 
 static int from_json(const json_t *doc, struct cf_keyslot *slot, struct cf_err *err)
@@ -99,12 +112,11 @@ static int from_json(const json_t *doc, struct cf_keyslot *slot, struct cf_err *
 	if (!cf_json_int(doc, "created", INT64_MIN, INT64_MAX, &slot->created_ns) ||
 	    !cf_json_int(kdf, "ops", 0, CF_SLOT_OPS_MAX, &ops) ||
 	    !cf_json_int(kdf, "memory", 0, (int64_t)CF_SLOT_MEMORY_MAX, &memory) ||
-	    !cf_json_hex(kdf, "salt", slot->salt, sizeof(slot->salt)) ||
-	    !wrapped_from_json(json_object_get(doc, "wrapped"), slot, err))
-		return cf_err_set(err, CF_ERR_DAMAGED, "lacks a field, or holds one that makes no sense");
+	    !cf_json_hex(kdf, "salt", slot->salt, sizeof(slot->salt)))
+		return senseless(err);
 	slot->ops = (uint64_t)ops;
 	slot->memory = (uint64_t)memory;
-	return 0;
+	return wrapped_from_json(json_object_get(doc, "wrapped"), slot, err);
 }
 
 int cf_keyslot_decode(struct cf_span in, struct cf_keyslot *slot_out, struct cf_err *err)

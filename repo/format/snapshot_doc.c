@@ -4,6 +4,7 @@
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,58 +56,72 @@ static json_t *text_value(const char *text)
 	return value ? value : percent_encoded(text);
 }
 
+/* doc, or NULL when a part of it was not made: jansson passes over what is NULL. */
+static json_t *whole(json_t *doc, int failed)
+{
+	if (!failed)
+		return doc;
+	json_decref(doc);
+	return NULL;
+}
+
 static json_t *figures_to_json(const struct cf_figures *f)
 {
 	json_t *doc = json_object();
+	int failed = 0;
 
 	for (size_t i = 0; i < N_FIGURES; i++) {
 		uint64_t value;
 
 		memcpy(&value, (const char *)f + figures[i].offset, sizeof(value));
-		json_object_set_new(doc, figures[i].key, json_integer((json_int_t)value));
+		failed |= json_object_set_new(doc, figures[i].key, json_integer((json_int_t)value));
 	}
-	return doc;
+	return whole(doc, failed);
 }
 
 static json_t *ids_to_json(const struct cf_id *ids, size_t n)
 {
 	json_t *list = json_array();
+	int failed = 0;
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
-	return list;
+		failed |= json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
+	return whole(list, failed);
 }
 
 static json_t *lists_to_json(const struct cf_snapshot *s)
 {
 	json_t *tags = json_array(), *facts = json_object();
+	int no_tag = 0, no_fact = 0;
 
 	for (size_t i = 0; i < s->n_tags; i++)
-		json_array_append_new(tags, text_value(s->tags[i]));
+		no_tag |= json_array_append_new(tags, text_value(s->tags[i]));
 	for (size_t i = 0; i < s->n_facts; i++)
-		json_object_set_new(facts, s->facts[i].key, text_value(s->facts[i].value));
-	return json_pack("{s:o, s:o, s:o}", "tags", tags, "facts", facts, "history",
+		no_fact |= json_object_set_new(facts, s->facts[i].key, text_value(s->facts[i].value));
+	return json_pack("{s:o, s:o, s:o}", "tags", whole(tags, no_tag), "facts", whole(facts, no_fact), "history",
 			 ids_to_json(s->history, s->n_history));
 }
 
 int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
 {
 	json_t *doc = lists_to_json(s);
-	int rc;
+	int failed = 0, rc;
 
-	json_object_set_new(doc, "version", json_integer(CF_FORMAT_VERSION));
-	json_object_set_new(doc, "time", json_integer((json_int_t)s->time_ns));
-	json_object_set_new(doc, "host", text_value(s->host));
-	json_object_set_new(doc, "user", text_value(s->user));
-	json_object_set_new(doc, "source", text_value(s->source));
-	json_object_set_new(doc, "driver", text_value(s->driver));
-	json_object_set_new(doc, "program", text_value(s->program));
-	json_object_set_new(doc, "parent", cf_json_from_hex(s->parent.bytes, CF_ID_LEN));
-	json_object_set_new(doc, "replaces", cf_json_from_hex(s->replaces.bytes, CF_ID_LEN));
-	json_object_set_new(doc, "root",
-			    json_pack("{s:o, s:i, s:I}", "id", cf_json_from_hex(s->root.id.bytes, CF_ID_LEN),
-				      "level", (int)s->root.level, "size", (json_int_t)s->root.size));
-	json_object_set_new(doc, "figures", figures_to_json(&s->figures));
+	failed |= json_object_set_new(doc, "version", json_integer(CF_FORMAT_VERSION));
+	failed |= json_object_set_new(doc, "time", json_integer((json_int_t)s->time_ns));
+	failed |= json_object_set_new(doc, "host", text_value(s->host));
+	failed |= json_object_set_new(doc, "user", text_value(s->user));
+	failed |= json_object_set_new(doc, "source", text_value(s->source));
+	failed |= json_object_set_new(doc, "driver", text_value(s->driver));
+	failed |= json_object_set_new(doc, "program", text_value(s->program));
+	failed |= json_object_set_new(doc, "parent", cf_json_from_hex(s->parent.bytes, CF_ID_LEN));
+	failed |= json_object_set_new(doc, "replaces", cf_json_from_hex(s->replaces.bytes, CF_ID_LEN));
+	failed |= json_object_set_new(
+		doc, "root",
+		json_pack("{s:o, s:i, s:I}", "id", cf_json_from_hex(s->root.id.bytes, CF_ID_LEN), "level",
+			  (int)s->root.level, "size", (json_int_t)s->root.size));
+	failed |= json_object_set_new(doc, "figures", figures_to_json(&s->figures));
+	doc = whole(doc, failed);
 	rc = cf_json_encode(doc, out, err);
 	json_decref(doc);
 	return rc;
@@ -237,8 +252,10 @@ int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, str
 	else if (version > CF_FORMAT_VERSION)
 		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer",
 				(long long)version);
-	else if (!from_json(doc, s))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "lacks a field, or holds one that makes no sense");
+	else if (errno = 0, !from_json(doc, s)) /* only its allocations set errno */
+		rc = errno == ENOMEM ? cf_err_nomem(err)
+				     : cf_err_set(err, CF_ERR_DAMAGED,
+						  "lacks a field, or holds one that makes no sense");
 	json_decref(doc);
 	if (rc < 0) {
 		cf_snapshot_free(s);
