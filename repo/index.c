@@ -49,8 +49,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
 	[FIND_PACK_NO] = "SELECT name, type FROM pack WHERE no = ?1",
 	[FIND_PACK_NAME] = "SELECT no FROM pack WHERE name = ?1",
 	/* Of two copies the one that is no delta: others may be deltas against it. Only rows with bases are longer than 48. */
-	[ADD_CHUNK] = "INSERT INTO chunk(id, place) VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET place = ?2 "
-		      "WHERE length(place) > 48 AND length(?2) <= 48",
+	[ADD_CHUNK] = ("INSERT INTO chunk(id, place) VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET place = ?2 "
+		       "WHERE length(place) > 48 AND length(?2) <= 48"),
 	[ADD_SKETCH] = "INSERT OR IGNORE INTO sketch(feature, prefix) VALUES(?1, ?2)",
 	[ADD_PACK] = "INSERT OR IGNORE INTO pack(name, type) VALUES(?1, ?2)",
 	[ADD_SEGMENT] = "INSERT OR IGNORE INTO segment(id) VALUES(?1)",
