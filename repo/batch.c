@@ -71,11 +71,12 @@ static int compute_ids(struct cf_batch *batch, struct cf_err *err)
 {
 	size_t n = batch->n_chunks;
 	struct cf_span *spans = malloc(n * (sizeof(*spans) + sizeof(struct cf_id)));
-	struct cf_id *ids = (struct cf_id *)(spans + n);
+	struct cf_id *ids;
 	int rc;
 
 	if (!spans)
 		return cf_err_nomem(err);
+	ids = (struct cf_id *)(spans + n);
 	for (size_t i = 0; i < n; i++)
 		spans[i] = chunk_span(batch, &batch->chunks[i]);
 	rc = cf_hmac_run_many(batch->writer->repo->data_id_hmac, spans, n, ids, err);

@@ -139,7 +139,7 @@ int cf_unseal(const struct cf_seal_place *place, struct cf_span key, uint64_t nu
 		return cf_err_set(err, CF_ERR_DAMAGED, "a sealed part is too short");
 	text = cf_span_of(sealed.data, sealed.len - CF_TAG_LEN);
 	memcpy(tag, sealed.data + text.len, CF_TAG_LEN);
-	rc = cf_buf_reserve(out, text.len, err);
+	rc = cf_buf_reserve(out, text.len ? text.len : 1, err);
 	if (rc < 0)
 		return rc;
 	at = out->data + out->len;

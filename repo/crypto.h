@@ -19,6 +19,7 @@ struct cf_err;
 /* A keyed HMAC-SHA-256, ready to be used by any number of threads. Holds key material: free it. */
 struct cf_hmac;
 
+/* key: at most 64 bytes. */
 int cf_hmac_new(struct cf_span key, struct cf_hmac **hmac_out, struct cf_err *err);
 void cf_hmac_free(struct cf_hmac *hmac);
 int cf_hmac_run(const struct cf_hmac *hmac, struct cf_span data, struct cf_id *out, struct cf_err *err);
@@ -26,7 +27,7 @@ int cf_hmac_run(const struct cf_hmac *hmac, struct cf_span data, struct cf_id *o
 int cf_hmac_run_many(const struct cf_hmac *hmac, const struct cf_span *data, size_t n, struct cf_id *out,
 		     struct cf_err *err);
 
-/* HMAC-SHA-256(key, label || data), once. */
+/* HMAC-SHA-256(key, label || 0 || data), once. */
 int cf_derive(struct cf_span key, const char *label, struct cf_span data, uint8_t out[32],
 	      struct cf_err *err);
 
