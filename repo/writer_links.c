@@ -212,6 +212,8 @@ int cf_links_join(struct cf_writer *writer, struct cf_dir *dir, const struct cf_
 		target->node->entry.dev = UINT64_MAX;
 		target->node->entry.ino = ++writer->n_made_inos;
 	}
+	if (target->node->entry.nlink == 0) /* not said: one */
+		target->node->entry.nlink = 1;
 	linked.dev = target->node->entry.dev;
 	linked.ino = target->node->entry.ino;
 	linked.nlink = ++target->node->entry.nlink;
