@@ -3,6 +3,7 @@
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/lists.h"
+#include "repo/tree.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -250,6 +251,102 @@ static void files_may_be_written_by_threads(void **state)
 	}
 }
 
+struct names {
+	char text[16][100];
+	size_t n;
+};
+
+static int note_name(void *user, const char *name, uint64_t size)
+{
+	struct names *names = user;
+
+	assert_true(names->n < 16);
+	snprintf(names->text[names->n++], sizeof(names->text[0]), "%s", name);
+	return 0;
+}
+
+/* The parent's packs are gone, and no index speaks of them any more. */
+static void an_unchanged_file_whose_chunk_is_lost_is_read_again(void **state)
+{
+	struct run *r = *state;
+	struct names gone = {.n = 0};
+	struct cf_file *file;
+
+	begin(r);
+	file = open_file(r, &timed);
+	write_text(r, file, "unchanged");
+	assert_int_equal(r->sink->ops->file_end(r->sink, file, NULL, NULL), 0);
+	end(r);
+	cf_repo_close(r->repo);
+	assert_int_equal(r->f.store->ops->list(r->f.store, "packs", note_name, &gone, NULL), 0);
+	assert_int_equal(r->f.store->ops->list(r->f.store, "index", note_name, &gone, NULL), 0);
+	for (size_t i = 0; i < gone.n; i++)
+		assert_int_equal(r->f.store->ops->remove(r->f.store, gone.text[i], NULL), 0);
+	r->repo = fixture_open(&r->f);
+	begin(r);
+	file = open_file(r, &timed);
+	assert_non_null(file);
+	write_text(r, file, "unchanged");
+	assert_int_equal(r->sink->ops->file_end(r->sink, file, NULL, NULL), 0);
+	end(r);
+	assert_text(r, "f", "unchanged");
+}
+
+/* Pieces between holes are chunks of their own: many, so that lists of lists come about. */
+static void seeking_equals_walking(void **state)
+{
+	const struct cf_entry entry = {.type = CF_ENTRY_FILE, .name = "f"};
+	static struct cf_extent extents[8000];
+	struct cf_content_cursor *cursor;
+	struct cf_snapshot *snapshot;
+	struct run *r = *state;
+	struct cf_node *node;
+	struct cf_file *file;
+	size_t n = 0;
+
+	begin(r);
+	file = open_file(r, &entry);
+	for (unsigned i = 0; i < 3000; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "piece %u", i);
+		write_text(r, file, text);
+		assert_int_equal(r->sink->ops->file_hole(r->sink, file, 5 + i % 3, NULL), 0);
+	}
+	assert_int_equal(r->sink->ops->file_end(r->sink, file, NULL, NULL), 0);
+	end(r);
+	assert_int_equal(cf_snapshot_resolve(r->repo, "latest", NULL, &snapshot, NULL), 0);
+	assert_int_equal(cf_tree_find(r->repo, snapshot, "f", &node, NULL), 0);
+	assert_int_equal(node->content.level, 2);
+	assert_int_equal(cf_content_cursor_new(r->repo, &node->content, &cursor, NULL), 0);
+	while (cf_content_cursor_next(cursor, &extents[n], NULL) == 1)
+		n++;
+	assert_int_equal(n, 6000);
+	/* Forwards, backwards, far and near. */
+	for (uint64_t k = 0; k < 20000; k++) {
+		uint64_t off = k % 3 ? k * 7919 % (node->content.size + 1) : k * 5 % node->content.size;
+		struct cf_extent found;
+		size_t low = 0, high = n;
+
+		assert_int_equal(cf_content_cursor_seek(cursor, off, NULL), 0);
+		if (off == node->content.size) {
+			assert_int_equal(cf_content_cursor_next(cursor, &found, NULL), 0);
+			continue;
+		}
+		while (high - low > 1)
+			*(extents[(low + high) / 2].off <= off ? &low : &high) = (low + high) / 2;
+		for (size_t i = low; i < low + 3 && i < n; i++) {
+			assert_int_equal(cf_content_cursor_next(cursor, &found, NULL), 1);
+			assert_int_equal(found.off, extents[i].off);
+			assert_int_equal(found.len, extents[i].len);
+			assert_true(cf_id_equal(&found.id, &extents[i].id));
+		}
+	}
+	cf_content_cursor_free(cursor);
+	cf_snapshot_free(snapshot);
+	free(node);
+}
+
 /* Lists: a store that keeps what the builder makes. */
 struct kept {
 	struct cf_id ids[64];
@@ -321,6 +418,8 @@ int main(void)
 		TEST(a_link_takes_the_content_of_the_file_it_names),
 		TEST(an_unchanged_file_is_not_read),
 		TEST(files_may_be_written_by_threads),
+		TEST(an_unchanged_file_whose_chunk_is_lost_is_read_again),
+		TEST(seeking_equals_walking),
 		cmocka_unit_test(one_chunk_needs_no_list),
 		cmocka_unit_test(equal_runs_give_equal_lists_wherever_they_stand),
 	};
