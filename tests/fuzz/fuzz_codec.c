@@ -1,7 +1,7 @@
 /*
- * Input: u8 mode, u8 length of the base, u16 expected length, the base, then a blob's plain text. It is
- * decoded; what comes out has the expected length. With mode bit 0 the rest is compressed instead, and must
- * come back.
+ * Input: u8 mode, u8 length of the base, u16 expected length, the base, then a blob's plain text.
+ * It is decoded; what comes out has the expected length. With mode bit 0 the rest is compressed
+ * instead, and must come back.
  */
 
 #include "base/le.h"
@@ -11,12 +11,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum {
-	HEAD_LEN = 4,
-	RAW_LEN_MAX = 1 << 16
-};
+enum { HEAD_LEN = 4, RAW_LEN_MAX = 1 << 16 };
 
-static void check_decode(struct cf_coder *coder, struct cf_span blob, struct cf_span base, size_t expected)
+static void check_decode(struct cf_coder *coder, struct cf_span blob, struct cf_span base,
+			 size_t expected)
 {
 	struct cf_buf first = CF_BUF_INIT, second = CF_BUF_INIT;
 

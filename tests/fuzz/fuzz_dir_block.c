@@ -1,4 +1,5 @@
-/* Any bytes as a directory block: what is accepted has valid names in order and is written again the same. */
+/* Any bytes as a directory block: what is accepted has valid names in order and is written again
+ * the same. */
 
 #include "repo/format/dir_block.h"
 

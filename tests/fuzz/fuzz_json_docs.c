@@ -1,6 +1,7 @@
 /*
- * Input: which document (config, key slot, snapshot), then its JSON. What is accepted is written again as a
- * document that is accepted, and then comes out the same; fields this program does not know may get lost.
+ * Input: which document (config, key slot, snapshot), then its JSON. What is accepted is written
+ * again as a document that is accepted, and then comes out the same; fields this program does not
+ * know may get lost.
  */
 
 #include "repo/format/config.h"
@@ -36,7 +37,8 @@ static bool keyslot_again(struct cf_span in, struct cf_buf *out)
 
 	if (cf_keyslot_decode(in, &slot, NULL) < 0)
 		return false;
-	if (slot.ops > CF_SLOT_OPS_MAX || slot.memory > CF_SLOT_MEMORY_MAX || slot.wrapped.len < CF_TAG_LEN)
+	if (slot.ops > CF_SLOT_OPS_MAX || slot.memory > CF_SLOT_MEMORY_MAX ||
+	    slot.wrapped.len < CF_TAG_LEN)
 		abort();
 	if (cf_keyslot_encode(&slot, out, NULL) < 0)
 		abort();

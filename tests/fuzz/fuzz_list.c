@@ -1,6 +1,6 @@
 /*
- * Input: the level, then a content list. It is decoded as covering what its entries add up to: what is
- * accepted is written again the same, and covers no other length.
+ * Input: the level, then a content list. It is decoded as covering what its entries add up to: what
+ * is accepted is written again the same, and covers no other length.
  */
 
 #include "base/le.h"
@@ -16,7 +16,8 @@ static bool add_lengths(struct cf_span list, uint64_t *total_out)
 	bool fits = true;
 
 	*total_out = 0;
-	for (size_t at = CF_LIST_HEADER_LEN; at + CF_LIST_ENTRY_LEN <= list.len; at += CF_LIST_ENTRY_LEN)
+	for (size_t at = CF_LIST_HEADER_LEN; at + CF_LIST_ENTRY_LEN <= list.len;
+	     at += CF_LIST_ENTRY_LEN)
 		fits &= !__builtin_add_overflow(*total_out, cf_le64_get(list.data + at + CF_ID_LEN),
 						total_out);
 	return fits;

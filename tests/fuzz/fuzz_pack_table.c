@@ -1,4 +1,5 @@
-/* Any bytes as the table of a pack: what is accepted keeps the limits and is written again the same. */
+/* Any bytes as the table of a pack: what is accepted keeps the limits and is written again the
+ * same. */
 
 #include "repo/format/pack_table.h"
 #include "repo/format/seal.h"

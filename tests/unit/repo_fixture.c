@@ -20,10 +20,13 @@ void fixture_init(struct fixture *f, enum cf_cipher cipher)
 
 	memset(f, 0, sizeof(*f));
 	atomic_init(&f->now, 1700000000000000000);
-	f->ctx = (struct cf_ctx){
-		.now_ns = next_ms, .clock_user = &f->now, .cancel = &f->cancel, .n_warnings = &f->n_warnings};
+	f->ctx = (struct cf_ctx){.now_ns = next_ms,
+				 .clock_user = &f->now,
+				 .cancel = &f->cancel,
+				 .n_warnings = &f->n_warnings};
 	assert_int_equal(
-		cf_secret_copy(cf_span_str("0123456789abcdef0123456789abcdef"), &f->key_file, NULL), 0);
+		cf_secret_copy(cf_span_str("0123456789abcdef0123456789abcdef"), &f->key_file, NULL),
+		0);
 	f->credentials.key_file = f->key_file;
 	assert_int_equal(cf_memory_new(&f->store, NULL), 0);
 	assert_int_equal(cf_repo_init(f->store, &f->credentials, &options, &f->ctx, &id, NULL), 0);
@@ -35,8 +38,8 @@ void fixture_release(struct fixture *f)
 	cf_secret_free(f->key_file);
 }
 
-static int share_put(struct cf_backend *backend, const char *name, const struct cf_span *parts, size_t n,
-		     struct cf_err *err)
+static int share_put(struct cf_backend *backend, const char *name, const struct cf_span *parts,
+		     size_t n, struct cf_err *err)
 {
 	struct cf_backend *inner = cf_wrap_inner(backend);
 
@@ -51,15 +54,16 @@ static int share_get(struct cf_backend *backend, const char *name, uint64_t off,
 	return inner->ops->get(inner, name, off, len, out, err);
 }
 
-static int share_size(struct cf_backend *backend, const char *name, uint64_t *size_out, struct cf_err *err)
+static int share_size(struct cf_backend *backend, const char *name, uint64_t *size_out,
+		      struct cf_err *err)
 {
 	struct cf_backend *inner = cf_wrap_inner(backend);
 
 	return inner->ops->size(inner, name, size_out, err);
 }
 
-static int share_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user,
-		      struct cf_err *err)
+static int share_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn,
+		      void *user, struct cf_err *err)
 {
 	struct cf_backend *inner = cf_wrap_inner(backend);
 
@@ -84,8 +88,8 @@ struct cf_backend *fixture_share(struct cf_backend *inner)
 	return cf_wrap_new(sizeof(struct cf_wrap), &share_ops, inner, NULL);
 }
 
-struct cf_repo *fixture_open_over(struct fixture *f, struct cf_backend *backend, const char *cache_dir,
-				  struct cf_err *err)
+struct cf_repo *fixture_open_over(struct fixture *f, struct cf_backend *backend,
+				  const char *cache_dir, struct cf_err *err)
 {
 	const struct cf_repo_open_options options = {.n_threads = 2, .cache_dir = cache_dir};
 	struct cf_repo *repo = NULL;
@@ -124,8 +128,8 @@ void source_rows(unsigned version, struct cf_buf *out, size_t n)
 }
 
 /* The contract wants the same error passed up: nothing else is done after a failure. */
-static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name, struct cf_span data,
-		     uint64_t hole, struct cf_err *err)
+static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name,
+		     struct cf_span data, uint64_t hole, struct cf_err *err)
 {
 	struct cf_entry entry = {.type = CF_ENTRY_FILE,
 				 .name = name,
@@ -141,7 +145,8 @@ static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name,
 		return rc;
 	for (size_t at = 0; rc == 0 && at < data.len; at += 50000)
 		rc = sink->ops->file_write(
-			sink, file, cf_span_of(data.data + at, data.len - at < 50000 ? data.len - at : 50000),
+			sink, file,
+			cf_span_of(data.data + at, data.len - at < 50000 ? data.len - at : 50000),
 			err);
 	if (rc == 0 && hole)
 		rc = sink->ops->file_hole(sink, file, hole, err);
@@ -153,7 +158,8 @@ static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name,
 	return rc;
 }
 
-static int push_small(unsigned version, struct cf_sink *sink, struct cf_dir *dir, struct cf_err *err)
+static int push_small(unsigned version, struct cf_sink *sink, struct cf_dir *dir,
+		      struct cf_err *err)
 {
 	int rc = 0;
 
@@ -162,18 +168,26 @@ static int push_small(unsigned version, struct cf_sink *sink, struct cf_dir *dir
 		char name[16], text[80];
 
 		snprintf(name, sizeof(name), "f%02u", i * 7 % 40);
-		snprintf(text, sizeof(text), "small file %u of version %u", i, i % 9 == 0 ? version : 0);
-		rc = push_file(sink, dir, name, cf_span_of(text, i == 3 ? 0 : strlen(text)), 0, err);
+		snprintf(text, sizeof(text), "small file %u of version %u", i,
+			 i % 9 == 0 ? version : 0);
+		rc = push_file(sink, dir, name, cf_span_of(text, i == 3 ? 0 : strlen(text)), 0,
+			       err);
 	}
 	return rc;
 }
 
-static int push_dirs(unsigned version, struct cf_sink *sink, struct cf_dir *root, struct cf_err *err)
+static int push_dirs(unsigned version, struct cf_sink *sink, struct cf_dir *root,
+		     struct cf_err *err)
 {
 	const struct cf_xattr xattr = {"user.note", cf_span_str("kept")};
-	const struct cf_entry small = {.type = CF_ENTRY_DIR, .name = "small", .mode = 0755, .xattrs = &xattr, .n_xattrs = 1};
+	const struct cf_entry small = {.type = CF_ENTRY_DIR,
+				       .name = "small",
+				       .mode = 0755,
+				       .xattrs = &xattr,
+				       .n_xattrs = 1};
 	const struct cf_entry empty = {.type = CF_ENTRY_DIR, .name = "empty", .mode = 0700};
-	const struct cf_entry link = {.type = CF_ENTRY_SYMLINK, .name = "to", .mode = 0777, .target = "../big"};
+	const struct cf_entry link = {
+		.type = CF_ENTRY_SYMLINK, .name = "to", .mode = 0777, .target = "../big"};
 	struct cf_dir *dir, *inner;
 	int rc = sink->ops->dir_begin(sink, root, &small, 0, &dir, err);
 
@@ -190,7 +204,8 @@ static int push_dirs(unsigned version, struct cf_sink *sink, struct cf_dir *root
 
 int source_push(unsigned version, struct cf_sink *sink, struct cf_err *err)
 {
-	const struct cf_entry root = {.type = CF_ENTRY_DIR, .name = "", .mode = 0755, .mtime_ns = 5};
+	const struct cf_entry root = {
+		.type = CF_ENTRY_DIR, .name = "", .mode = 0755, .mtime_ns = 5};
 	struct cf_buf rows = CF_BUF_INIT;
 	struct cf_dir *dir;
 	int rc = sink->ops->dir_begin(sink, NULL, &root, 0, &dir, err);
@@ -246,10 +261,12 @@ static bool same_entry(const struct cf_entry *a, const struct cf_entry *b)
 		return false;
 	for (size_t i = 0; i < a->n_xattrs; i++)
 		if (a->xattrs[i].value.len != b->xattrs[i].value.len ||
-		    memcmp(a->xattrs[i].value.data, b->xattrs[i].value.data, a->xattrs[i].value.len) != 0)
+		    memcmp(a->xattrs[i].value.data, b->xattrs[i].value.data,
+			   a->xattrs[i].value.len) != 0)
 			return false;
-	return a->type == b->type && a->mode == b->mode && a->uid == b->uid && a->mtime_ns == b->mtime_ns &&
-	       same_text(a->user, b->user) && same_text(a->target, b->target);
+	return a->type == b->type && a->mode == b->mode && a->uid == b->uid &&
+	       a->mtime_ns == b->mtime_ns && same_text(a->user, b->user) &&
+	       same_text(a->target, b->target);
 }
 
 bool recorded_equal(const struct cf_recorded *a, const struct cf_recorded *b)
@@ -267,8 +284,8 @@ bool recorded_equal(const struct cf_recorded *a, const struct cf_recorded *b)
 	return true;
 }
 
-int fixture_restore_equals(struct cf_repo *repo, const struct cf_snapshot *snapshot, unsigned version,
-			   struct cf_err *err)
+int fixture_restore_equals(struct cf_repo *repo, const struct cf_snapshot *snapshot,
+			   unsigned version, struct cf_err *err)
 {
 	const struct cf_restore_run_options options = {0};
 	struct cf_sink_recorder *want = cf_sink_recorder_new(), *found = cf_sink_recorder_new();

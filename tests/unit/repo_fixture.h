@@ -1,7 +1,8 @@
 #ifndef CF_TESTS_UNIT_REPO_FIXTURE_H
 #define CF_TESTS_UNIT_REPO_FIXTURE_H
 
-/* What the tests of the repository share: a small repository in memory, a source, and comparing what comes back. */
+/* What the tests of the repository share: a small repository in memory, a source, and comparing
+ * what comes back. */
 
 #include "backends/fault.h"
 #include "backends/memory.h"
@@ -34,8 +35,8 @@ void fixture_release(struct fixture *f);
 struct cf_backend *fixture_share(struct cf_backend *inner);
 
 /* Open with an index in memory, over a backend that the handle takes. NULL and *err on failure. */
-struct cf_repo *fixture_open_over(struct fixture *f, struct cf_backend *backend, const char *cache_dir,
-				  struct cf_err *err);
+struct cf_repo *fixture_open_over(struct fixture *f, struct cf_backend *backend,
+				  const char *cache_dir, struct cf_err *err);
 /* The same over f->store; asserts. */
 struct cf_repo *fixture_open(struct fixture *f);
 
@@ -46,13 +47,15 @@ void source_rows(unsigned version, struct cf_buf *out, size_t n);
 
 int fixture_backup(struct cf_repo *repo, unsigned version, struct cf_snapshot **snapshot_out,
 		   struct cf_err *err);
-/* Restore all of a snapshot, and 1 when it is the test tree of that version, 0 when not, or an error. */
-int fixture_restore_equals(struct cf_repo *repo, const struct cf_snapshot *snapshot, unsigned version,
-			   struct cf_err *err);
+/* Restore all of a snapshot, and 1 when it is the test tree of that version, 0 when not, or an
+ * error. */
+int fixture_restore_equals(struct cf_repo *repo, const struct cf_snapshot *snapshot,
+			   unsigned version, struct cf_err *err);
 /* True when both trees have the same entries and contents. */
 bool recorded_equal(const struct cf_recorded *a, const struct cf_recorded *b);
 
-/* Findings of a check that reads everything, as lines "object: problem" in findings (may be NULL). */
+/* Findings of a check that reads everything, as lines "object: problem" in findings (may be NULL).
+ */
 int fixture_check(struct cf_repo *repo, struct cf_buf *findings, struct cf_err *err);
 
 #endif

@@ -25,16 +25,21 @@ static const char config_text[] =
 
 static const char slot_text[] =
 	"{\"created\":5,\"kdf\":{\"memory\":67108864,\"name\":\"argon2id\",\"ops\":3,"
-	"\"salt\":\"01010101010101010101010101010101\"},\"kind\":\"passphrase\",\"role\":\"full\",\"version\":1,"
+	"\"salt\":\"01010101010101010101010101010101\"},\"kind\":\"passphrase\",\"role\":\"full\","
+	"\"version\":1,"
 	"\"wrapped\":{\"data\":\"02020202020202020202020202020202\","
 	"\"nonce\":\"030303030303030303030303030303030303030303030303\"}}\n";
 
 static const char snapshot_text[] =
-	"{\"driver\":\"files\",\"facts\":{\"k\":\"v\"},\"figures\":{\"bytes_read\":2,\"bytes_stored\":3,"
-	"\"bytes_total\":1,\"chunks_delta\":5,\"chunks_known\":6,\"chunks_new\":4,\"dirs\":8,\"duration_ns\":11,"
-	"\"files\":7,\"files_unchanged\":10,\"others\":9},\"history\":[\"" ID_1 "\"],\"host\":\"h\","
+	"{\"driver\":\"files\",\"facts\":{\"k\":\"v\"},\"figures\":{\"bytes_read\":2,\"bytes_"
+	"stored\":3,"
+	"\"bytes_total\":1,\"chunks_delta\":5,\"chunks_known\":6,\"chunks_new\":4,\"dirs\":8,"
+	"\"duration_ns\":11,"
+	"\"files\":7,\"files_unchanged\":10,\"others\":9},\"history\":[\"" ID_1
+	"\"],\"host\":\"h\","
 	"\"parent\":\"" ID_1 "\",\"program\":\"coffer 0.1\",\"replaces\":\"" ID_0 "\","
-	"\"root\":{\"id\":\"" ID_1 "\",\"level\":1,\"size\":99},\"source\":\"files:/x%FF\",\"tags\":[\"a\",\"b\"],"
+	"\"root\":{\"id\":\"" ID_1
+	"\",\"level\":1,\"size\":99},\"source\":\"files:/x%FF\",\"tags\":[\"a\",\"b\"],"
 	"\"time\":-5,\"user\":\"u\",\"version\":1}\n";
 
 static void fill_config(struct cf_config *config)
@@ -85,7 +90,8 @@ static void slot_has_the_released_bytes(void **state)
 
 	memset(slot.salt, 1, sizeof(slot.salt));
 	memset(slot.nonce, 3, sizeof(slot.nonce));
-	assert_int_equal(cf_buf_append(&slot.wrapped, "\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2", 16, NULL), 0);
+	assert_int_equal(cf_buf_append(&slot.wrapped, "\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2\2", 16, NULL),
+			 0);
 	assert_int_equal(cf_keyslot_encode(&slot, &out, NULL), 0);
 	assert_text(&out, slot_text);
 	assert_int_equal(cf_keyslot_decode(cf_span_str(slot_text), &back, NULL), 0);
@@ -182,7 +188,8 @@ static int decode_snapshot(struct cf_span in, struct cf_err *err)
 static const struct {
 	decode_fn *decode;
 	const char *text;
-} documents[] = {{decode_config, config_text}, {decode_slot, slot_text}, {decode_snapshot, snapshot_text}};
+} documents[] = {
+	{decode_config, config_text}, {decode_slot, slot_text}, {decode_snapshot, snapshot_text}};
 
 #define N_DOCUMENTS (sizeof(documents) / sizeof(documents[0]))
 
@@ -190,11 +197,13 @@ static void cut_documents_are_refused(void **state)
 {
 	for (size_t i = 0; i < N_DOCUMENTS; i++)
 		for (size_t len = 0; len < strlen(documents[i].text); len++)
-			assert_int_equal(documents[i].decode(cf_span_of(documents[i].text, len), NULL),
-					 CF_ERR_DAMAGED);
+			assert_int_equal(
+				documents[i].decode(cf_span_of(documents[i].text, len), NULL),
+				CF_ERR_DAMAGED);
 }
 
-/* A flip inside a value may leave another valid document: its tag or name tells. Elsewhere none passes. */
+/* A flip inside a value may leave another valid document: its tag or name tells. Elsewhere none
+ * passes. */
 static void flipped_bits_are_refused_or_another_document(void **state)
 {
 	for (size_t i = 0; i < N_DOCUMENTS; i++) {
@@ -245,7 +254,8 @@ static void only_the_canonical_form_is_read(void **state)
 		assert_decodes_as(i, "\n", "", CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\n", "\n\n", CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\"version\":1", "\"version\":1.0", CF_ERR_DAMAGED);
-		assert_decodes_as(i, "\"version\":1", "\"version\":1,\"version\":1", CF_ERR_DAMAGED);
+		assert_decodes_as(i, "\"version\":1", "\"version\":1,\"version\":1",
+				  CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\"version\":1", "\"versio\\u006e\":1", CF_ERR_DAMAGED);
 	}
 	assert_decodes_as(1, "\"created\":5,\"kdf\"", "\"kdf\"", CF_ERR_DAMAGED);

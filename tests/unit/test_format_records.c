@@ -15,7 +15,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* The record decoded and written again: false when it is refused. A record may be followed by other bytes. */
+/* The record decoded and written again: false when it is refused. A record may be followed by other
+ * bytes. */
 typedef bool again_fn(struct cf_span in, struct cf_buf *again, struct cf_err *err);
 
 static struct cf_id id_of(int byte)
@@ -96,11 +97,12 @@ static bool keyring_again(struct cf_span in, struct cf_buf *again, struct cf_err
 	if (cf_keyring_decode(in, &secret, err) < 0)
 		return false;
 	assert_int_equal(
-		cf_keyring_encode((const struct cf_keyring *)(const void *)cf_secret_data(secret), &encoded,
-				  NULL),
+		cf_keyring_encode((const struct cf_keyring *)(const void *)cf_secret_data(secret),
+				  &encoded, NULL),
 		0);
 	assert_int_equal(
-		cf_buf_append(again, cf_secret_data(encoded), cf_secret_span(encoded).len, NULL), 0);
+		cf_buf_append(again, cf_secret_data(encoded), cf_secret_span(encoded).len, NULL),
+		0);
 	cf_secret_free(encoded);
 	cf_secret_free(secret);
 	return true;
@@ -164,7 +166,8 @@ static void make_table(struct cf_buf *out)
 static void make_segment(struct cf_buf *out)
 {
 	struct cf_id old = id_of(0x77);
-	struct cf_segment_pack pack = {.name = id_of(0x99), .size = 4096, .type = CF_OBJECT_DATA_PACK};
+	struct cf_segment_pack pack = {
+		.name = id_of(0x99), .size = 4096, .type = CF_OBJECT_DATA_PACK};
 	struct cf_segment segment = {&old, 1, &pack, 1};
 	struct table t;
 
@@ -176,7 +179,8 @@ static void make_segment(struct cf_buf *out)
 
 static void make_list(struct cf_buf *out)
 {
-	struct cf_list_entry entries[] = {{id_of(0xa1), 32768}, {id_of(0), 32768}, {id_of(0xa2), 100}};
+	struct cf_list_entry entries[] = {
+		{id_of(0xa1), 32768}, {id_of(0), 32768}, {id_of(0xa2), 100}};
 
 	assert_int_equal(cf_list_encode(1, entries, 3, out, NULL), 0);
 }
@@ -202,7 +206,8 @@ static void make_dir_block(struct cf_buf *out)
 					 .facts = &fact,
 					 .n_facts = 1},
 			       .content = {.id = id_of(0xa1), .size = 1 << 20, .level = 1}};
-	struct cf_node link = {.entry = {.type = CF_ENTRY_SYMLINK, .name = "l", .mode = 0777, .target = "f"}};
+	struct cf_node link = {
+		.entry = {.type = CF_ENTRY_SYMLINK, .name = "l", .mode = 0777, .target = "f"}};
 
 	assert_int_equal(cf_dir_block_begin(out, NULL), 0);
 	assert_int_equal(cf_dir_block_append(out, &file, NULL), 0);
@@ -224,7 +229,8 @@ static void make_keyring(struct cf_buf *out)
 	memset(ring->epochs[0].public_key, 4, CF_KEY_LEN);
 	memset(ring->epochs[0].secret_key, 5, CF_KEY_LEN);
 	assert_int_equal(cf_keyring_encode(ring, &encoded, NULL), 0);
-	assert_int_equal(cf_buf_append(out, cf_secret_data(encoded), cf_secret_span(encoded).len, NULL), 0);
+	assert_int_equal(
+		cf_buf_append(out, cf_secret_data(encoded), cf_secret_span(encoded).len, NULL), 0);
 	cf_secret_free(encoded);
 	free(ring);
 }
@@ -236,7 +242,8 @@ static const struct record {
 	again_fn *again;
 	const char *bytes;
 } records[] = {
-	{"pack header", make_pack_header, seal_again, "434f4652 01 02 02 00 11*16 22*32 04030201 33*80"},
+	{"pack header", make_pack_header, seal_again,
+	 "434f4652 01 02 02 00 11*16 22*32 04030201 33*80"},
 	{"snapshot header", make_snapshot_header, seal_again, "434f4652 01 04 02 00 11*16 22*32"},
 	{"pack table", make_table, table_again,
 	 "01 02000000 "
@@ -251,7 +258,8 @@ static const struct record {
 	 "a1*32 e8030000 01000000 02000000 03000000 04000000 "
 	 "a2*32 00000100 00*16"},
 	{"content list", make_list, list_again,
-	 "01 01 0000 03000000 a1*32 0080000000000000 00*32 0080000000000000 a2*32 6400000000000000"},
+	 "01 01 0000 03000000 a1*32 0080000000000000 00*32 0080000000000000 a2*32 "
+	 "6400000000000000"},
 	{"directory block", make_dir_block, dir_block_again,
 	 "01 "
 	 "01 01000000 66 00 a4010000 01000000 02000000 01000000 75 00 02000000 6767 00 "
@@ -259,9 +267,11 @@ static const struct record {
 	 "0100 06000000 757365722e61 00 02000000 760a "
 	 "0100 05000000 7461626c65 00 01000000 74 00 "
 	 "01 a1*32 0000100000000000 "
-	 "03 01000000 6c 00 ff010000 00*8 00000000 00 00000000 00 00*16 00*16 00*4 00*8 01000000 66 00 "
+	 "03 01000000 6c 00 ff010000 00*8 00000000 00 00000000 00 00*16 00*16 00*4 00*8 01000000 "
+	 "66 00 "
 	 "0000 0000 00 00*32 00*8"},
-	{"keyring", make_keyring, keyring_again, "01 01 0000 01*32 02*32 03*32 01000000 07000000 04*32 05*32"},
+	{"keyring", make_keyring, keyring_again,
+	 "01 01 0000 01*32 02*32 03*32 01000000 07000000 04*32 05*32"},
 };
 
 #define N_RECORDS (sizeof(records) / sizeof(records[0]))
@@ -347,7 +357,8 @@ static void cut_records_are_refused(void **state)
 			cf_buf_release(&again);
 			free(exact);
 		}
-		assert_int_equal(n_accepted, strcmp(records[i].name, "directory block") == 0 ? 2 : 0);
+		assert_int_equal(n_accepted,
+				 strcmp(records[i].name, "directory block") == 0 ? 2 : 0);
 		cf_buf_release(&bytes);
 	}
 }
@@ -364,9 +375,12 @@ static void flipped_bits_are_refused_or_kept(void **state)
 
 			bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 			if (!records[i].again(cf_buf_span(&bytes), &again, &err))
-				assert_true(err.code == CF_ERR_DAMAGED || err.code == CF_ERR_UNSUPPORTED);
-			else if (again.len > bytes.len || memcmp(again.data, bytes.data, again.len) != 0)
-				fail_msg("%s: with bit %zu flipped it has two forms", records[i].name, bit);
+				assert_true(err.code == CF_ERR_DAMAGED ||
+					    err.code == CF_ERR_UNSUPPORTED);
+			else if (again.len > bytes.len ||
+				 memcmp(again.data, bytes.data, again.len) != 0)
+				fail_msg("%s: with bit %zu flipped it has two forms",
+					 records[i].name, bit);
 			bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 			cf_buf_release(&again);
 		}
@@ -481,7 +495,8 @@ static void newer_seal_is_unsupported(void **state)
 
 	make_snapshot_header(&bytes);
 	bytes.data[4] = CF_FORMAT_VERSION + 1;
-	assert_int_equal(cf_seal_header_decode(cf_buf_span(&bytes), &header, &err), CF_ERR_UNSUPPORTED);
+	assert_int_equal(cf_seal_header_decode(cf_buf_span(&bytes), &header, &err),
+			 CF_ERR_UNSUPPORTED);
 	bytes.data[4] = 0;
 	assert_int_equal(cf_seal_header_decode(cf_buf_span(&bytes), &header, &err), CF_ERR_DAMAGED);
 	cf_buf_release(&bytes);
@@ -494,12 +509,16 @@ static void list_must_cover_exactly_its_content(void **state)
 	size_t n;
 
 	make_list(&bytes);
-	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 1, 65637, &entries, &n, NULL), CF_ERR_DAMAGED);
-	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 1, 65635, &entries, &n, NULL), CF_ERR_DAMAGED);
-	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 65636, &entries, &n, NULL), CF_ERR_DAMAGED);
+	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 1, 65637, &entries, &n, NULL),
+			 CF_ERR_DAMAGED);
+	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 1, 65635, &entries, &n, NULL),
+			 CF_ERR_DAMAGED);
+	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 65636, &entries, &n, NULL),
+			 CF_ERR_DAMAGED);
 	cf_buf_clear(&bytes);
 	assert_int_equal(cf_list_encode(2, wrap, 2, &bytes, NULL), 0);
-	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 100, &entries, &n, NULL), CF_ERR_DAMAGED);
+	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 100, &entries, &n, NULL),
+			 CF_ERR_DAMAGED);
 	cf_buf_release(&bytes);
 }
 
@@ -510,7 +529,8 @@ static void holes_stand_in_lists_of_data_only(void **state)
 	size_t n;
 
 	assert_int_equal(cf_list_encode(2, &hole, 1, &bytes, NULL), 0);
-	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 10, &entries, &n, NULL), CF_ERR_DAMAGED);
+	assert_int_equal(cf_list_decode(cf_buf_span(&bytes), 2, 10, &entries, &n, NULL),
+			 CF_ERR_DAMAGED);
 	cf_buf_release(&bytes);
 }
 
@@ -565,7 +585,8 @@ static void entries_out_of_order_are_refused(void **state)
 
 		assert_int_equal(cf_dir_block_begin(&bytes, NULL), 0);
 		for (int k = 0; k < 2; k++) {
-			struct cf_node node = {.entry = {.type = CF_ENTRY_FIFO, .name = pairs[i][k]}};
+			struct cf_node node = {
+				.entry = {.type = CF_ENTRY_FIFO, .name = pairs[i][k]}};
 
 			assert_int_equal(cf_dir_block_append(&bytes, &node, NULL), 0);
 		}
@@ -586,8 +607,20 @@ static void padme_adds_at_most_an_eighth(void **state)
 {
 	static const struct {
 		uint64_t len, padded;
-	} cases[] = {{0, 0}, {1, 1}, {2, 2}, {8, 8}, {9, 10}, {15, 16}, {16, 16}, {33, 36}, {100, 104}, {1000, 1024},
-		     {1025, 1088}, {65537, 67584}, {1000000, 1015808}, {(1u << 30) - 1, 1u << 30}};
+	} cases[] = {{0, 0},
+		     {1, 1},
+		     {2, 2},
+		     {8, 8},
+		     {9, 10},
+		     {15, 16},
+		     {16, 16},
+		     {33, 36},
+		     {100, 104},
+		     {1000, 1024},
+		     {1025, 1088},
+		     {65537, 67584},
+		     {1000000, 1015808},
+		     {(1u << 30) - 1, 1u << 30}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(cf_padme(cases[i].len), cases[i].padded);

@@ -1,4 +1,5 @@
-/* The catalog and its local index: claims, and every way in which the cache or a segment can be wrong. */
+/* The catalog and its local index: claims, and every way in which the cache or a segment can be
+ * wrong. */
 
 #include "tests/unit/repo_fixture.h"
 
@@ -67,7 +68,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Restore, and a second backup: the index serves. It finds everything, but for what a damaged index hides. */
+/* Restore, and a second backup: the index serves. It finds everything, but for what a damaged index
+ * hides. */
 static void serve(struct case_of *c, bool finds_all)
 {
 	struct cf_repo *repo = open_cached(c);
@@ -158,7 +160,8 @@ static void changed_rows_are_noticed(void **state)
 	char *message = NULL;
 
 	assert_int_equal(sqlite3_open(c->path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, "UPDATE chunk SET place = x'ff' || substr(place, 2)", NULL, NULL, &message) != SQLITE_OK)
+	if (sqlite3_exec(db, "UPDATE chunk SET place = x'ff' || substr(place, 2)", NULL, NULL,
+			 &message) != SQLITE_OK)
 		fail_msg("%s", message);
 	assert_true(sqlite3_changes(db) > 5);
 	sqlite3_close(db);
@@ -188,12 +191,15 @@ static void packs_serve_without_segments(void **state)
 	assert_int_equal(n, 1);
 	cf_repo_close(repo);
 	assert_int_equal(unlink(c->path), 0);
-	assert_int_equal(cf_memory_flip(c->f.store, cf_object_name(CF_OBJECT_INDEX, &ids[0]).s, 80, 1, NULL), 0);
+	assert_int_equal(
+		cf_memory_flip(c->f.store, cf_object_name(CF_OBJECT_INDEX, &ids[0]).s, 80, 1, NULL),
+		0);
 	assert_serves(c);
 	assert_true(c->f.n_warnings > 0);
 	assert_int_equal(unlink(c->path), 0);
-	assert_int_equal(
-		c->f.store->ops->remove(c->f.store, cf_object_name(CF_OBJECT_INDEX, &ids[0]).s, NULL), 0);
+	assert_int_equal(c->f.store->ops->remove(c->f.store,
+						 cf_object_name(CF_OBJECT_INDEX, &ids[0]).s, NULL),
+			 0);
 	assert_serves(c);
 	free(ids);
 }
@@ -222,8 +228,10 @@ static void a_chunk_is_claimed_once_and_found_when_stored(void **state)
 	pack.table.blobs = calloc(1, sizeof(struct cf_table_blob));
 	pack.table.chunks = calloc(1, sizeof(struct cf_table_chunk));
 	pack.table.n_blobs = pack.table.n_chunks = 1;
-	pack.table.blobs[0] = (struct cf_table_blob){.off = CF_PACK_HEADER_LEN, .len = 100, .n_chunks = 1};
-	pack.table.chunks[0] = (struct cf_table_chunk){.id = id, .raw_len = 79, .sketch = {{11, 12, 13, 14}}};
+	pack.table.blobs[0] =
+		(struct cf_table_blob){.off = CF_PACK_HEADER_LEN, .len = 100, .n_chunks = 1};
+	pack.table.chunks[0] =
+		(struct cf_table_chunk){.id = id, .raw_len = 79, .sketch = {{11, 12, 13, 14}}};
 	assert_int_equal(cf_catalog_add_pack(repo->catalog, &pack, NULL), 0);
 	for (int round = 0; round < 2; round++) {
 		const struct cf_sketch like = {{11, 99, 99, 99}};
@@ -233,7 +241,8 @@ static void a_chunk_is_claimed_once_and_found_when_stored(void **state)
 		assert_int_equal(place.raw_len, 79);
 		assert_int_equal(place.off, CF_PACK_HEADER_LEN);
 		assert_int_equal(place.pack.bytes[31], 9);
-		assert_int_equal(cf_catalog_find_similar(repo->catalog, &like, &found, &place, NULL), 1);
+		assert_int_equal(
+			cf_catalog_find_similar(repo->catalog, &like, &found, &place, NULL), 1);
 		assert_true(cf_id_equal(&found, &id));
 		/* The second round finds it in the index, not in memory. */
 		assert_int_equal(cf_catalog_publish(repo->catalog, true, &stored, NULL), 0);
@@ -245,7 +254,8 @@ static void a_chunk_is_claimed_once_and_found_when_stored(void **state)
 static void two_writers_share_one_store(void **state)
 {
 	struct case_of *c = *state;
-	const struct cf_writer_options options = {.source = "x", .driver = "test", .host = "h", .user = "u"};
+	const struct cf_writer_options options = {
+		.source = "x", .driver = "test", .host = "h", .user = "u"};
 	struct cf_repo *repos[2] = {fixture_open(&c->f), fixture_open(&c->f)};
 	struct cf_snapshot *snapshots[2];
 	struct cf_writer *writers[2];
@@ -259,7 +269,8 @@ static void two_writers_share_one_store(void **state)
 		cf_writer_close(writers[i]);
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(fixture_restore_equals(repos[1 - i], snapshots[i], 2 + i, NULL), 1);
+		assert_int_equal(fixture_restore_equals(repos[1 - i], snapshots[i], 2 + i, NULL),
+				 1);
 		assert_int_equal(fixture_check(repos[i], NULL, NULL), 0);
 	}
 	for (int i = 0; i < 2; i++) {
@@ -305,8 +316,9 @@ static void no_delta_has_a_delta_as_base(void **state)
 		for (unsigned k = 0; k < deltas->bases[i].n; k++) {
 			struct cf_location base;
 
-			assert_int_equal(
-				cf_catalog_find(repo->catalog, &deltas->bases[i].ids[k], &base, NULL), 1);
+			assert_int_equal(cf_catalog_find(repo->catalog, &deltas->bases[i].ids[k],
+							 &base, NULL),
+					 1);
 			assert_int_equal(base.bases.n, 0);
 		}
 	free(deltas);

@@ -22,7 +22,8 @@ static struct cf_snapshot *backup(struct cf_repo *repo, unsigned version)
 	return snapshot;
 }
 
-static void assert_restores(struct cf_repo *repo, const struct cf_snapshot *snapshot, unsigned version)
+static void assert_restores(struct cf_repo *repo, const struct cf_snapshot *snapshot,
+			    unsigned version)
 {
 	struct cf_err err = CF_ERR_INIT;
 	int rc = fixture_restore_equals(repo, snapshot, version, &err);
@@ -118,8 +119,8 @@ static void puts_are_packs_then_index_then_snapshot(void **state)
 }
 
 /* A second backup with a faulty store; false when the fault was not reached. */
-static bool backup_with_fault(struct fixture *f, const struct cf_fault_rule *rule, struct cf_snapshot **out,
-			      int *rc_out)
+static bool backup_with_fault(struct fixture *f, const struct cf_fault_rule *rule,
+			      struct cf_snapshot **out, int *rc_out)
 {
 	struct cf_backend *fault;
 	struct cf_repo *repo;
@@ -154,7 +155,8 @@ static void check_aftermath(struct fixture *f, const struct cf_snapshot *first)
 	cf_repo_close(repo);
 }
 
-static void each_fault_leaves_earlier_snapshots(enum cf_call call, enum cf_fault_kind kind, bool may_succeed)
+static void each_fault_leaves_earlier_snapshots(enum cf_call call, enum cf_fault_kind kind,
+						bool may_succeed)
 {
 	struct cf_snapshot *first;
 	struct cf_repo *repo;

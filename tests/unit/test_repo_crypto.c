@@ -1,4 +1,5 @@
-/* The primitives against published vectors, seals against being moved or changed, and the blob codec. */
+/* The primitives against published vectors, seals against being moved or changed, and the blob
+ * codec. */
 
 #include "base/err.h"
 #include "repo/codec.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-static void assert_hmac(const void *key, size_t key_len, const void *data, size_t len, const char *want)
+static void assert_hmac(const void *key, size_t key_len, const void *data, size_t len,
+			const char *want)
 {
 	struct cf_hmac *hmac;
 	struct cf_id found;
@@ -36,7 +38,8 @@ static void hmac_gives_the_values_of_rfc_4231(void **state)
 		    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, sizeof(key));
 	memset(data, 0xdd, sizeof(data));
-	assert_hmac(key, 20, data, 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+	assert_hmac(key, 20, data, 50,
+		    "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
 	assert_int_equal(cf_hmac_new(cf_span_of(key, 65), &hmac, NULL), CF_ERR_FAILED);
 }
 
@@ -89,7 +92,8 @@ static void sha256_takes_parts_in_order(void **state)
 
 static struct cf_seal_place place_of(enum cf_cipher cipher)
 {
-	return (struct cf_seal_place){.type = CF_OBJECT_DATA_PACK, .cipher = cipher, .repo_id = {1}, .key_id = {2}};
+	return (struct cf_seal_place){
+		.type = CF_OBJECT_DATA_PACK, .cipher = cipher, .repo_id = {1}, .key_id = {2}};
 }
 
 static const uint8_t seal_key[32] = {1, 2, 3};
@@ -102,7 +106,8 @@ static void seal_text(enum cf_cipher cipher, struct cf_buf *out)
 	assert_int_equal(cf_seal(&place, cf_span_of(seal_key, 32), 5, parts, 2, out, NULL), 0);
 }
 
-static int unseal(const struct cf_seal_place *place, const uint8_t *key, uint64_t number, struct cf_span sealed)
+static int unseal(const struct cf_seal_place *place, const uint8_t *key, uint64_t number,
+		  struct cf_span sealed)
 {
 	struct cf_buf plain = CF_BUF_INIT;
 	struct cf_err err = CF_ERR_INIT;
@@ -237,20 +242,22 @@ static int tear_down_codec(void **state)
 
 static void encode(struct codec_case *c, enum cf_codec kind)
 {
-	struct cf_span base = cf_span_of(c->base.data, kind == CF_CODEC_ZSTD_DELTA ? c->base.len : 0);
+	struct cf_span base =
+		cf_span_of(c->base.data, kind == CF_CODEC_ZSTD_DELTA ? c->base.len : 0);
 
 	assert_int_equal(cf_buf_resize(&c->blob, CF_BLOB_HEAD_LEN, NULL), 0);
 	cf_blob_head_encode(kind, (uint32_t)c->text.len, c->blob.data);
 	if (kind == CF_CODEC_RAW)
 		assert_int_equal(cf_buf_append(&c->blob, c->text.data, c->text.len, NULL), 0);
 	else
-		assert_true(cf_codec_compress(&c->coder, 1, base, cf_buf_span(&c->text), &c->blob, NULL) > 0);
+		assert_true(cf_codec_compress(&c->coder, 1, base, cf_buf_span(&c->text), &c->blob,
+					      NULL) > 0);
 }
 
 static int decode(struct codec_case *c, size_t base_len, size_t expected)
 {
-	return cf_codec_decode(&c->coder, cf_buf_span(&c->blob), cf_span_of(c->base.data, base_len), expected,
-			       &c->out, NULL);
+	return cf_codec_decode(&c->coder, cf_buf_span(&c->blob), cf_span_of(c->base.data, base_len),
+			       expected, &c->out, NULL);
 }
 
 static void each_codec_gives_back_the_text(void **state)
@@ -277,7 +284,8 @@ static void blobs_of_another_length_or_base_are_refused(void **state)
 
 		encode(c, (enum cf_codec)kind);
 		assert_int_equal(decode(c, base_len, c->text.len - 1), CF_ERR_DAMAGED);
-		assert_int_equal(decode(c, base_len ? 0 : c->base.len, c->text.len), CF_ERR_DAMAGED);
+		assert_int_equal(decode(c, base_len ? 0 : c->base.len, c->text.len),
+				 CF_ERR_DAMAGED);
 		cf_blob_head_encode((enum cf_codec)kind, (uint32_t)c->text.len + 1, c->blob.data);
 		assert_int_equal(decode(c, base_len, c->text.len + 1), CF_ERR_DAMAGED);
 		encode(c, (enum cf_codec)kind);
@@ -322,11 +330,14 @@ int main(void)
 		cmocka_unit_test(changed_seals_do_not_open),
 		cmocka_unit_test(commitment_binds_key_and_header),
 		cmocka_unit_test(prf_is_aes_128),
-		cmocka_unit_test_setup_teardown(each_codec_gives_back_the_text, set_up_codec, tear_down_codec),
-		cmocka_unit_test_setup_teardown(blobs_of_another_length_or_base_are_refused, set_up_codec,
+		cmocka_unit_test_setup_teardown(each_codec_gives_back_the_text, set_up_codec,
 						tear_down_codec),
-		cmocka_unit_test_setup_teardown(a_wrong_base_never_gives_the_text, set_up_codec, tear_down_codec),
-		cmocka_unit_test_setup_teardown(only_random_data_looks_random, set_up_codec, tear_down_codec),
+		cmocka_unit_test_setup_teardown(blobs_of_another_length_or_base_are_refused,
+						set_up_codec, tear_down_codec),
+		cmocka_unit_test_setup_teardown(a_wrong_base_never_gives_the_text, set_up_codec,
+						tear_down_codec),
+		cmocka_unit_test_setup_teardown(only_random_data_looks_random, set_up_codec,
+						tear_down_codec),
 	};
 
 	return cmocka_run_group_tests_name("repo: crypto and codec", tests, NULL, NULL);

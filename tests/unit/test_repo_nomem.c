@@ -1,6 +1,7 @@
 /*
- * Memory runs out at each allocation of a small backup and restore in turn: a clean error, nothing leaked (the
- * sanitizer looks), and nothing wrong in the store. Linked with --wrap, so that the repository's calls come here.
+ * Memory runs out at each allocation of a small backup and restore in turn: a clean error, nothing
+ * leaked (the sanitizer looks), and nothing wrong in the store. Linked with --wrap, so that the
+ * repository's calls come here.
  */
 
 #include "tests/unit/repo_fixture.h"
@@ -70,11 +71,15 @@ static bool failed(void)
 
 static char rows[200000];
 
-static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name, size_t len, unsigned nlink,
-		     struct cf_err *err)
+static int push_file(struct cf_sink *sink, struct cf_dir *dir, const char *name, size_t len,
+		     unsigned nlink, struct cf_err *err)
 {
-	const struct cf_entry entry = {
-		.type = CF_ENTRY_FILE, .name = name, .size = len, .nlink = nlink, .dev = nlink, .ino = nlink};
+	const struct cf_entry entry = {.type = CF_ENTRY_FILE,
+				       .name = name,
+				       .size = len,
+				       .nlink = nlink,
+				       .dev = nlink,
+				       .ino = nlink};
 	struct cf_file *file = NULL;
 	int rc = sink->ops->file_begin(sink, dir, &entry, NULL, &file, err);
 
@@ -118,8 +123,12 @@ static int push(struct cf_sink *sink, struct cf_err *err)
 static int backup(struct fixture *f, struct cf_snapshot **snapshot_out, struct cf_err *err)
 {
 	const char *const tags[] = {"a", "b"};
-	const struct cf_writer_options options = {
-		.source = "test:", .driver = "test", .host = "h", .user = "u", .tags = tags, .n_tags = 2};
+	const struct cf_writer_options options = {.source = "test:",
+						  .driver = "test",
+						  .host = "h",
+						  .user = "u",
+						  .tags = tags,
+						  .n_tags = 2};
 	struct cf_repo *repo = fixture_open_over(f, fixture_share(f->store), NULL, err);
 	struct cf_writer *writer = NULL;
 	int rc;
@@ -165,15 +174,16 @@ static int sum_node(struct cf_sink *sink, struct cf_dir *dir, const struct cf_en
 }
 
 static int sum_file_begin(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry *entry,
-			  const struct cf_profile *profile, struct cf_file **file_out, struct cf_err *err)
+			  const struct cf_profile *profile, struct cf_file **file_out,
+			  struct cf_err *err)
 {
 	((struct sum *)sink)->n_entries++;
 	*file_out = (struct cf_file *)sink;
 	return 0;
 }
 
-static int sum_write_at(struct cf_sink *sink, struct cf_file *file, uint64_t off, struct cf_span data,
-			struct cf_err *err)
+static int sum_write_at(struct cf_sink *sink, struct cf_file *file, uint64_t off,
+			struct cf_span data, struct cf_err *err)
 {
 	atomic_fetch_add(&((struct sum *)sink)->bytes, data.len);
 	return 0;
@@ -189,8 +199,8 @@ static void sum_file_abort(struct cf_sink *sink, struct cf_file *file)
 {
 }
 
-static int sum_link(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry *entry, const char *from,
-		    struct cf_err *err)
+static int sum_link(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry *entry,
+		    const char *from, struct cf_err *err)
 {
 	((struct sum *)sink)->n_entries++;
 	return 0;
@@ -238,7 +248,8 @@ static void assert_whole(struct fixture *f, const struct cf_id *id)
 /* jansson does not always say why it did not read a document. */
 static void assert_nomem(int n, int rc, const struct cf_err *err)
 {
-	if (rc == CF_ERR_DAMAGED && (strstr(err->text, "is not JSON") || strstr(err->text, "canonical form")))
+	if (rc == CF_ERR_DAMAGED &&
+	    (strstr(err->text, "is not JSON") || strstr(err->text, "canonical form")))
 		return;
 	if (rc != CF_ERR_NOMEM || !err->text[0])
 		fail_msg("allocation %d failed: %d %s", n, rc, err->text);

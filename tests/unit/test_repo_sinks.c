@@ -1,4 +1,5 @@
-/* What producers may do to the writer: links, aborts, duplicates, threads, unchanged files; and content lists. */
+/* What producers may do to the writer: links, aborts, duplicates, threads, unchanged files; and
+ * content lists. */
 
 #include "tests/unit/repo_fixture.h"
 
@@ -27,7 +28,8 @@ struct run {
 
 static void begin(struct run *r)
 {
-	const struct cf_writer_options options = {.source = "s", .driver = "test", .host = "h", .user = "u"};
+	const struct cf_writer_options options = {
+		.source = "s", .driver = "test", .host = "h", .user = "u"};
 
 	assert_int_equal(cf_writer_open(r->repo, &options, &r->writer, NULL), 0);
 	r->sink = cf_writer_sink(r->writer);
@@ -47,7 +49,9 @@ static struct cf_figures end(struct run *r)
 	cf_writer_close(r->writer);
 	cf_sink_recorder_free(r->back);
 	r->back = cf_sink_recorder_new();
-	assert_int_equal(cf_restore_run(r->repo, snapshot, "", &options, &r->back->sink, &restored, NULL), 0);
+	assert_int_equal(
+		cf_restore_run(r->repo, snapshot, "", &options, &r->back->sink, &restored, NULL),
+		0);
 	figures = snapshot->figures;
 	cf_snapshot_free(snapshot);
 	return figures;
@@ -139,7 +143,8 @@ static void an_aborted_file_does_not_appear(void **state)
 
 static void names_of_one_inode_share_its_content(void **state)
 {
-	struct cf_entry entry = {.type = CF_ENTRY_FILE, .name = "a", .dev = 1, .ino = 2, .nlink = 2};
+	struct cf_entry entry = {
+		.type = CF_ENTRY_FILE, .name = "a", .dev = 1, .ino = 2, .nlink = 2};
 	struct run *r = *state;
 	struct cf_file *file;
 
@@ -163,7 +168,8 @@ static void a_link_takes_the_content_of_the_file_it_names(void **state)
 	begin(r);
 	add_file(r, "a", "linked");
 	assert_int_equal(r->sink->ops->link(r->sink, r->root, &entry, "a", NULL), 0);
-	assert_int_equal(r->sink->ops->link(r->sink, r->root, &entry, "none", NULL), CF_ERR_NOT_FOUND);
+	assert_int_equal(r->sink->ops->link(r->sink, r->root, &entry, "none", NULL),
+			 CF_ERR_NOT_FOUND);
 	end(r);
 	assert_text(r, "a", "linked");
 	assert_string_equal(cf_sink_recorder_find(r->back, "b")->linked_from, "a");
@@ -216,14 +222,15 @@ static void *write_rows(void *arg)
 	struct thread_file *t = arg;
 
 	for (size_t at = 0; t->rc == 0 && at < t->rows.len; at += 10000)
-		t->rc = t->r->sink->ops->file_write(t->r->sink, t->file, cf_span_of(t->rows.data + at, 10000),
-						    NULL);
+		t->rc = t->r->sink->ops->file_write(t->r->sink, t->file,
+						    cf_span_of(t->rows.data + at, 10000), NULL);
 	return NULL;
 }
 
 static void files_may_be_written_by_threads(void **state)
 {
-	struct thread_file threads[4] = {{.r = *state}, {.r = *state}, {.r = *state}, {.r = *state}};
+	struct thread_file threads[4] = {
+		{.r = *state}, {.r = *state}, {.r = *state}, {.r = *state}};
 	struct run *r = *state;
 	char name[2] = "a";
 
@@ -233,7 +240,8 @@ static void files_may_be_written_by_threads(void **state)
 
 		source_rows(i, &threads[i].rows, 600000 + i * 10000);
 		threads[i].file = open_file(r, &entry);
-		assert_int_equal(pthread_create(&threads[i].thread, NULL, write_rows, &threads[i]), 0);
+		assert_int_equal(pthread_create(&threads[i].thread, NULL, write_rows, &threads[i]),
+				 0);
 	}
 	for (int i = 0; i < 4; i++) {
 		pthread_join(threads[i].thread, NULL);
@@ -324,7 +332,8 @@ static void seeking_equals_walking(void **state)
 	assert_int_equal(n, 6000);
 	/* Forwards, backwards, far and near. */
 	for (uint64_t k = 0; k < 20000; k++) {
-		uint64_t off = k % 3 ? k * 7919 % (node->content.size + 1) : k * 5 % node->content.size;
+		uint64_t off =
+			k % 3 ? k * 7919 % (node->content.size + 1) : k * 5 % node->content.size;
 		struct cf_extent found;
 		size_t low = 0, high = n;
 
