@@ -60,7 +60,8 @@ static int restore(struct cf_cli *cli, const struct cf_select *select, const str
 {
 	struct cf_sink ignore = {.ops = &ignore_ops}, *sink = &ignore;
 	struct cf_restore_options options = {.overwrite = cf_args_has(cli->args, CF_OPT_OVERWRITE),
-					     .no_owner = cf_args_has(cli->args, CF_OPT_NO_OWNER)};
+					     .no_owner = cf_args_has(cli->args, CF_OPT_NO_OWNER),
+					     .sync = cf_args_has(cli->args, CF_OPT_SYNC)};
 	struct cf_restore_run_options run = {.keep_going =
 						     cf_args_has(cli->args, CF_OPT_KEEP_GOING),
 					     .no_content = outcome->dry_run};

@@ -115,6 +115,7 @@ static const struct cf_option_spec restore_options[] = {
 	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Walk the snapshot, write nothing"),
 	FLAG(CF_OPT_KEEP_GOING, 0, "keep-going", "Leave out damaged files instead of stopping"),
 	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set user and group"),
+	FLAG(CF_OPT_SYNC, 0, "sync", "End when everything is on disk, not only written"),
 	FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec check_options[] = {

@@ -123,7 +123,7 @@ static int dir_end(struct cf_sink *sink, struct cf_dir *handle, const struct cf_
 	if (rc == 0)
 		cf_target_dir_unpin(&r->target, dir);
 	cf_target_dir_free(&r->target, dir);
-	if (rc == 0 && is_root)
+	if (rc == 0 && is_root && r->options.sync)
 		rc = sync_target(r, err);
 	return rc;
 }

@@ -13,8 +13,8 @@
  * unless it belongs to who restores.
  *
  * Existing directories are merged with. The folder itself keeps its own attributes when it existed
- * before: a restore into /tmp does not change /tmp. Data is on disk (one syncfs) when the root's
- * dir_end returned 0.
+ * before: a restore into /tmp does not change /tmp. With sync, everything is on disk
+ * when the root's dir_end returned 0; else when the system gets to it, as with cp and tar.
  */
 
 #include "base/ctx.h"
@@ -27,6 +27,7 @@ struct cf_restore_options {
 	 * directory is CF_ERR_EXISTS. */
 	bool overwrite;
 	bool no_owner; /* leave ownership to the system */
+	bool sync;     /* end when everything is on disk (one syncfs of the file system) */
 };
 
 /* The folder is created when missing. Free with cf_files_restore_free(), which also removes what an
