@@ -79,6 +79,8 @@ static int search_all(struct search *search, const struct cf_select *select, str
 	struct cf_snapshot_list list = {0};
 	int rc = cf_snapshots_load(select->repo, &select->filter, &list, err);
 
+	if (rc == 0)
+		cf_snapshot_list_warn(select->repo, &list);
 	for (size_t i = 0; rc == 0 && i < list.n; i++)
 		rc = search_snapshot(search, select, list.items[i], err);
 	cf_snapshot_list_release(&list);

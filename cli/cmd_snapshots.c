@@ -82,6 +82,8 @@ int cf_cmd_snapshots(struct cf_cli *cli, struct cf_err *err)
 
 	if (rc == 0)
 		rc = cf_snapshots_load(select.repo, &select.filter, &list, err);
+	if (rc == 0)
+		cf_snapshot_list_warn(select.repo, &list);
 	if (rc == 0 && cli->json)
 		rc = print_json(cli, &list, err);
 	else if (rc == 0 && list.n > 0)

@@ -95,14 +95,17 @@ int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *fil
 	size_t n = 0;
 	int rc = cf_object_list(repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
 
-	if (rc == 0 && !(list.items = calloc(n + 1, sizeof(struct cf_snapshot *))))
+	if (rc == 0 && (!(list.items = calloc(n + 1, sizeof(struct cf_snapshot *))) ||
+			!(list.damaged = calloc(n + 1, sizeof(*list.damaged)))))
 		rc = cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		rc = cf_snapshot_load(repo, &ids[i], &list.items[list.n], err);
 		if (rc == 0)
 			list.n++;
-		else if (rc == CF_ERR_NOT_FOUND) {
-			cf_err_clear(err); /* removed since it was listed */
+		else if (rc == CF_ERR_DAMAGED)
+			list.damaged[list.n_damaged++] = ids[i];
+		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) { /* not found: removed since it was listed */
+			cf_err_clear(err);
 			rc = 0;
 		}
 	}
@@ -124,7 +127,17 @@ void cf_snapshot_list_release(struct cf_snapshot_list *list)
 	for (size_t i = 0; i < list->n; i++)
 		cf_snapshot_free(list->items[i]);
 	free(list->items);
+	free(list->damaged);
 	*list = (struct cf_snapshot_list){0};
+}
+
+void cf_snapshot_list_warn(struct cf_repo *repo, const struct cf_snapshot_list *list)
+{
+	for (size_t i = 0; i < list->n_damaged; i++) {
+		struct cf_object_name name = cf_object_name(CF_OBJECT_SNAPSHOT, &list->damaged[i]);
+
+		cf_ctx_warn(repo->ctx, "snapshot.damaged", name.s, "%s is damaged and left out", name.s);
+	}
 }
 
 static bool is_prefix(const char *text)
@@ -144,6 +157,10 @@ static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_o
 		*index_out = i;
 		n_found++;
 	}
+	for (size_t i = 0; n_found == 0 && i < list->n_damaged; i++)
+		if (strncmp(cf_id_text(&list->damaged[i]).s, text, strlen(text)) == 0)
+			return cf_err_set(err, CF_ERR_DAMAGED, "%s is damaged",
+					  cf_object_name(CF_OBJECT_SNAPSHOT, &list->damaged[i]).s);
 	if (n_found > 1)
 		return cf_err_set(err, CF_ERR_USAGE, "%s fits %zu snapshots; give more digits", text, n_found);
 	if (n_found == 0)
@@ -164,7 +181,11 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 				  "\"%s\" is no snapshot: give at least %d digits of an id, or latest", text,
 				  PREFIX_MIN);
 	rc = cf_snapshots_load(repo, filter, &list, err);
-	if (rc == 0 && latest && list.n == 0)
+	if (rc == 0 && latest && list.n_damaged)
+		rc = cf_err_set(err, CF_ERR_DAMAGED,
+				"%s is damaged and may be the latest: name the snapshot you want by its id",
+				cf_object_name(CF_OBJECT_SNAPSHOT, &list.damaged[0]).s);
+	else if (rc == 0 && latest && list.n == 0)
 		rc = cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot yet that fits");
 	else if (rc == 0 && latest)
 		i = list.n - 1;

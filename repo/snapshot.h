@@ -49,15 +49,20 @@ struct cf_snapshot_filter {
 struct cf_snapshot_list {
 	struct cf_snapshot **items; /* oldest first */
 	size_t n;
+	struct cf_id *damaged; /* objects that could not be read: what they were is not known */
+	size_t n_damaged;
 };
 
-/* Snapshots replaced by others are left out. A damaged snapshot object is an error naming it. */
+/* Snapshots replaced by others are left out. */
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
 		      struct cf_snapshot_list *list_out, struct cf_err *err);
 void cf_snapshot_list_release(struct cf_snapshot_list *list);
+/* A warning for each damaged object of the list. */
+void cf_snapshot_list_warn(struct cf_repo *repo, const struct cf_snapshot_list *list);
 
 /* An id, a prefix of at least 4 digits, or "latest", among those the filter admits. CF_ERR_NOT_FOUND;
- * CF_ERR_USAGE when a prefix fits several. */
+ * CF_ERR_USAGE when a prefix fits several. CF_ERR_DAMAGED when the one named is damaged, or when "latest" is asked for while any is:
+ * it might be the one. */
 int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_snapshot_filter *filter,
 			struct cf_snapshot **snapshot_out, struct cf_err *err);
 

@@ -46,6 +46,7 @@ int cf_stats_collect(struct cf_repo *repo, struct cf_stats *stats_out, struct cf
 
 	*stats_out = (struct cf_stats){0};
 	rc = cf_snapshots_load(repo, NULL, &list, err);
+	cf_snapshot_list_warn(repo, &list);
 	stats_out->snapshots = list.n;
 	for (size_t i = 0; i < list.n; i++)
 		stats_out->snapshot_bytes += list.items[i]->figures.bytes_total;

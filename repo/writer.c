@@ -445,6 +445,7 @@ static int find_parent(struct cf_writer *writer, const struct cf_writer_options 
 
 	if (rc < 0)
 		return rc;
+	cf_snapshot_list_warn(writer->repo, &list);
 	rc = cf_snapshot_note_history(writer->draft, &list, HISTORY, err);
 	for (size_t i = list.n; rc == 0 && i > 0 && !writer->parent && !options->no_parent; i--) {
 		const struct cf_snapshot *s = list.items[i - 1];

@@ -145,3 +145,18 @@ def test_a_backup_after_damage_does_not_build_on_it(sample, tmp_path):
                       code={DONE, DAMAGED})
     if result.code == DONE:
         assert copy.run("dump", f"{result.json['snapshot']}:fresh").stdout
+
+
+def test_one_damaged_snapshot_leaves_the_others_usable(sample, tmp_path):
+    """Backups go on and others restore; only what might be the damaged one is refused."""
+    copy, (path,) = damaged(sample, tmp_path / "copy", "snapshots", 0)
+    flip(path, path.stat().st_size // 2)
+    left = [s["id"] for s in copy.run("snapshots", "--json", code=PARTIAL).json]
+    assert path.name not in left and left
+    for snapshot in left:
+        copy.restore(snapshot, tmp_path / snapshot)
+    copy.fails("restore", path.name[:12], "--to", tmp_path / "none", code=DAMAGED, names=path.name)
+    copy.fails("restore", "latest", "--to", tmp_path / "none", code=DAMAGED, names=path.name)
+    assert not (tmp_path / "none").exists()
+    made = copy.run("backup", "--json", "stream:new", "--", "echo", "new", code=PARTIAL).json
+    assert copy.run("dump", made["snapshot"] + ":new").stdout == b"new\n"
