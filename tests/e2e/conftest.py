@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -23,6 +24,8 @@ def pytest_configure(config):
 
 
 def pytest_sessionstart(session):
+    # A shell that runs the tests in the background has them ignore SIGINT, and the program would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not harness.PROGRAM.exists():
         pytest.exit(f"no program at {harness.PROGRAM}; build it or set COFFER_TEST_BUILD", 1)
 
