@@ -26,6 +26,14 @@ struct cf_catalog {
 	bool searched; /* the index was built anew for a chunk it did not have */
 };
 
+/* The local index is a cache: without a place for its file it is made in memory, for this run. */
+static void note_memory(struct cf_catalog *catalog, struct cf_err *err)
+{
+	cf_ctx_note(catalog->repo->ctx, "index.unusable", NULL, "%s; the index is kept in memory this time",
+		    err ? err->text : "the local index cannot be used");
+	cf_err_clear(err);
+}
+
 int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **catalog_out,
 		   struct cf_err *err)
 {
@@ -38,6 +46,10 @@ int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **c
 	pthread_mutex_init(&catalog->lock, NULL);
 	pthread_mutex_init(&catalog->publish_lock, NULL);
 	rc = cf_index_open(path, repo->config.repo_id, &catalog->index, err);
+	if (rc < 0 && path && rc != CF_ERR_NOMEM && rc != CF_ERR_BUSY) {
+		note_memory(catalog, err);
+		rc = cf_index_open(NULL, repo->config.repo_id, &catalog->index, err);
+	}
 	if (rc == 0)
 		rc = cf_recent_new(&catalog->recent, err);
 	if (rc < 0) {
@@ -229,6 +241,23 @@ static int adopt_locked(struct cf_catalog *catalog, size_t *n_out, struct cf_err
 	return rc;
 }
 
+/* What building the local index anew can help. */
+static bool is_index_failure(int rc)
+{
+	return rc == CF_ERR_DAMAGED || rc == CF_ERR_FULL;
+}
+
+/* Begin with an empty index after its file failed: in the file, or in memory when its disk is full. */
+static int replace_index(struct cf_catalog *catalog, int why, struct cf_err *err)
+{
+	if (why != CF_ERR_FULL) {
+		cf_err_clear(err);
+		return cf_index_reset(catalog->index, err);
+	}
+	note_memory(catalog, err);
+	return cf_index_leave_file(catalog->index, err);
+}
+
 static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
 {
 	size_t n_bad = 0;
@@ -237,10 +266,9 @@ static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
 	if (catalog->synced)
 		return 0;
 	rc = sync_once(catalog, &n_bad, err);
-	if (rc == CF_ERR_DAMAGED) {
-		cf_err_clear(err);
+	if (is_index_failure(rc)) {
 		n_bad = 0;
-		rc = cf_index_reset(catalog->index, err);
+		rc = replace_index(catalog, rc, err);
 		if (rc == 0)
 			rc = sync_once(catalog, &n_bad, err);
 	}
@@ -250,15 +278,16 @@ static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
 	return rc;
 }
 
-/* The file of the local index is damaged: build it anew, so that the caller can ask again. */
-static int rebuild_locked(struct cf_catalog *catalog, struct cf_err *err)
+/* The local index failed: build it anew, so that the caller can ask again. why: how it failed. */
+static int rebuild_locked(struct cf_catalog *catalog, int why, struct cf_err *err)
 {
 	int rc;
 
-	cf_ctx_note(catalog->repo->ctx, "index.rebuilt", NULL, "%s; it is built anew from the repository",
-		    err ? err->text : "the local index is damaged");
-	cf_err_clear(err);
-	rc = cf_index_reset(catalog->index, err);
+	if (why != CF_ERR_FULL)
+		cf_ctx_note(catalog->repo->ctx, "index.rebuilt", NULL,
+			    "%s; it is built anew from the repository",
+			    err ? err->text : "the local index is damaged");
+	rc = replace_index(catalog, why, err);
 	catalog->synced = false;
 	return rc < 0 ? rc : sync_locked(catalog, err);
 }
@@ -285,8 +314,8 @@ static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, str
 {
 	int rc = cf_index_find(catalog->index, id, location_out, err);
 
-	if (rc == CF_ERR_DAMAGED) {
-		rc = rebuild_locked(catalog, err);
+	if (is_index_failure(rc)) {
+		rc = rebuild_locked(catalog, rc, err);
 		if (rc == 0)
 			rc = cf_index_find(catalog->index, id, location_out, err);
 	}
@@ -339,7 +368,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	if (rc == 0 && !catalog->searched) {
 		catalog->searched = true;
 		cf_err_set(err, CF_ERR_DAMAGED, "the local index lacks a chunk");
-		rc = rebuild_locked(catalog, err);
+		rc = rebuild_locked(catalog, CF_ERR_DAMAGED, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, location_out, err);
 	}
@@ -359,8 +388,8 @@ int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *
 	rc = cf_recent_find_similar(catalog->recent, sketch, id_out, location_out);
 	if (rc == 0)
 		rc = cf_index_find_similar(catalog->index, sketch, id_out, location_out, err);
-	if (rc == CF_ERR_DAMAGED)
-		rc = rebuild_locked(catalog, err); /* 0: nothing similar this time */
+	if (is_index_failure(rc))
+		rc = rebuild_locked(catalog, rc, err); /* 0: nothing similar this time */
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -448,8 +477,8 @@ static int publish_recent(struct cf_catalog *catalog, bool all, uint64_t *stored
 	if (rc == 0) {
 		pthread_mutex_lock(&catalog->lock);
 		rc = cf_index_load(catalog->index, &id, &segment, err);
-		if (rc == CF_ERR_DAMAGED)
-			rc = rebuild_locked(catalog, err); /* which loads the new segment too */
+		if (is_index_failure(rc))
+			rc = rebuild_locked(catalog, rc, err); /* which loads the new segment too */
 		if (rc == 0)
 			rc = cf_recent_drop(catalog->recent, segment.n_packs, err);
 		pthread_mutex_unlock(&catalog->lock);
@@ -485,8 +514,8 @@ static int set_unclean(struct cf_catalog *catalog, int64_t value, struct cf_err 
 {
 	int rc = cf_index_set_flag(catalog->index, "unclean", value, err);
 
-	if (rc == CF_ERR_DAMAGED) {
-		rc = rebuild_locked(catalog, err);
+	if (is_index_failure(rc)) {
+		rc = rebuild_locked(catalog, rc, err);
 		if (rc == 0)
 			rc = cf_index_set_flag(catalog->index, "unclean", value, err);
 	}
@@ -505,8 +534,8 @@ int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err)
 	rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
 	if (rc == 0)
 		rc = cf_index_get_flag(catalog->index, "unclean", &unclean, err);
-	if (rc == CF_ERR_DAMAGED)
-		rc = rebuild_locked(catalog, err);
+	if (is_index_failure(rc))
+		rc = rebuild_locked(catalog, rc, err);
 	if (rc == 0)
 		rc = sync_locked(catalog, err);
 	if (rc == 0 && (unclean || n_loaded == 0))

@@ -134,11 +134,9 @@ static void check_segment_packs(struct cf_check *check, const struct cf_segment 
 	}
 }
 
-static int check_segments(struct cf_check *check, struct cf_err *err)
+static int check_segments(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
 {
-	struct cf_id *ids = NULL;
-	size_t n = 0;
-	int rc = cf_object_list(check->repo, CF_OBJECT_INDEX, &ids, &n, err);
+	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_segment segment = {0};
@@ -154,7 +152,6 @@ static int check_segments(struct cf_check *check, struct cf_err *err)
 	}
 	for (size_t i = 0; i < check->n_packs; i++)
 		check->figures.unreferenced_packs += !check->packs[i].is_indexed;
-	free(ids);
 	return rc;
 }
 
@@ -176,11 +173,9 @@ static void check_history(struct cf_check *check, const struct cf_snapshot *snap
 	}
 }
 
-static int check_snapshots(struct cf_check *check, struct cf_err *err)
+static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, struct cf_err *err)
 {
-	struct cf_id *ids = NULL;
-	size_t n = 0;
-	int rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+	int rc = 0;
 
 	if (n)
 		qsort(ids, n, sizeof(*ids), compare_ids);
@@ -198,7 +193,6 @@ static int check_snapshots(struct cf_check *check, struct cf_err *err)
 		if (rc == 0)
 			rc = cf_ctx_check(check->repo->ctx, err);
 	}
-	free(ids);
 	return rc;
 }
 
@@ -239,33 +233,56 @@ static void swap_back(struct cf_check *check)
 	free(check->index_path);
 }
 
+/*
+ * What was there when the check began. A backup that ends meanwhile stores packs, then a segment, then its snapshot: listed the other
+ * way round, whatever a listed object needs is listed too.
+ */
+struct inventory {
+	struct cf_id *snapshots, *segments;
+	size_t n_snapshots, n_segments;
+};
+
+static int take_inventory(struct cf_check *check, struct inventory *inventory, struct cf_err *err)
+{
+	int rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &inventory->snapshots, &inventory->n_snapshots,
+				err);
+
+	if (rc == 0)
+		rc = cf_object_list(check->repo, CF_OBJECT_INDEX, &inventory->segments, &inventory->n_segments,
+				    err);
+	return rc < 0 ? rc : list_packs(check, err);
+}
+
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
 		 struct cf_check_figures *figures_out, struct cf_err *err)
 {
 	struct cf_check check = {.repo = repo, .fn = fn, .user = user};
 	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	struct inventory inventory = {0};
 	int rc;
 
 	pthread_mutex_init(&check.lock, NULL);
 	rc = repo->backend->ops->list(repo->backend, "keys", check_key, &check, own);
 	if (rc == 0)
-		rc = list_packs(&check, own);
+		rc = take_inventory(&check, &inventory, own);
 	if (rc == 0)
-		rc = check_segments(&check, own);
+		rc = check_segments(&check, inventory.segments, inventory.n_segments, own);
 	if (rc == 0)
 		rc = swap_catalog(&check, own);
 	if (rc == 0)
-		rc = check_snapshots(&check, own);
+		rc = check_snapshots(&check, inventory.snapshots, inventory.n_snapshots, own);
 	if (rc == 0 && options->read_percent > 0)
 		rc = cf_check_packs(&check, options->read_percent, own);
 	swap_back(&check);
 	*figures_out = check.figures;
 	if (rc == 0 && check.figures.errors)
-		rc = cf_err_set(own, CF_ERR_DAMAGED, "%llu problems found",
-				(unsigned long long)check.figures.errors);
+		rc = cf_err_set(own, CF_ERR_DAMAGED, "%llu problem%s found",
+				(unsigned long long)check.figures.errors, check.figures.errors == 1 ? "" : "s");
 	cf_id_set_release(&check.visited);
 	cf_id_set_release(&check.missing);
 	free(check.packs);
+	free(inventory.snapshots);
+	free(inventory.segments);
 	pthread_mutex_destroy(&check.lock);
 	return rc;
 }

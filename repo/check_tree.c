@@ -4,6 +4,7 @@
 #include "base/le.h"
 #include "repo/catalog.h"
 #include "repo/content.h"
+#include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/snapshot.h"
 #include "repo/tree.h"
@@ -92,6 +93,15 @@ static void note_unindexed(struct cf_check *check, const struct cf_id *name)
 		       "is needed by a snapshot but in no index segment: a segment is damaged or missing");
 }
 
+/* A pack that is not in the list may have been stored since: the index that names it was read later. */
+static bool is_missing(struct cf_check *check, const struct cf_id *pack)
+{
+	struct cf_backend *backend = check->repo->backend;
+	uint64_t size;
+
+	return backend->ops->size(backend, cf_pack_name(pack).s, &size, NULL) == CF_ERR_NOT_FOUND;
+}
+
 /* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
 static int check_place(struct cf_check *check, const struct cf_id *id, bool is_base, struct cf_err *err)
 {
@@ -100,7 +110,7 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 
 	if (rc < 0)
 		return rc;
-	if (!cf_check_pack(check, &place.pack))
+	if (!cf_check_pack(check, &place.pack) && is_missing(check, &place.pack))
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
 				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
 	note_unindexed(check, &place.pack);
@@ -205,6 +215,18 @@ static int visit(struct tree_check *t, const struct cf_node *node, struct cf_err
 	return cf_check_judge(t->check, (const char *)t->path.data, rc, err);
 }
 
+/* The directory the walk is in cannot be read to its end. */
+static int judge_dir(struct tree_check *t, int rc, struct cf_err *err)
+{
+	int set = t->level->parent ? 0 : set_path(t, t->level->path_len, "", NULL); /* the root: "<snapshot>:/" */
+
+	if (t->level->parent) {
+		cf_buf_resize(&t->path, t->level->path_len, NULL);
+		t->path.data[t->path.len] = '\0';
+	}
+	return set < 0 ? set : cf_check_judge(t->check, (const char *)t->path.data, rc, err);
+}
+
 static int walk(struct tree_check *t, struct cf_err *err)
 {
 	int rc = 0;
@@ -217,11 +239,8 @@ static int walk(struct tree_check *t, struct cf_err *err)
 			rc = visit(t, node, err);
 			continue;
 		}
-		if (rc < 0) {
-			cf_buf_resize(&t->path, t->level->path_len, NULL);
-			t->path.data[t->path.len] = '\0';
-			rc = cf_check_judge(t->check, (const char *)t->path.data, rc, err);
-		}
+		if (rc < 0)
+			rc = judge_dir(t, rc, err);
 		pop(t);
 	}
 	while (t->level)
@@ -251,7 +270,7 @@ int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, st
 	}
 	if (rc == 0)
 		rc = walk(&t, err);
-	rc = cf_check_judge(check, prefix, rc, err);
+	rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s, rc, err);
 	free(root);
 	cf_buf_release(&t.path);
 	return rc;

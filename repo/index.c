@@ -249,6 +249,14 @@ int cf_index_reset(struct cf_index *index, struct cf_err *err)
 	return rc < 0 ? rc : open_checked(index, err);
 }
 
+int cf_index_leave_file(struct cf_index *index, struct cf_err *err)
+{
+	close_db(index);
+	free(index->path);
+	index->path = NULL;
+	return open_checked(index, err);
+}
+
 int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], struct cf_index **index_out,
 		  struct cf_err *err)
 {

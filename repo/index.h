@@ -40,6 +40,9 @@ int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], struc
 		  struct cf_err *err);
 void cf_index_close(struct cf_index *index);
 
+/* Go on in memory, empty: the file cannot be used (no space, no permission). */
+int cf_index_leave_file(struct cf_index *index, struct cf_err *err);
+
 /* Delete everything and begin anew, whatever state the file is in. */
 int cf_index_reset(struct cf_index *index, struct cf_err *err);
 

@@ -116,7 +116,9 @@ static int open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_sea
 		return cf_err_set(err, CF_ERR_KEY, "this key may write backups but not read them");
 	epoch = find_epoch(ring, header->epoch);
 	if (!epoch)
-		return cf_err_set(err, CF_ERR_KEY, "the key of data epoch %u is not in this keyring", header->epoch);
+		return cf_err_set(err, CF_ERR_DAMAGED,
+				  "has a damaged header, or is of data epoch %u, which this key does not know",
+				  header->epoch);
 	if (crypto_box_seal_open(key_out, header->sealed_key, CF_SEALED_KEY_LEN, epoch->public_key,
 				 epoch->secret_key) != 0)
 		return cf_err_set(err, CF_ERR_DAMAGED, "has a damaged header");

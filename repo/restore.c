@@ -121,8 +121,7 @@ static int restore_node(struct cf_restore *run, const struct cf_node *node, stru
 		return 0;
 	}
 	run->figures.others++;
-	return run->options->no_content ? 0
-					: run->sink->ops->node(run->sink, run->level->dir, &node->entry, err);
+	return run->options->no_content ? 0 : cf_restore_other(run, node, err);
 }
 
 /* A directory that cannot be read to its end: what came before it is restored. */

@@ -296,3 +296,18 @@ int cf_restore_file(struct cf_restore *run, const struct cf_node *node, struct c
 	/* A failure of the content is the file's affair; only what stops the walk is passed up. */
 	return rc == CF_ERR_DAMAGED && run->options->keep_going ? 0 : rc < 0 ? cf_restore_check(run, err) : 0;
 }
+
+int cf_restore_other(struct cf_restore *run, const struct cf_node *node, struct cf_err *err)
+{
+	struct cf_restore_link *link = NULL;
+	int rc = 0;
+
+	if (node->entry.nlink > 1 && node->entry.ino)
+		rc = try_link(run, node, &link, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = run->sink->ops->node(run->sink, run->level->dir, &node->entry, err);
+	if (link)
+		link->is_whole = rc == 0;
+	return rc;
+}

@@ -88,6 +88,8 @@ void cf_restore_report(struct cf_restore *run);
 
 /* restore_files.c: contents */
 int cf_restore_file(struct cf_restore *run, const struct cf_node *node, struct cf_err *err);
+/* A node that has no content: symbolic link, fifo, socket, device. */
+int cf_restore_other(struct cf_restore *run, const struct cf_node *node, struct cf_err *err);
 /* Wait until no file is under way. */
 void cf_restore_drain(struct cf_restore *run);
 

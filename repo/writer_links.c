@@ -205,7 +205,7 @@ int cf_links_join(struct cf_writer *writer, struct cf_dir *dir, const struct cf_
 	struct cf_content content;
 	int rc;
 
-	if (!target || target->node->entry.type != CF_ENTRY_FILE)
+	if (!target || target->node->entry.type == CF_ENTRY_DIR)
 		return cf_err_set(err, CF_ERR_NOT_FOUND, "%s is a link to %s, which is not there", entry->name,
 				  from);
 	if (target->node->entry.ino == 0) { /* the source has no numbers of its own: give the file one */
@@ -214,6 +214,10 @@ int cf_links_join(struct cf_writer *writer, struct cf_dir *dir, const struct cf_
 	}
 	if (target->node->entry.nlink == 0) /* not said: one */
 		target->node->entry.nlink = 1;
+	if (target->node->entry.type != CF_ENTRY_FILE) { /* what it is comes with the target */
+		linked = target->node->entry;
+		linked.name = entry->name;
+	}
 	linked.dev = target->node->entry.dev;
 	linked.ino = target->node->entry.ino;
 	linked.nlink = ++target->node->entry.nlink;

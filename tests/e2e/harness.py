@@ -177,6 +177,12 @@ class Coffer:
     def forget_cache(self):
         shutil.rmtree(self.cache, ignore_errors=True)
 
+    def with_cache(self, cache):
+        """The same repository through another cache folder, as from another host."""
+        other = Coffer(self.folder)
+        other.cache = pathlib.Path(cache)
+        return other
+
     def copy(self, folder):
         """The same repository, key and cache elsewhere, to be damaged."""
         folder = pathlib.Path(folder)

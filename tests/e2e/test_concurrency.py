@@ -83,3 +83,18 @@ def test_chunk_stored_whole_by_one_writer_and_as_delta_by_another_stays_a_base(c
     first.forget_cache()
     first.run("check", "--read-data")
     assert first.run("dump", "latest:table", "--source", "stream:table").stdout == newer
+
+
+@pytest.mark.threads
+def test_check_beside_backups_reports_no_damage(coffer, tmp_path):
+    """What a backup stores while the check runs is not missing because it came after a listing."""
+    source = trees.small(coffer.work / "source")
+    writer = coffer.with_cache(tmp_path / "other-cache")
+    for round in range(12):
+        (source / "new").write_bytes(os.urandom(300000))
+        process = writer.start("backup", "-q", source)
+        while True:
+            coffer.check(read=round % 2 == 0)
+            if process.poll() is not None:
+                break
+        assert process.communicate()[1] == b"" and process.returncode == DONE

@@ -160,3 +160,12 @@ def test_one_damaged_snapshot_leaves_the_others_usable(sample, tmp_path):
     assert not (tmp_path / "none").exists()
     made = copy.run("backup", "--json", "stream:new", "--", "echo", "new", code=PARTIAL).json
     assert copy.run("dump", made["snapshot"] + ":new").stdout == b"new\n"
+
+
+def test_a_damaged_key_epoch_in_a_pack_is_damage_and_the_check_goes_on(sample, tmp_path):
+    for i in range(len(sample.objects("packs"))):
+        copy, (path,) = damaged(sample, tmp_path / "copy", "packs", i)
+        flip(path, 56)
+        result = copy.run("check", "--read-data", "--json", code=DAMAGED).json
+        assert any(path.name in error["object"] + error["problem"] for error in result["errors"])
+        assert result["packs_read"] == len(sample.objects("packs"))

@@ -206,3 +206,17 @@ def test_a_long_run_of_zeros_is_quick_and_small(coffer):
     count = subprocess.run(["sh", "-c", '"$0" dump latest:zeros | tr -d "\\0" | wc -c', __import__("harness").PROGRAM],
                            env=coffer.env(), capture_output=True, check=True, timeout=60).stdout
     assert int(count) == 0
+
+
+def test_hard_linked_symbolic_links_come_back_as_links_of_one_inode(coffer, tmp_path):
+    source = coffer.work / "links"
+    source.mkdir()
+    os.symlink("target", source / "one")
+    os.link(source / "one", source / "two", follow_symlinks=False)
+    archive = coffer.work / "links.tar"
+    subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
+    for wanted in (str(source), f"tar:{archive}"):
+        target = tmp_path / wanted[:3].strip("/")
+        coffer.restore(coffer.backup(wanted)["snapshot"], target)
+        assert os.readlink(target / "one") == os.readlink(target / "two") == "target"
+        assert os.lstat(target / "one").st_ino == os.lstat(target / "two").st_ino

@@ -46,9 +46,10 @@ def test_a_full_cache_disk_does_not_harm(coffer, disk, tmp_path):
     except OSError:
         pass
     source = trees.small(coffer.work / "source")
-    result = coffer.run("backup", source, code={DONE, PARTIAL, FAILED})
-    if result.code == FAILED:
-        assert "cache" in result.error_line or "space" in result.error_line
+    # The index is only a cache: it is kept in memory when its disk is full.
+    snapshot = coffer.backup(source)["snapshot"]
+    coffer.restore(snapshot, tmp_path / "while_full")
+    trees.assert_equal(source, tmp_path / "while_full")
     os.unlink(disk / "filler")
     coffer.backup(source)
     coffer.check()
