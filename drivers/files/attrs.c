@@ -6,6 +6,7 @@
 #include "drivers/files/attrs.h"
 
 #include "base/err.h"
+#include "drivers/timestamp.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,11 +53,6 @@ static enum cf_entry_type type_of(mode_t mode)
 	}
 }
 
-static int64_t ns_of(struct timespec t)
-{
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int cf_files_attrs_stat(struct cf_files_attrs *attrs, const struct stat *st, struct cf_err *err)
 {
 	struct cf_entry *e = &attrs->entry;
@@ -66,8 +62,8 @@ int cf_files_attrs_stat(struct cf_files_attrs *attrs, const struct stat *st, str
 	e->mode = st->st_mode & 07777;
 	e->uid = st->st_uid;
 	e->gid = st->st_gid;
-	e->mtime_ns = ns_of(st->st_mtim);
-	e->ctime_ns = ns_of(st->st_ctim);
+	e->mtime_ns = cf_timestamp_ns(st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	e->ctime_ns = cf_timestamp_ns(st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
 	e->size = e->type == CF_ENTRY_FILE ? (uint64_t)st->st_size : 0;
 	e->dev = st->st_dev;
 	e->ino = st->st_ino;
@@ -208,6 +204,7 @@ int cf_files_attrs_fill(struct cf_files_attrs *attrs, const struct cf_ctx *ctx, 
 	int rc;
 
 	attrs->entry = (struct cf_entry){.name = name};
+	cf_timestamp_check(ctx, path, st->st_mtim.tv_sec);
 	rc = cf_files_attrs_stat(attrs, st, err);
 	if (rc == 0 && S_ISLNK(st->st_mode))
 		rc = read_target(attrs, dir_fd, name, path, (size_t)st->st_size, err);

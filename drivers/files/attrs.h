@@ -26,7 +26,7 @@ void cf_files_attrs_release(struct cf_files_attrs *attrs);
 /*
  * name is in the folder dir_fd and st is its lstat; entry.name will be `name` itself. path is for
  * messages. 0, or CF_ERR_NOT_FOUND when it vanished meanwhile, or an error. An extended attribute
- * that cannot be read is a warning.
+ * that cannot be read, or a time that cannot be kept, is a warning.
  */
 int cf_files_attrs_fill(struct cf_files_attrs *attrs, const struct cf_ctx *ctx, int dir_fd,
 			const char *name, const struct stat *st, const char *path,

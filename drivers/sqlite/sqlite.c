@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/sqlite/pages.h"
 #include "drivers/sqlite/reader.h"
+#include "drivers/timestamp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -82,7 +83,7 @@ static struct cf_entry file_entry(const struct sqlite_source *source, const stru
 		.mode = st->st_mode & 07777,
 		.uid = st->st_uid,
 		.gid = st->st_gid,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+		.mtime_ns = cf_timestamp_ns(st->st_mtim.tv_sec, st->st_mtim.tv_nsec),
 		.size = (uint64_t)st->st_size,
 		.nlink = 1,
 	};
@@ -208,6 +209,7 @@ static int run_source(struct cf_source *base, struct cf_sink *sink, struct cf_er
 
 	if (rc < 0)
 		return rc;
+	cf_timestamp_check(source->ctx, source->path, st.st_mtim.tv_sec);
 	root_entry.uid = st.st_uid;
 	root_entry.gid = st.st_gid;
 	root_entry.mtime_ns = cf_ctx_now_ns(source->ctx);

@@ -3,14 +3,13 @@
 #include "base/ctx.h"
 #include "base/err.h"
 #include "drivers/tar/acl.h"
+#include "drivers/timestamp.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S   INT64_C(1000000000)
-#define S_MAX	   (INT64_MAX / NS_PER_S - 1)
 #define NOBODY	   65534
 #define XATTRS_MAX 1000
 
@@ -45,11 +44,12 @@ static bool convert_type(mode_t filetype, enum cf_entry_type *out)
 	}
 }
 
-static int64_t time_ns(int64_t s, long ns)
+static int64_t take_time(struct archive_entry *from, const char *path, const struct cf_ctx *ctx)
 {
-	if (s > S_MAX || s < -S_MAX)
-		return s > 0 ? INT64_MAX : INT64_MIN;
-	return s * NS_PER_S + ns % NS_PER_S;
+	if (!archive_entry_mtime_is_set(from))
+		return cf_ctx_now_ns(ctx);
+	cf_timestamp_check(ctx, path, archive_entry_mtime(from));
+	return cf_timestamp_ns(archive_entry_mtime(from), archive_entry_mtime_nsec(from));
 }
 
 static uint32_t convert_id(int64_t id, const char *path, const struct cf_ctx *ctx)
@@ -170,9 +170,7 @@ int cf_tar_member_fill(struct cf_tar_member *member, struct archive_entry *from,
 	}
 	if (!*known_out)
 		return 0;
-	entry->mtime_ns = archive_entry_mtime_is_set(from) ? time_ns(archive_entry_mtime(from),
-								     archive_entry_mtime_nsec(from))
-							   : cf_ctx_now_ns(ctx);
+	entry->mtime_ns = take_time(from, path, ctx);
 	if (entry->type == CF_ENTRY_FILE && archive_entry_size_is_set(from) &&
 	    archive_entry_size(from) > 0)
 		entry->size = (uint64_t)archive_entry_size(from);

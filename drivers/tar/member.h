@@ -20,7 +20,7 @@ struct cf_tar_member {
 /*
  * path is the member's clean path, for the entry's name and for warnings. *known_out is false for a
  * member of no type that an entry can have. What cannot be kept (an ACL by names only, an owner
- * beyond 32 bits) is a warning.
+ * beyond 32 bits, a time beyond 64) is a warning.
  */
 int cf_tar_member_fill(struct cf_tar_member *member, struct archive_entry *from, const char *path,
 		       const struct cf_ctx *ctx, bool *known_out, struct cf_err *err);

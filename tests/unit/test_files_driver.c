@@ -161,6 +161,23 @@ static void attributes_are_those_of_the_file(void **state)
 	assert_string_equal(link->target, "a");
 }
 
+static void times_beyond_64_bits_are_the_nearest_with_a_warning(void **state)
+{
+	/* 2300-01-01, and what this file system can say of it. */
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 10413792000}};
+	struct fixture *f = *state;
+	struct stat st;
+
+	cf_temp_folder_put(&f->folder, "a", "");
+	assert_int_equal(utimensat(f->folder.fd, "a", times, 0), 0);
+	assert_int_equal(fstatat(f->folder.fd, "a", &st, 0), 0);
+	if (st.st_mtim.tv_sec != times[1].tv_sec)
+		skip();
+	run_well(f);
+	assert_true(find(f, "a")->entry->mtime_ns == INT64_MAX);
+	assert_string_equal(f->warnings, "file.time /a;");
+}
+
 static void unknown_owners_have_no_name(void **state)
 {
 	struct fixture *f = *state;
@@ -551,6 +568,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(names_are_pushed_sorted_by_bytes),
 		CASE(attributes_are_those_of_the_file),
+		CASE(times_beyond_64_bits_are_the_nearest_with_a_warning),
 		CASE(unknown_owners_have_no_name),
 		CASE(unwanted_files_are_not_opened),
 		CASE(holes_are_pushed_as_holes),

@@ -679,6 +679,25 @@ static void database_beyond_the_lock_page_is_stored(void **state)
 	cf_sink_recorder_free(recorder);
 }
 
+static void time_beyond_64_bits_is_the_nearest_with_a_warning(void **state)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 10413792000}};
+	struct place *p = *state;
+	struct cf_sink_recorder *recorder;
+	struct stat st;
+
+	make_db(p, "CREATE TABLE t(a)");
+	assert_int_equal(utimensat(AT_FDCWD, p->db, times, 0), 0);
+	assert_int_equal(stat(p->db, &st), 0);
+	if (st.st_mtim.tv_sec != times[1].tv_sec)
+		skip();
+	recorder = cf_sink_recorder_new();
+	assert_int_equal(run_with(p, recorder), 0);
+	assert_true(cf_sink_recorder_find(recorder, "app.db")->entry->mtime_ns == INT64_MAX);
+	assert_int_equal(p->n_warnings, 1);
+	cf_sink_recorder_free(recorder);
+}
+
 #define PLACED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -690,6 +709,7 @@ int main(void)
 		PLACED(open_wal_of_a_living_writer_is_left_alone),
 		PLACED(hot_journal_is_rolled_back),
 		PLACED(empty_file_is_an_empty_database),
+		PLACED(time_beyond_64_bits_is_the_nearest_with_a_warning),
 		PLACED(what_is_no_database_is_refused),
 		PLACED(truncated_database_is_an_error),
 		PLACED(wrong_page_count_is_noticed),

@@ -197,6 +197,21 @@ static void members_of_all_types_keep_their_attributes(void **state)
 	cf_sink_recorder_free(recorder);
 }
 
+static void times_beyond_64_bits_are_the_nearest_with_a_warning(void **state)
+{
+	struct place *p = *state;
+	struct cf_sink_recorder *recorder;
+
+	make_archive(p, "add('late', mtime=10413792000)\n"
+			"add('in-time', mtime=9000000000)\n");
+	recorder = unpack(p);
+	assert_true(get(recorder, "late")->entry->mtime_ns == INT64_MAX);
+	assert_true(get(recorder, "in-time")->entry->mtime_ns == INT64_C(9000000000000000000));
+	assert_string_equal(p->warning, "file.time late");
+	assert_int_equal(p->n_warnings, 1);
+	cf_sink_recorder_free(recorder);
+}
+
 static void parents_may_come_late_or_never(void **state)
 {
 	struct place *p = *state;
@@ -590,6 +605,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PLACED(members_of_all_types_keep_their_attributes),
+		PLACED(times_beyond_64_bits_are_the_nearest_with_a_warning),
 		PLACED(parents_may_come_late_or_never),
 		PLACED(later_member_of_a_name_wins),
 		PLACED(dangerous_and_dangling_members_are_skipped),
