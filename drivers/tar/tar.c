@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct tar_source {
@@ -41,15 +42,48 @@ static int open_stdin(struct tar_source *source, struct cf_err *err)
 	return source->base.name ? 0 : cf_err_nomem(err);
 }
 
+static const char *kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "folder";
+	case S_IFCHR:
+		return "character device";
+	default:
+		return "special file";
+	}
+}
+
+static int check_kind(int fd, const char *path, struct cf_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return cf_err_errno(err, errno, "cannot read %s", path);
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return 0;
+	if (S_ISFIFO(st.st_mode))
+		return cf_err_set(err, CF_ERR_FAILED,
+				  "%s is a FIFO; read it with: coffer backup tar:- < %s", path,
+				  path);
+	return cf_err_set(err, CF_ERR_FAILED, "%s is not an archive but a %s", path,
+			  kind_of(st.st_mode));
+}
+
 static int open_file(struct tar_source *source, const char *given, struct cf_err *err)
 {
 	char path[PATH_MAX];
+	int rc;
 
 	if (!realpath(given, path))
 		return cf_err_errno(err, errno, "cannot read %s", given);
-	source->fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Opening a FIFO would wait for who writes to it. */
+	source->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (source->fd < 0)
 		return cf_err_errno(err, errno, "cannot read %s", path);
+	rc = check_kind(source->fd, path, err);
+	if (rc < 0)
+		return rc;
 	if (asprintf(&source->base.name, "tar:%s", path) < 0) {
 		source->base.name = NULL;
 		return cf_err_nomem(err);

@@ -432,8 +432,18 @@ static void what_is_no_archive_is_an_error(void **state)
 	assert_fails(p, "a.tar is no archive");
 	shell(p, "echo plain | gzip > a.tar");
 	assert_fails(p, "a.tar is no archive");
+}
+
+static void fifos_and_folders_are_refused_at_once(void **state)
+{
+	struct place *p = *state;
+
+	shell(p, "mkfifo a.tar");
+	assert_fails(p, "a.tar is a FIFO; read it with: coffer backup tar:- < /");
 	shell(p, "rm a.tar; mkdir a.tar");
-	assert_fails(p, "Is a directory");
+	assert_fails(p, "a.tar is not an archive but a folder");
+	strcpy(p->archive, "/dev/null");
+	assert_fails(p, "/dev/null is not an archive but a character device");
 }
 
 static void late_content_of_cpio_links_is_kept(void **state)
@@ -616,6 +626,7 @@ int main(void)
 		PLACED(concatenated_archives_are_one),
 		PLACED(truncated_or_damaged_archive_is_an_error),
 		PLACED(what_is_no_archive_is_an_error),
+		PLACED(fifos_and_folders_are_refused_at_once),
 		PLACED(late_content_of_cpio_links_is_kept),
 		PLACED(unwanted_content_is_passed_over),
 		PLACED(standard_input_is_read_to_its_end),
