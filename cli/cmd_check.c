@@ -10,6 +10,8 @@
 #include "repo/check.h"
 #include "repo/repo.h"
 
+#include <string.h>
+
 struct findings {
 	struct cf_cli *cli;
 	struct cf_doc list; /* JSON only */
@@ -74,12 +76,35 @@ static void print_text(const struct cf_check_figures *figures)
 		printf("read %s, %s\n", cf_text_count(figures->packs_read, "pack", "packs").s,
 		       cf_text_size(figures->bytes_read).s);
 	if (figures->unreferenced_packs > 0)
-		printf("%s hold nothing any snapshot needs\n",
-		       cf_text_count(figures->unreferenced_packs, "pack", "packs").s);
+		printf("%s nothing any snapshot needs\n",
+		       cf_text_count(figures->unreferenced_packs, "pack holds", "packs hold").s);
 	if (figures->errors == 0)
 		puts("no damage found");
 	else
 		printf("%s found\n", cf_text_count(figures->errors, "problem", "problems").s);
+}
+
+/* What did not let the repository be opened is the one finding. Its message begins with the object. */
+static int print_unopened(struct cf_cli *cli, const char *message, struct cf_err *err)
+{
+	struct findings findings = {.cli = cli, .list = cf_doc_array()};
+	struct cf_check_figures figures = {.errors = 1};
+	const char *repository = cf_args_text(cli->args, CF_OPT_REPOSITORY);
+	size_t len = strcspn(message, ": ");
+	char object[128];
+	int rc;
+
+	snprintf(object, sizeof(object), "%.*s", (int)len, message);
+	if (strcmp(object, "config") != 0 && strcmp(object, "keys") != 0 &&
+	    strncmp(object, "keys/", 5) != 0)
+		on_finding(&findings, repository, message);
+	else if (strncmp(message + len, ": ", 2) == 0)
+		on_finding(&findings, object, message + len + 2);
+	else
+		on_finding(&findings, object, message);
+	rc = print_json(&findings, &figures, err);
+	cf_doc_release(&findings.list);
+	return rc;
 }
 
 int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
@@ -91,6 +116,8 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 	struct cf_err print_err = CF_ERR_INIT;
 	int rc = cf_cli_open(cli, &repo, err);
 
+	if (rc == CF_ERR_DAMAGED && cli->json)
+		print_unopened(cli, err->text, &print_err);
 	if (rc < 0)
 		return rc;
 	if (cli->json)

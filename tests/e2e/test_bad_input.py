@@ -132,6 +132,24 @@ def test_a_spoilt_object_is_named(copy, kind, spoil, cache):
     assert contents(copy) == before
 
 
+@pytest.mark.parametrize("kind", ["config", "keys"])
+@pytest.mark.parametrize("spoil", [b"", b"garbage", None])
+def test_check_json_reports_what_keeps_the_repository_shut(copy, kind, spoil):
+    path, = copy.objects(kind)
+    path.chmod(0o600)
+    if spoil is None:
+        path.unlink()
+    else:
+        path.write_bytes(spoil)
+    result = copy.run("check", "--json", code=DAMAGED)
+    report = result.json
+    assert result.error_line and report["version"] == 1 and report["n_errors"] == 1
+    error, = report["errors"]
+    name = kind if kind == "config" or spoil is None else f"keys/{path.name}"
+    assert error["object"] == name and error["problem"], report
+    assert copy.run("check", code=DAMAGED).out == ""
+
+
 @pytest.mark.parametrize("kind, code", [("config", FAILED), ("keys", None), ("packs", DAMAGED), ("snapshots", DONE)])
 @pytest.mark.parametrize("cache", ["warm", "cold"])
 def test_a_missing_object_is_noticed(copy, kind, code, cache):
