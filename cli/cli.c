@@ -148,9 +148,12 @@ int cf_cli_flush(struct cf_cli *cli, struct cf_err *err)
 {
 	bool failed = ferror(stdout) != 0;
 
-	/* What could not be written is still in the buffer: trying again tells why. */
 	errno = 0;
-	if (fflush(stdout) != 0 || failed)
-		return output_failed(cli, errno ? errno : EIO, err);
-	return 0;
+	if (fflush(stdout) == 0 && !failed)
+		return 0;
+	/* stdio forgets why an earlier write failed, and what it had to write. What has come through is
+	 * useless in any case: one more byte tells why. */
+	if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1)
+		errno = EIO;
+	return output_failed(cli, errno, err);
 }

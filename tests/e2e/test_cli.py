@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness import DONE, USAGE
+from harness import DONE, FAILED, USAGE
 
 COMMANDS = "init backup snapshots ls find diff restore dump check stats tag version help".split()
 
@@ -80,3 +80,14 @@ def test_bash_completion_parses(empty):
     assert subprocess.run(["bash", "-n"], input=script, capture_output=True).returncode == 0
     for shell in ("zsh", "fish"):
         assert b"coffer" in empty.run("help", "--completion", shell, code=DONE).stdout
+
+
+@pytest.mark.parametrize("args", [["version"], ["snapshots"], ["snapshots", "--json"], ["check", "--json"],
+                                  ["ls", "--recursive", "latest"], ["help", "--man"], ["backup", "stream:y"],
+                                  ["backup", "--json", "stream:y"]])
+def test_a_full_disk_behind_stdout_is_named(sample, tmp_path, args):
+    coffer = sample.copy(tmp_path / "copy")
+    with open("/dev/full", "wb") as full:
+        coffer.fails(*args, code=FAILED, names=["standard output", "No space left on device"], stdout=full)
+    made = len(coffer.snapshots("--source", "stream:y"))
+    assert made == (args[0] == "backup")
