@@ -91,7 +91,9 @@ static int dir_begin(struct cf_sink *sink, struct cf_dir *parent, const struct c
 		rc = begin_root(r, entry, &dir, err);
 	} else {
 		rc = cf_restore_name_check(r, of_dir(parent), entry, err);
-		if (rc == 0)
+		if (rc == 0 && cf_restore_skips(r, of_dir(parent), entry))
+			rc = cf_target_dir_new(&r->target, of_dir(parent), entry, -1, &dir, err);
+		else if (rc == 0)
 			rc = begin_sub(r, of_dir(parent), entry, &dir, err);
 	}
 	*dir_out = (struct cf_dir *)dir;
@@ -111,8 +113,13 @@ static int dir_end(struct cf_sink *sink, struct cf_dir *handle, const struct cf_
 	struct cf_restore_state *r = of_sink(sink);
 	struct cf_target_dir *dir = of_dir(handle);
 	bool is_root = !dir->parent;
-	int fd, rc = cf_target_dir_pin(&r->target, dir, &fd, err);
+	int fd, rc;
 
+	if (dir->skipped) {
+		cf_target_dir_free(&r->target, dir);
+		return 0;
+	}
+	rc = cf_target_dir_pin(&r->target, dir, &fd, err);
 	if (rc == 0 && (dir->made || !is_root)) {
 		const char *name = is_root ? "" : dir->entry->name;
 		struct cf_target_path path = cf_target_path(&r->target, dir->parent, name);
@@ -195,6 +202,8 @@ static int node(struct cf_sink *sink, struct cf_dir *handle, const struct cf_ent
 	struct cf_target_dir *dir = of_dir(handle);
 	int dir_fd, rc = cf_restore_name_check(r, dir, entry, err);
 
+	if (rc == 0 && cf_restore_skips(r, dir, entry))
+		return 0;
 	if (rc == 0)
 		rc = cf_target_dir_pin(&r->target, dir, &dir_fd, err);
 	if (rc < 0)
@@ -259,6 +268,16 @@ static int make_link(struct cf_restore_state *r, struct cf_target_dir *dir, int 
 	return rc;
 }
 
+static bool links_to_skipped(struct cf_restore_state *r, const struct cf_target_dir *dir,
+			     const struct cf_entry *entry, const char *from)
+{
+	if (!cf_restore_name_too_long(from))
+		return false;
+	cf_ctx_warn(r->as.ctx, "restore.name", cf_target_path(&r->target, dir, entry->name).s,
+		    "it is not restored: it is another name of a file whose name is too long");
+	return true;
+}
+
 static int link_entry(struct cf_sink *sink, struct cf_dir *handle, const struct cf_entry *entry,
 		      const char *from, struct cf_err *err)
 {
@@ -268,6 +287,8 @@ static int link_entry(struct cf_sink *sink, struct cf_dir *handle, const struct 
 	int dir_fd, from_fd = -1;
 	int rc = cf_restore_name_check(r, dir, entry, err);
 
+	if (rc == 0 && (cf_restore_skips(r, dir, entry) || links_to_skipped(r, dir, entry, from)))
+		return 0;
 	if (rc == 0)
 		rc = open_link_folder(r, from, &from_fd, &from_name, err);
 	if (rc < 0)
@@ -300,7 +321,7 @@ static const struct cf_sink_ops restore_ops = {
 static int open_folder(const char *folder, int *fd_out, bool *made_out, struct cf_err *err)
 {
 	char *copy = strdup(folder), *end, *slash;
-	int rc = 0;
+	int rc = 0, mkdir_errno;
 
 	if (!copy)
 		return cf_err_nomem(err);
@@ -315,9 +336,13 @@ static int open_folder(const char *folder, int *fd_out, bool *made_out, struct c
 		*slash = '/';
 		*made_out = rc == 0 && mkdir(copy, 0700) == 0;
 	}
+	mkdir_errno = errno;
 	if (rc == 0) {
 		*fd_out = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (*fd_out < 0)
+		/* Nothing there: it is the making that failed. */
+		if (*fd_out < 0 && errno == ENOENT && !*made_out)
+			rc = cf_err_errno(err, mkdir_errno, "create the folder %s", folder);
+		else if (*fd_out < 0)
 			rc = cf_err_errno(err, errno, "open the folder %s", folder);
 	}
 	free(copy);

@@ -91,7 +91,8 @@ int cf_restore_file_begin(struct cf_sink *sink, struct cf_dir *handle, const str
 	struct cf_restore_file *f = NULL;
 	int rc = cf_restore_name_check(r, dir, entry, err);
 
-	if (rc < 0)
+	*file_out = NULL;
+	if (rc < 0 || cf_restore_skips(r, dir, entry))
 		goto out;
 	f = calloc(1, sizeof(*f));
 	if (f)

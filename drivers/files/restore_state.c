@@ -2,7 +2,9 @@
 
 #include "base/err.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 struct cf_restore_temporary cf_restore_temporary_make(struct cf_restore_state *r)
 {
@@ -21,4 +23,30 @@ int cf_restore_name_check(const struct cf_restore_state *r, const struct cf_targ
 		return 0;
 	return cf_err_set(err, CF_ERR_DAMAGED, "%s: \"%s\" cannot be the name of an entry",
 			  cf_target_path(&r->target, dir, "").s, entry->name);
+}
+
+bool cf_restore_name_too_long(const char *path)
+{
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (len > NAME_MAX)
+			return true;
+		path += len + (path[len] == '/');
+	}
+	return false;
+}
+
+bool cf_restore_skips(const struct cf_restore_state *r, const struct cf_target_dir *dir,
+		      const struct cf_entry *entry)
+{
+	if (dir->skipped)
+		return true;
+	if (!cf_restore_name_too_long(entry->name))
+		return false;
+	cf_ctx_warn(r->as.ctx, "restore.name", cf_target_path(&r->target, dir, entry->name).s,
+		    "it is not restored%s: its name has %zu bytes, a file system takes %d",
+		    entry->type == CF_ENTRY_DIR ? ", nor is what is in it" : "", strlen(entry->name),
+		    NAME_MAX);
+	return true;
 }

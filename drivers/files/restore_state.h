@@ -35,4 +35,12 @@ struct cf_restore_temporary cf_restore_temporary_make(struct cf_restore_state *r
 int cf_restore_name_check(const struct cf_restore_state *r, const struct cf_target_dir *dir,
 			  const struct cf_entry *entry, struct cf_err *err);
 
+/* A component of the path that no Linux file system takes. */
+bool cf_restore_name_too_long(const char *path);
+
+/* True for an entry that is left out: its name is too long, which is a warning, or its directory is left
+ * out already. */
+bool cf_restore_skips(const struct cf_restore_state *r, const struct cf_target_dir *dir,
+		      const struct cf_entry *entry);
+
 #endif

@@ -172,14 +172,14 @@ int cf_target_dir_new(struct cf_target *target, struct cf_target_dir *parent,
 		      struct cf_err *err)
 {
 	struct cf_target_dir *dir = calloc(1, sizeof(*dir));
-	struct stat st;
+	struct stat st = {0};
 	int rc = 0;
 
 	if (dir)
 		dir->entry = cf_entry_dup(entry);
 	if (!dir || !dir->entry)
 		rc = cf_err_nomem(err);
-	else if (fstat(fd, &st) != 0)
+	else if (fd >= 0 && fstat(fd, &st) != 0)
 		rc = cf_err_errno(err, errno, "stat %s",
 				  cf_target_path(target, parent, entry->name).s);
 	if (rc < 0) {
@@ -191,6 +191,7 @@ int cf_target_dir_new(struct cf_target *target, struct cf_target_dir *parent,
 	}
 	dir->parent = parent;
 	dir->fd = fd;
+	dir->skipped = fd < 0;
 	dir->dev = st.st_dev;
 	dir->ino = st.st_ino;
 	pthread_mutex_lock(&target->lock);
@@ -198,7 +199,8 @@ int cf_target_dir_new(struct cf_target *target, struct cf_target_dir *parent,
 	if (target->all)
 		target->all->previous = dir;
 	target->all = dir;
-	list_open(target, dir);
+	if (!dir->skipped)
+		list_open(target, dir);
 	close_unused(target);
 	pthread_mutex_unlock(&target->lock);
 	*dir_out = dir;

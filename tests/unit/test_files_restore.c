@@ -23,7 +23,7 @@
 struct fixture {
 	struct cf_temp_folder folder; /* with the restore's folder "to" in it */
 	atomic_uint_least64_t n_warnings;
-	char warnings[1024];
+	char warnings[4096];
 	struct cf_reporter reporter;
 	struct cf_ctx ctx;
 	struct cf_restore_options options;
@@ -147,7 +147,7 @@ static bool has(const struct fixture *f, const char *name, const char *text)
 /* Nothing but the names given is in the folder. */
 static void assert_listing(const struct fixture *f, const char *folder, const char *names)
 {
-	char command[512];
+	char command[2048];
 
 	snprintf(command, sizeof(command), "test \"$(ls -A '%s' | tr '\\n' ' ')\" = '%s'", folder,
 		 names);
@@ -341,6 +341,71 @@ static void names_that_are_no_names_are_damage(void **state)
 	end(f);
 	assert_listing(f, "to", "real ");
 	assert_listing(f, ".", "to ");
+}
+
+static void names_too_long_for_linux_are_left_out_with_a_warning(void **state)
+{
+	struct fixture *f = *state;
+	struct cf_temp_path to = cf_temp_folder_at(&f->folder, "to");
+	char name[257], in_it[260];
+	struct cf_dir *dir, *sub;
+	struct cf_file *file = (struct cf_file *)f;
+
+	begin(f);
+	memset(name, 'n', sizeof(name));
+	name[255] = '\0';
+	assert_int_equal(put_file(f, f->root, name, "fits"), 0);
+	assert_int_equal(f->n_warnings, 0);
+	name[255] = 'n';
+	name[256] = '\0';
+	snprintf(in_it, sizeof(in_it), "%s/a", name);
+	assert_int_equal(begin_file(f, f->root, name, &file), 0);
+	assert_null(file);
+	assert_int_equal(put_node(f, CF_ENTRY_SYMLINK, name), 0);
+	assert_int_equal(put_link(f, f->root, name, "n"), 0);
+	assert_int_equal(put_link(f, f->root, "b", in_it), 0);
+	assert_int_equal(begin_dir(f, f->root, name, &dir), 0);
+	assert_int_equal(f->n_warnings, 5);
+	assert_int_equal(begin_dir(f, dir, "sub", &sub), 0);
+	assert_int_equal(begin_file(f, sub, "a", &file), 0);
+	assert_null(file);
+	assert_int_equal(end_dir(f, sub), 0);
+	assert_int_equal(end_dir(f, dir), 0);
+	assert_int_equal(put_file(f, f->root, "c", "after"), 0);
+	end(f);
+	assert_int_equal(f->n_warnings, 5);
+	assert_true(strncmp(f->warnings, "restore.name /to/nnn", 20) == 0);
+	name[255] = '\0';
+	snprintf(in_it, sizeof(in_it), "c %s ", name);
+	assert_listing(f, to.s, in_it);
+}
+
+static void links_and_nodes_have_other_names_too(void **state)
+{
+	struct fixture *f = *state;
+	struct stat a, b;
+
+	begin(f);
+	assert_int_equal(put_node(f, CF_ENTRY_SYMLINK, "l"), 0);
+	assert_int_equal(put_node(f, CF_ENTRY_FIFO, "p"), 0);
+	assert_int_equal(put_file(f, f->root, "target", "not this"), 0);
+	assert_int_equal(put_link(f, f->root, "l2", "l"), 0);
+	assert_int_equal(put_link(f, f->root, "p2", "p"), 0);
+	end(f);
+	assert_int_equal(fstatat(f->folder.fd, "to/l", &a, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(fstatat(f->folder.fd, "to/l2", &b, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(b.st_mode) && a.st_ino == b.st_ino && a.st_nlink == 2);
+	assert_int_equal(fstatat(f->folder.fd, "to/p", &a, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(fstatat(f->folder.fd, "to/p2", &b, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISFIFO(b.st_mode) && a.st_ino == b.st_ino && a.st_nlink == 2);
+	if (geteuid() != 0)
+		return;
+	begin(f);
+	assert_int_equal(put_node(f, CF_ENTRY_CHARDEV, "null"), 0);
+	assert_int_equal(put_link(f, f->root, "null2", "null"), 0);
+	end(f);
+	assert_int_equal(fstatat(f->folder.fd, "to/null2", &b, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISCHR(b.st_mode) && b.st_nlink == 2);
 }
 
 static void a_link_planted_for_an_open_directory_is_not_followed(void **state)
@@ -585,6 +650,8 @@ int main(void)
 		CASE(hard_links_share_their_file),
 		CASE(links_to_nothing_or_outside_are_refused),
 		CASE(names_that_are_no_names_are_damage),
+		CASE(names_too_long_for_linux_are_left_out_with_a_warning),
+		CASE(links_and_nodes_have_other_names_too),
 		CASE(a_link_planted_for_an_open_directory_is_not_followed),
 		CASE(given_up_files_leave_nothing),
 		CASE(final_attributes_are_those_of_the_end),
