@@ -5,6 +5,7 @@
 #include "cli/escape.h"
 #include "cli/output.h"
 #include "cli/select.h"
+#include "cli/value.h"
 #include "cli/walk.h"
 
 #include <fnmatch.h>
@@ -91,8 +92,12 @@ int cf_cmd_find(struct cf_cli *cli, struct cf_err *err)
 {
 	struct search search = {.cli = cli, .pattern = cli->args->operands[0]};
 	struct cf_select select = {0};
-	int rc = cf_select_open(&select, cli, err);
+	int rc;
 
+	if (!cf_value_pattern(search.pattern))
+		return cf_err_set(err, CF_ERR_USAGE, "the pattern '%s' has a [ without its ]",
+				  search.pattern);
+	rc = cf_select_open(&select, cli, err);
 	search.whole_path = strchr(search.pattern, '/') != NULL;
 	if (rc == 0 && cli->json)
 		search.stream = cf_doc_stream_begin(stdout, "[");

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "cli/parse.h"
+#include "cli/value.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,6 +29,9 @@ static int add(struct cf_excludes *excludes, const char *text, size_t len, struc
 	if (!copy)
 		return cf_err_nomem(err);
 	excludes->items[excludes->n++] = copy;
+	if (!cf_value_pattern(copy))
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "the exclude pattern '%s' has a [ without its ]", copy);
 	return 0;
 }
 

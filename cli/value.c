@@ -51,6 +51,37 @@ bool cf_value_size(const char *text, uint64_t *out)
 	return true;
 }
 
+/* Behind the ']' that ends the set whose '[' stands at text, NULL when there is none. */
+static const char *end_of_set(const char *text)
+{
+	const char *at = text + 1;
+
+	at += *at == '!' || *at == '^';
+	at += *at == ']';
+	for (; *at && *at != '/' && *at != ']'; at++) {
+		if (at[0] == '\\' && at[1])
+			at++;
+		/* A class, [:digit:], has a bracket of its own. */
+		if (at[0] == '[' && at[1] && strchr(":.=", at[1])) {
+			const char end[] = {at[1], ']', '\0'}, *class_end = strstr(at + 2, end);
+
+			at = class_end ? class_end + 1 : at;
+		}
+	}
+	return *at == ']' ? at + 1 : NULL;
+}
+
+bool cf_value_pattern(const char *text)
+{
+	while (text && *text) {
+		if (text[0] == '[')
+			text = end_of_set(text);
+		else
+			text += text[0] == '\\' && text[1] ? 2 : 1;
+	}
+	return text != NULL;
+}
+
 bool cf_value_percent(const char *text, double *out)
 {
 	char *end;

@@ -17,6 +17,9 @@ bool cf_value_size(const char *text, uint64_t *out);
 bool cf_value_percent(const char *text, double *out);
 /* "zstd" gives level 0, "zstd:N" N from 1 to 19. */
 bool cf_value_compression(const char *text, int *level_out);
+/* Whether every '[' of a file name pattern has its ']' within the same part of a path; one that has
+ * none would match nothing, silently. */
+bool cf_value_pattern(const char *text);
 
 /* CF_ERR_USAGE naming option and value when the value does not suit. name is how the user gave it:
  * "--threads", "COFFER_THREADS". */

@@ -436,6 +436,19 @@ static void completion_names_every_option(void **state)
 	}
 }
 
+static void patterns_close_their_sets(void **state)
+{
+	static const char *const good[] = {"", "*", "a]", "[a]", "[]]", "[!]x]", "[[:digit:]]", "\\[",
+					   "[a-z]/[^0-9]", "[\\]]", "[[]"};
+	static const char *const bad[] = {"[", "a[b", "[]", "[!]", "[!", "[a/b]", "[a]/[",
+					  "[\\]", "[[:digit:]", "\\\\["};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(cf_value_pattern(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(cf_value_pattern(bad[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +468,7 @@ int main(void)
 		cmocka_unit_test(manual_passes_mandoc),
 		cmocka_unit_test(bash_completion_is_valid_and_completes),
 		cmocka_unit_test(completion_names_every_option),
+		cmocka_unit_test(patterns_close_their_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
