@@ -183,6 +183,16 @@ def test_a_restore_target_that_is_a_file_is_named(sample, tmp_path):
     assert (tmp_path / "file").read_bytes() == b"x"
 
 
+@pytest.mark.root
+def test_a_restore_target_that_cannot_be_made_is_named(copy, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o755)
+    prefix = copy.as_nobody(copy.folder)
+    for target in (closed / "new", closed / "new/er"):
+        copy.fails("restore", "latest", "--to", target, code=FAILED,
+                   names=["create the folder", "closed/new", "Permission denied"], prefix=prefix)
+
+
 @pytest.mark.parametrize("how", ["deleted", "truncated", "garbage", "empty", "folder", "header"])
 def test_a_spoilt_cache_is_only_a_cache(copy, tmp_path, how):
     copy.run("snapshots")
