@@ -100,8 +100,6 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 	options.n_threads = (unsigned)cf_args_number(cli->args, CF_OPT_THREADS);
 	credentials = cf_secrets_credentials(&secrets);
 	rc = cf_repo_open(backend, &credentials, &options, &cli->ctx, repo_out, err);
-	if (rc == CF_ERR_NOT_FOUND)
-		cf_err_set(err, rc, "no repository at %s; `coffer init` creates one", url);
 	if (rc == 0)
 		backend = NULL;
 out:

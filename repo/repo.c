@@ -129,20 +129,34 @@ out:
 	return rc;
 }
 
+static bool holds(struct cf_backend *backend, const char *prefix)
+{
+	char found[256] = "";
+
+	return backend->ops->list(backend, prefix, first_object, found, NULL) > 0;
+}
+
+/* What is left of a repository needs help; anything else is another's folder, or nothing. */
+static int report_no_config(struct cf_backend *backend, struct cf_err *err)
+{
+	if (holds(backend, "packs") || holds(backend, "keys") || holds(backend, "snapshots"))
+		return cf_err_set(err, CF_ERR_DAMAGED,
+				  "config is missing from the repository %s: restore it from a copy of the repository",
+				  backend->url);
+	if (holds(backend, ""))
+		return cf_err_set(err, CF_ERR_NOT_FOUND,
+				  "there is no repository in %s (the folder holds other things)", backend->url);
+	return cf_err_set(err, CF_ERR_NOT_FOUND, "there is no repository in %s; make one with: coffer -r %s init",
+			  backend->url, backend->url);
+}
+
 static int read_config(struct cf_repo *repo, struct cf_err *err)
 {
 	struct cf_buf object = CF_BUF_INIT;
 	int rc = cf_backend_get_all(repo->backend, "config", CONFIG_LEN_MAX, &object, err);
 
 	if (rc == CF_ERR_NOT_FOUND) {
-		char found[256] = "";
-
-		if (repo->backend->ops->list(repo->backend, "", first_object, found, NULL) > 0)
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "config is missing from %s", repo->backend->url);
-		else
-			rc = cf_err_set(err, CF_ERR_NOT_FOUND,
-					"there is no repository in %s; make one with: coffer -r %s init",
-					repo->backend->url, repo->backend->url);
+		rc = report_no_config(repo->backend, err);
 	} else if (rc == 0) {
 		rc = cf_config_decode(cf_buf_span(&object), &repo->config, err);
 		if (rc < 0)

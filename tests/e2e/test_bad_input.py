@@ -86,6 +86,16 @@ def test_no_repository_is_status_1(empty, args):
     assert not any(empty.path.iterdir())
 
 
+def test_a_folder_of_other_things_is_no_damaged_repository(coffer, tmp_path):
+    other = tmp_path / "other"
+    (other / "photos").mkdir(parents=True)
+    (other / "photos/one.jpg").write_bytes(b"x")
+    line = coffer.fails("-r", other, "snapshots", code=FAILED, names=[str(other), "other things"])
+    assert "init" not in line
+    (coffer.path / "config").unlink()
+    coffer.fails("snapshots", code=DAMAGED, names=["config", str(coffer.path)])
+
+
 def test_no_repository_named_at_all_is_said(empty):
     line = empty.fails("snapshots", code={FAILED, 2}, env={"COFFER_REPOSITORY": None})
     assert "COFFER_REPOSITORY" in line
