@@ -4,6 +4,7 @@
 #include "drivers/stream/command.h"
 #include "drivers/stream/input.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,10 @@ static int check_name(const char *name, struct cf_err *err)
 	if (!cf_entry_name_valid(name))
 		return cf_err_set(err, CF_ERR_USAGE,
 				  "stream:%s: the name is one file name without a /", name);
+	if (strlen(name) > NAME_MAX)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "stream:%.32s...: the name has %zu bytes, a file's at most %d",
+				  name, strlen(name), NAME_MAX);
 	return 0;
 }
 

@@ -218,13 +218,19 @@ static void bad_names_are_usage_errors(void **state)
 {
 	static const char *const command[] = {"true", NULL};
 	static const char *const empty[] = {NULL};
-	static const char *const names[] = {"", "a/b", ".", ".."};
+	char longest[257] = "";
+	const char *const names[] = {"", "a/b", ".", "..", longest};
 	struct cf_ctx ctx = {0};
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_sink_recorder *recorder = cf_sink_recorder_new();
 
+	memset(longest, 'n', 256);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_int_equal(run(names[i], command, &ctx, NULL, &err), CF_ERR_USAGE);
+	longest[255] = '\0';
+	assert_int_equal(run(longest, command, &ctx, recorder, &err), 0);
+	cf_sink_recorder_free(recorder);
+	recorder = cf_sink_recorder_new();
 	assert_int_equal(run("name", empty, &ctx, recorder, &err), CF_ERR_USAGE);
 	cf_sink_recorder_free(recorder);
 }
