@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <limits.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,4 +186,16 @@ int cf_tar_path_clean(const char *path, struct cf_buf *out, bool *ok_out, struct
 		path += *path == '/';
 	}
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
+}
+
+bool cf_tar_path_restorable(const char *path)
+{
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (len > NAME_MAX)
+			return false;
+		path += len + (path[len] == '/');
+	}
+	return true;
 }

@@ -44,4 +44,7 @@ void cf_tar_tree_release(struct cf_tar_tree *tree);
  * through err. */
 int cf_tar_path_clean(const char *path, struct cf_buf *out, bool *ok_out, struct cf_err *err);
 
+/* True when a file system takes each component of a clean path as a name. */
+bool cf_tar_path_restorable(const char *path);
+
 #endif

@@ -7,6 +7,7 @@
 #include "drivers/tar/tree.h"
 
 #include <archive_entry.h>
+#include <limits.h>
 #include <locale.h>
 #include <string.h>
 
@@ -130,8 +131,7 @@ static int store_link(struct unpack *u, struct cf_dir *dir, struct archive_entry
 	if (rc != CF_ERR_NOT_FOUND)
 		return rc;
 	cf_ctx_warn(u->ctx, "tar.link", text(&u->path),
-		    "skipped: it is another name of %s, which is no file "
-		    "of this archive",
+		    "skipped: it is another name of %s, which is not in this archive before it",
 		    archive_entry_hardlink(member));
 	cf_err_clear(err);
 	return 0;
@@ -173,6 +173,11 @@ static int store_member(struct unpack *u, struct archive_entry *member, struct c
 			    "skipped: its path has a \"..\", is too long or cannot be read");
 		return 0;
 	}
+	if (!cf_tar_path_restorable(text(&u->path)))
+		cf_ctx_warn(u->ctx, "tar.name", text(&u->path),
+			    "stored, but it cannot be restored into a folder: a name in its path is "
+			    "longer than %d bytes",
+			    NAME_MAX);
 	rc = cf_tar_member_fill(&u->member, member, text(&u->path), u->ctx, &ok, err);
 	if (rc < 0)
 		return rc;

@@ -353,6 +353,39 @@ static void names_are_bytes_whatever_the_locale(void **state)
 	cf_sink_recorder_free(recorder);
 }
 
+static void names_too_long_for_a_folder_are_a_warning(void **state)
+{
+	struct place *p = *state;
+	struct cf_sink_recorder *recorder;
+
+	make_archive(p, "add('n' * 255 + '/a', b'fits')\n"
+			"add('d/' + 'n' * 256 + '/b', b'not')\n");
+	recorder = unpack(p);
+	assert_int_equal(recorder->n_files, 2);
+	assert_int_equal(p->n_warnings, 1);
+	assert_memory_equal(p->warning, "tar.name d/nnn", 14);
+	cf_sink_recorder_free(recorder);
+}
+
+static void links_and_nodes_have_other_names_too(void **state)
+{
+	struct place *p = *state;
+	struct cf_sink_recorder *recorder;
+
+	make_archive(p, "add('t/a', type=SYM, linkname='target')\n"
+			"add('t/b', type=LNK, linkname='t/a')\n"
+			"add('t/c', type=FIFO)\n"
+			"add('t/d', type=LNK, linkname='t/c')\n");
+	recorder = unpack(p);
+	assert_int_equal(p->n_warnings, 0);
+	assert_int_equal(recorder->n_nodes, 2);
+	assert_int_equal(recorder->n_links, 2);
+	assert_int_equal(get(recorder, "t/a")->entry->type, CF_ENTRY_SYMLINK);
+	assert_string_equal(get(recorder, "t/b")->linked_from, "t/a");
+	assert_string_equal(get(recorder, "t/d")->linked_from, "t/c");
+	cf_sink_recorder_free(recorder);
+}
+
 static void acl_becomes_an_extended_attribute(void **state)
 {
 	static const uint8_t expected[] = {2,	0,   0,	  0,   1,   0,	 6,  0,	  255, 255, 255,
@@ -622,6 +655,8 @@ int main(void)
 		PLACED(any_compression_and_format_is_unpacked),
 		PLACED(sparse_member_has_holes),
 		PLACED(names_are_bytes_whatever_the_locale),
+		PLACED(names_too_long_for_a_folder_are_a_warning),
+		PLACED(links_and_nodes_have_other_names_too),
 		PLACED(acl_becomes_an_extended_attribute),
 		PLACED(concatenated_archives_are_one),
 		PLACED(truncated_or_damaged_archive_is_an_error),
