@@ -22,6 +22,10 @@ struct cf_source_options {
 	size_t n_excludes;
 	bool one_file_system;
 	bool exclude_caches;        /* skip folders tagged by CACHEDIR.TAG */
+	/* files: folders that are kept empty, with a note (folder.skipped): the repository and the cache, by
+	 * absolute path. As the source itself they are an error. */
+	const char *const *skip_folders;
+	size_t n_skip_folders;
 	const char *const *command; /* stream: NULL, or arguments ended by NULL, run without a shell */
 };
 

@@ -17,6 +17,7 @@ struct files_source {
 	struct cf_source source;
 	const struct cf_ctx *ctx;
 	struct cf_exclude *exclude;
+	struct cf_files_skip skip;
 	struct cf_files_walk_options options;
 	int root_fd;
 	char *folder; /* the root's path */
@@ -32,6 +33,7 @@ static void files_close(struct cf_source *source)
 	if (s->root_fd >= 0)
 		close(s->root_fd);
 	cf_exclude_free(s->exclude);
+	cf_files_skip_release(&s->skip);
 	free(s->source.name);
 	free(s->folder);
 	free(s->only);
@@ -60,6 +62,22 @@ static int open_root(struct files_source *s, struct cf_err *err)
 	s->root_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (s->root_fd < 0)
 		return cf_err_errno(err, errno, "open %s", s->folder);
+	return 0;
+}
+
+static int set_skipped(struct files_source *s, const struct cf_source_options *options,
+		       struct cf_err *err)
+{
+	struct stat st;
+	int rc = cf_files_skip_init(&s->skip, options->skip_folders, options->n_skip_folders, err);
+
+	if (rc < 0)
+		return rc;
+	if (fstat(s->root_fd, &st) != 0)
+		return cf_err_errno(err, errno, "stat %s", s->folder);
+	if (!s->only && cf_files_skip_has(&s->skip, &st))
+		return cf_err_set(err, CF_ERR_FAILED, "%s is the repository itself, or its cache",
+				  s->folder);
 	return 0;
 }
 
@@ -99,11 +117,14 @@ static int files_open(const char *rest, const struct cf_source_options *options,
 	if (rc == 0)
 		rc = open_root(s, err);
 	if (rc == 0)
+		rc = set_skipped(s, options, err);
+	if (rc == 0)
 		rc = set_name(s, path, err);
 	if (rc < 0)
 		goto out;
 	s->options = (struct cf_files_walk_options){
 		.exclude = s->exclude,
+		.skip = &s->skip,
 		.one_file_system = options->one_file_system,
 		.exclude_caches = options->exclude_caches,
 	};

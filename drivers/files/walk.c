@@ -213,9 +213,15 @@ static int begin_dir(struct walk *w, int fd, const struct stat *st, struct cf_er
 	return cf_files_stack_push(&w->stack, fd, st, &listing, dir, err);
 }
 
-static bool on_other_file_system(const struct walk *w, const struct stat *st)
+/* True for a folder that is not entered. */
+static bool stays_out(const struct walk *w, const struct stat *st)
 {
-	return w->options->one_file_system && st->st_dev != w->root_dev;
+	bool is_skipped = cf_files_skip_has(w->options->skip, st);
+
+	if (is_skipped)
+		cf_ctx_note(w->ctx, "folder.skipped", path_of(w),
+			    "it belongs to the repository: kept as an empty folder");
+	return is_skipped || (w->options->one_file_system && st->st_dev != w->root_dev);
 }
 
 /* attrs are those of the lstat already; the opened folder's count when it is another one by now. */
@@ -225,7 +231,7 @@ static int visit_dir(struct walk *w, int dir_fd, const char *name, const struct 
 	struct stat now;
 	int fd, rc = 0;
 
-	if (on_other_file_system(w, st))
+	if (stays_out(w, st))
 		return push_empty_dir(w, err);
 	fd = open_quietly(dir_fd, name, OPEN_DIR);
 	if (fd < 0) {
@@ -238,7 +244,7 @@ static int visit_dir(struct walk *w, int dir_fd, const char *name, const struct 
 		rc = cf_err_errno(err, errno, "stat %s", path_of(w));
 	else if (!same_inode(st, &now))
 		rc = cf_files_attrs_fill(&w->attrs, w->ctx, dir_fd, name, &now, path_of(w), err);
-	if (rc < 0 || on_other_file_system(w, &now)) {
+	if (rc < 0 || stays_out(w, &now)) {
 		close(fd);
 		return rc < 0 ? rc : push_empty_dir(w, err);
 	}

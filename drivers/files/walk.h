@@ -6,9 +6,11 @@
 #include "base/ctx.h"
 #include "base/stream.h"
 #include "drivers/files/exclude.h"
+#include "drivers/files/skip.h"
 
 struct cf_files_walk_options {
 	const struct cf_exclude *exclude;
+	const struct cf_files_skip *skip; /* folders kept empty, with a note */
 	bool one_file_system;
 	bool exclude_caches;
 };

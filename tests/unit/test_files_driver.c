@@ -25,7 +25,7 @@ struct fixture {
 	struct cf_sink_recorder *recorder;
 	struct cf_source_options options;
 	atomic_uint_least64_t n_warnings;
-	char warnings[4096]; /* "name path-behind-the-folder;" for each */
+	char warnings[4096]; /* and notes: "name path-behind-the-folder;" for each */
 	struct cf_reporter reporter;
 	struct cf_ctx ctx;
 	struct cf_err err;
@@ -39,7 +39,7 @@ static void report(void *user, const struct cf_event *event)
 	struct fixture *f = user;
 	size_t len = strlen(f->warnings), skip = strlen(f->folder.path);
 
-	if (event->kind != CF_EVENT_WARNING)
+	if (event->kind == CF_EVENT_PROGRESS)
 		return;
 	assert_true(strncmp(event->object, f->folder.path, skip) == 0);
 	snprintf(f->warnings + len, sizeof(f->warnings) - len, "%s %s;", event->name,
@@ -288,6 +288,32 @@ static void other_file_systems_stay_empty_when_asked(void **state)
 	assert_non_null(find(f, "mnt"));
 	assert_int_equal(find(f, "mnt")->n_children, 0);
 	assert_int_equal(f->n_warnings, 0);
+}
+
+static void skipped_folders_stay_empty(void **state)
+{
+	struct fixture *f = *state;
+	struct cf_temp_path repository = cf_temp_folder_at(&f->folder, "link/to/../repository");
+	struct cf_temp_path none = cf_temp_folder_at(&f->folder, "none");
+	const char *const folders[] = {none.s, repository.s};
+	struct cf_source *source = NULL;
+
+	cf_temp_folder_mkdir(&f->folder, "a");
+	cf_temp_folder_mkdir(&f->folder, "a/to");
+	cf_temp_folder_mkdir(&f->folder, "a/repository");
+	cf_temp_folder_put(&f->folder, "a/repository/config", "");
+	cf_temp_folder_put(&f->folder, "a/b", "");
+	assert_int_equal(symlinkat("a", f->folder.fd, "link"), 0);
+	f->options.skip_folders = folders;
+	f->options.n_skip_folders = 2;
+	run_well(f);
+	assert_non_null(find(f, "a/b"));
+	assert_int_equal(find(f, "a/repository")->n_children, 0);
+	assert_string_equal(f->warnings, "folder.skipped /a/repository;");
+	assert_int_equal(f->n_warnings, 0);
+	assert_int_equal(cf_files_driver.open(repository.s, &f->options, &f->ctx, &source, &f->err),
+			 CF_ERR_FAILED);
+	assert_non_null(strstr(f->err.text, "/a/repository is the repository itself"));
 }
 
 static void a_file_that_vanishes_is_a_warning(void **state)
@@ -575,6 +601,7 @@ int main(void)
 		CASE(excluded_entries_are_left_out_silently),
 		CASE(tagged_caches_keep_only_their_tag),
 		CASE(other_file_systems_stay_empty_when_asked),
+		CASE(skipped_folders_stay_empty),
 		CASE(a_file_that_vanishes_is_a_warning),
 		CASE(a_file_that_grows_is_kept_with_a_warning),
 		CASE(a_big_file_that_shrinks_is_kept_with_a_warning),
