@@ -151,19 +151,23 @@ static int run_source(struct backup *backup, struct cf_source *source,
 {
 	struct cf_writer_options options = backup->writer_options;
 	struct cf_writer *writer = NULL;
-	int rc = choose_parent(backup, source->name, &options, err);
+	/* By the stored name earlier snapshots are found. */
+	char *name = cf_escape_stored(source->name);
+	int rc = name ? choose_parent(backup, name, &options, err) : cf_err_nomem(err);
 
 	if (rc < 0)
-		return rc;
-	options.source = source->name;
+		goto out;
+	options.source = name;
 	options.driver = source->driver->scheme;
 	rc = cf_writer_open(backup->repo, &options, &writer, err);
 	if (rc < 0)
-		return rc;
+		goto out;
 	rc = source->driver->run(source, cf_writer_sink(writer), err);
 	if (rc == 0)
 		rc = cf_writer_commit(writer, snapshot_out, err);
 	cf_writer_close(writer);
+out:
+	free(name);
 	return rc;
 }
 
@@ -190,7 +194,7 @@ static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 	else
 		printf("snapshot %s saved\n", cf_short_id(&snapshot->id).s);
 	fputs("  ", stdout);
-	cf_escape_print(stdout, snapshot->source, CF_ESCAPE_NAME);
+	cf_escape_print_cut(stdout, snapshot->source, CF_ESCAPE_NAME, CF_CELL_COLUMNS);
 	printf(": read %s", cf_text_size(figures->bytes_read).s);
 	if (figures->bytes_read < figures->bytes_total)
 		printf(" of %s", cf_text_size(figures->bytes_total).s);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* How long the sequence that begins with this byte is, and the smallest code it may mean. */
@@ -59,6 +60,15 @@ bool cf_utf8_valid(const char *text)
 	return true;
 }
 
+size_t cf_utf8_columns(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
 /* C0, DEL and C1 controls, line separators, and what turns the direction of writing. */
 static bool is_control(uint32_t code)
 {
@@ -99,27 +109,88 @@ static struct escaped escape_one(const char *text, enum cf_escape how, size_t *l
 	return out;
 }
 
+/* Where text is cut so that it fits, "..." included; its end when all of it does. */
+static const char *cut_of(const char *text, enum cf_escape how, size_t max_columns)
+{
+	const char *cut = text;
+	size_t columns = 0;
+
+	while (*text) {
+		size_t len;
+		struct escaped one = escape_one(text, how, &len);
+
+		columns += cf_utf8_columns(one.s);
+		if (columns > max_columns)
+			return cut;
+		text += len;
+		if (columns + 3 <= max_columns)
+			cut = text;
+	}
+	return text;
+}
+
 int cf_escape_append(struct cf_buf *out, const char *text, enum cf_escape how, struct cf_err *err)
 {
+	return cf_escape_append_cut(out, text, how, SIZE_MAX - 3, err);
+}
+
+int cf_escape_append_cut(struct cf_buf *out, const char *text, enum cf_escape how,
+			 size_t max_columns, struct cf_err *err)
+{
+	const char *cut = cut_of(text, how, max_columns);
 	int rc = 0;
 
-	while (rc == 0 && *text) {
+	while (rc == 0 && text < cut) {
 		size_t len;
 		struct escaped one = escape_one(text, how, &len);
 
 		rc = cf_buf_append_str(out, one.s, err);
 		text += len;
 	}
-	return rc;
+	return rc == 0 && *cut ? cf_buf_append_str(out, "...", err) : rc;
 }
 
 void cf_escape_print(FILE *out, const char *text, enum cf_escape how)
 {
-	while (*text) {
+	cf_escape_print_cut(out, text, how, SIZE_MAX - 3);
+}
+
+void cf_escape_print_cut(FILE *out, const char *text, enum cf_escape how, size_t max_columns)
+{
+	const char *cut = cut_of(text, how, max_columns);
+
+	while (text < cut) {
 		size_t len;
 		struct escaped one = escape_one(text, how, &len);
 
 		fputs(one.s, out);
 		text += len;
 	}
+	if (*cut)
+		fputs("...", out);
+}
+
+char *cf_escape_stored(const char *text)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char *out, *at;
+
+	if (cf_utf8_valid(text))
+		return strdup(text);
+	out = at = malloc(3 * strlen(text) + 1);
+	if (!out)
+		return NULL;
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c > 0x20 && c < 0x7f && c != '%') {
+			*at++ = (char)c;
+		} else {
+			*at++ = '%';
+			*at++ = digits[c >> 4];
+			*at++ = digits[c & 15];
+		}
+	}
+	*at = '\0';
+	return out;
 }

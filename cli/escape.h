@@ -21,6 +21,18 @@ int cf_escape_append(struct cf_buf *out, const char *text, enum cf_escape how, s
 /* The same straight to a stream. */
 void cf_escape_print(FILE *out, const char *text, enum cf_escape how);
 
+/* Both, cut to max_columns columns (more than 3) of which the last are then "...". */
+int cf_escape_append_cut(struct cf_buf *out, const char *text, enum cf_escape how,
+			 size_t max_columns, struct cf_err *err);
+void cf_escape_print_cut(FILE *out, const char *text, enum cf_escape how, size_t max_columns);
+
+/* Text that is no UTF-8 as repositories keep it: its odd bytes, '%' and blanks as %XX. Other text as
+ * it is. NULL: no memory. */
+char *cf_escape_stored(const char *text);
+
+/* Characters. */
+size_t cf_utf8_columns(const char *text);
+
 /* The length of the UTF-8 character at text (1 to 4), 0 when there is none (also for surrogates and
  * overlong forms). code_out may be NULL. */
 size_t cf_utf8_len(const char *text, uint32_t *code_out);

@@ -135,15 +135,6 @@ struct cf_text cf_text_rfc3339(int64_t time_ns)
 	return text;
 }
 
-static size_t columns_of(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 void cf_table_init(struct cf_table *table, const char *align)
 {
 	*table = (struct cf_table){.n_columns = strlen(align), .align = align};
@@ -163,7 +154,7 @@ int cf_table_add(struct cf_table *table, const char *text, struct cf_err *err)
 		table->cells = cells;
 		table->capacity = capacity;
 	}
-	rc = cf_escape_append(&cell, text, CF_ESCAPE_NAME, err);
+	rc = cf_escape_append_cut(&cell, text, CF_ESCAPE_NAME, CF_CELL_COLUMNS, err);
 	if (rc == 0)
 		rc = cf_buf_append(&cell, "", 1, err);
 	if (rc < 0) {
@@ -179,7 +170,7 @@ static size_t column_width(const struct cf_table *table, size_t column)
 	size_t width = 0;
 
 	for (size_t i = column; i < table->n_cells; i += table->n_columns) {
-		size_t columns = columns_of(table->cells[i]);
+		size_t columns = cf_utf8_columns(table->cells[i]);
 
 		if (columns > width)
 			width = columns;
@@ -199,7 +190,7 @@ void cf_table_print(const struct cf_table *table, FILE *out)
 	for (size_t i = 0; widths && i < table->n_columns; i++)
 		widths[i] = column_width(table, i);
 	for (size_t i = 0; i < table->n_cells; i++) {
-		size_t column = i % table->n_columns, columns = columns_of(table->cells[i]);
+		size_t column = i % table->n_columns, columns = cf_utf8_columns(table->cells[i]);
 		size_t pad = widths ? widths[column] - columns : 0;
 		bool right = table->align[column] == 'r';
 

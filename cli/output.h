@@ -25,6 +25,9 @@ struct cf_text cf_text_count(uint64_t n, const char *one,
 struct cf_text cf_text_time(int64_t time_ns);	 /* local: "2026-11-21 07:00:01" */
 struct cf_text cf_text_rfc3339(int64_t time_ns); /* "2026-11-21T06:00:01.000000000Z" */
 
+/* As much as is shown of a name that somebody chose as long as they liked. */
+#define CF_CELL_COLUMNS 64
+
 /* Rows of cells, printed in aligned columns two spaces apart; the first row is the heading. */
 struct cf_table {
 	size_t n_columns;
@@ -34,7 +37,7 @@ struct cf_table {
 };
 
 void cf_table_init(struct cf_table *table, const char *align);
-/* The next cell, escaped. */
+/* The next cell, escaped, and cut to CF_CELL_COLUMNS. */
 int cf_table_add(struct cf_table *table, const char *text, struct cf_err *err);
 void cf_table_print(const struct cf_table *table, FILE *out);
 void cf_table_release(struct cf_table *table);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/escape.h"
 #include "cli/source.h"
 #include "drivers/driver.h"
 
@@ -32,15 +33,25 @@ static char *absolute_source(const char *text)
 static int choose_source(struct cf_select *select, const char *text, struct cf_err *err)
 {
 	struct cf_snapshot_list list = {0};
-	struct cf_snapshot_filter as_typed = {.source = text};
-	int rc = cf_snapshots_load(select->repo, &as_typed, &list, err);
+	struct cf_snapshot_filter as_typed = {0};
+	char *absolute = NULL;
+	int rc = 0;
 
-	select->filter.source = text;
-	if (rc == 0 && list.n == 0) {
-		select->source = absolute_source(text);
-		if (select->source)
-			select->filter.source = select->source;
+	select->source = cf_escape_stored(text);
+	if (!select->source)
+		return cf_err_nomem(err);
+	as_typed.source = select->source;
+	rc = cf_snapshots_load(select->repo, &as_typed, &list, err);
+	if (rc == 0 && list.n == 0)
+		absolute = absolute_source(text);
+	if (absolute) {
+		free(select->source);
+		select->source = cf_escape_stored(absolute);
+		if (!select->source)
+			rc = cf_err_nomem(err);
 	}
+	select->filter.source = select->source;
+	free(absolute);
 	cf_snapshot_list_release(&list);
 	return rc;
 }

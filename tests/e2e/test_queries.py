@@ -46,6 +46,23 @@ def test_snapshots_prints_a_line_for_each(sample):
         assert snapshot[:8] in text
 
 
+def test_long_names_do_not_wreck_the_text(coffer):
+    source, tag = "stream:" + "s" * 200, "t" * 300
+    text = coffer.run("backup", source, "--tag", tag, input=b"x").out + coffer.run("snapshots").out
+    assert max(map(len, text.splitlines())) < 260 and "sss..." in text and "ttt..." in text
+    snapshot, = coffer.snapshots()
+    assert snapshot["source"] == source and snapshot["tags"] == [tag]
+
+
+def test_a_source_that_is_no_utf8_has_one_name(coffer):
+    made = coffer.backup(b"stream:\xff", input=b"x")
+    assert made["source"] == "stream:%FF"
+    again = coffer.backup(b"stream:\xff", input=b"y")
+    assert again["parent"] == made["snapshot"]
+    assert "stream:%FF" in coffer.run("backup", b"stream:\xff", input=b"z").out
+    assert len(coffer.snapshots("--source", b"stream:\xff")) == len(coffer.snapshots()) == 3
+
+
 def test_ids_may_be_shortened(sample):
     assert sample.run("dump", f"{sample.second[:8]}:a/new").stdout == b"new"
     sample.fails("dump", "0000000000:a/new", code=FAILED, names="0000000000")

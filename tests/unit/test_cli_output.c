@@ -110,6 +110,40 @@ static void names_are_harmless_on_a_terminal(void **state)
 	}
 }
 
+static void long_text_is_cut_between_characters(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{"", ""},
+		{"12345678", "12345678"},
+		{"123456789", "12345..."},
+		{"\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc", "\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc"},
+		{"1234\u00fc6789", "1234\u00fc..."},
+		{"123\xff" "56", "123..."},
+		{"1234\xff", "1234\\xff"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cf_buf out = CF_BUF_INIT;
+
+		assert_int_equal(cf_escape_append_cut(&out, cases[i].text, CF_ESCAPE_NAME, 8, NULL), 0);
+		assert_int_equal(cf_buf_append(&out, "", 1, NULL), 0);
+		assert_string_equal((const char *)out.data, cases[i].shown);
+		cf_buf_release(&out);
+	}
+}
+
+static void text_is_stored_percent_encoded(void **state)
+{
+	char *odd = cf_escape_stored("stream:\xff %"), *plain = cf_escape_stored("50 % \u00fc");
+
+	assert_string_equal(odd, "stream:%FF%20%25");
+	assert_string_equal(plain, "50 % \u00fc");
+	free(odd);
+	free(plain);
+}
+
 static void table_columns_align(void **state)
 {
 	static const char *const cells[] = {"ID",  "SIZE",  "NAME", "a", "1", "gr\xc3\xbc\xc3\x9f",
@@ -221,6 +255,8 @@ int main(void)
 		cmocka_unit_test(rates_shares_and_durations_read_well),
 		cmocka_unit_test(times_are_iso),
 		cmocka_unit_test(names_are_harmless_on_a_terminal),
+		cmocka_unit_test(long_text_is_cut_between_characters),
+		cmocka_unit_test(text_is_stored_percent_encoded),
 		cmocka_unit_test(table_columns_align),
 		cmocka_unit_test(json_is_one_ascii_line),
 		cmocka_unit_test(json_streams_are_arrays),
