@@ -69,6 +69,72 @@ static int compare_piece(void *user, struct cf_span data, struct cf_err *err)
 	return rc < 0 ? rc : compare_block(comparison, data);
 }
 
+/* Data where the content has a hole has to be zeros. */
+static int compare_zeros(struct comparison *comparison, uint64_t end, struct cf_err *err)
+{
+	static const uint8_t zeros[64 * 1024];
+	int rc = 0;
+
+	while (rc == 0 && comparison->off < end) {
+		uint64_t left = end - comparison->off;
+
+		rc = compare_piece(comparison,
+				   cf_span_of(zeros, left < sizeof(zeros) ? left : sizeof(zeros)), err);
+	}
+	return rc;
+}
+
+/* What is a hole here too is not read: it may be far larger than what can be. */
+static int compare_hole(struct comparison *comparison, uint64_t end, struct cf_err *err)
+{
+	int rc = 0;
+
+	while (rc == 0 && comparison->off < end) {
+		off_t data = lseek(comparison->fd, (off_t)comparison->off, SEEK_DATA), hole;
+
+		if (data < 0 && errno != ENXIO)
+			return compare_zeros(comparison, end, err); /* no such seeking here */
+		if (data < 0 || (uint64_t)data >= end) {
+			comparison->off = end;
+			break;
+		}
+		hole = lseek(comparison->fd, data, SEEK_HOLE);
+		comparison->off = (uint64_t)data;
+		rc = compare_zeros(comparison, hole > data && (uint64_t)hole < end ? (uint64_t)hole : end,
+				   err);
+	}
+	return rc;
+}
+
+/* Runs of data, and the holes between them. */
+static int compare_content(struct comparison *comparison, const struct cf_content *content)
+{
+	struct verify *verify = comparison->verify;
+	struct cf_content_cursor *cursor = NULL;
+	struct cf_extent extent;
+	uint64_t end = 0;
+	int more = 1, rc = cf_content_cursor_new(verify->repo, content, &cursor, verify->err);
+
+	while (rc == 0 && more && !comparison->differs) {
+		more = cf_content_cursor_next(cursor, &extent, verify->err);
+		if (more == 1 && !cf_id_is_zero(&extent.id)) {
+			end = extent.off + extent.len;
+			continue;
+		}
+		if (more < 0)
+			rc = more;
+		else if (end > comparison->off)
+			rc = cf_content_read(verify->repo, content, comparison->off,
+					     end - comparison->off, compare_piece, comparison,
+					     verify->err);
+		if (rc == 0 && more == 1)
+			rc = compare_hole(comparison, extent.off + extent.len, verify->err);
+		end = comparison->off;
+	}
+	cf_content_cursor_free(cursor);
+	return rc;
+}
+
 static int verify_open_file(struct verify *verify, int fd, const struct cf_node *node)
 {
 	struct comparison comparison = {.verify = verify, .fd = fd};
@@ -79,8 +145,7 @@ static int verify_open_file(struct verify *verify, int fd, const struct cf_node 
 		return differs(verify, "is no file");
 	if ((uint64_t)st.st_size != node->content.size)
 		return differs(verify, "has another size than in the repository");
-	rc = cf_content_read(verify->repo, &node->content, 0, node->content.size, compare_piece,
-			     &comparison, verify->err);
+	rc = compare_content(&comparison, &node->content);
 	if (comparison.differs)
 		return differs(verify, "has another content than in the repository");
 	if (rc < 0)

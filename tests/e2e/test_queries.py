@@ -204,3 +204,17 @@ def test_nothing_but_results_on_stdout_and_silence_without_terminal(coffer):
     source = trees.small(coffer.work / "source")
     assert coffer.run("backup", "-q", source, code=DONE).out == ""
     assert coffer.run("backup", source).err == ""
+
+
+def test_verify_does_not_read_holes_back(coffer, tmp_path):
+    source = coffer.work / "source"
+    source.mkdir()
+    with open(source / "sparse", "wb") as file:
+        file.write(b"head" * 5000)
+        file.seek(1 << 39)
+        file.write(b"middle" * 5000)
+        file.truncate(1 << 40)
+    coffer.backup(source)
+    out = tmp_path / "out"
+    assert coffer.restore("latest", out, "--verify", timeout=30).seconds < 30
+    assert (out / "sparse").stat().st_size == 1 << 40
