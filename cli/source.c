@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/driver.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,8 +14,10 @@ int cf_source_find(const char *text, const struct cf_driver **driver_out, const 
 	int rc = cf_driver_find(text, driver_out, rest_out, err);
 
 	/* With a colon it is a mistyped scheme more likely than a file. */
-	if (rc != CF_ERR_USAGE || strchr(text, ':') || lstat(text, &st) != 0)
+	if (rc != CF_ERR_USAGE || strchr(text, ':'))
 		return rc;
+	if (lstat(text, &st) != 0)
+		return errno == EACCES ? cf_err_errno(err, errno, "%s", text) : rc;
 	cf_err_clear(err);
 	rc = cf_driver_find("./", driver_out, rest_out, err);
 	*rest_out = text;

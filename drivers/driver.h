@@ -6,8 +6,9 @@
  * (base/stream.h); it knows no repository.
  *
  * Something that cannot be read while the rest can (an unreadable file, one that changes while read) is a
- * warning through ctx (the command then ends with exit status 3), never silence. What makes the whole
- * backup worthless (no such source, not a database, a failing command) is an error, and no snapshot is made.
+ * warning through ctx (the command then ends with exit status 3), never silence. What leaves nothing to
+ * save (the file that is the source) or makes the whole backup worthless (no such source, not a database, a
+ * failing command) is an error, and no snapshot is made.
  */
 
 #include "base/ctx.h"

@@ -27,6 +27,7 @@ struct walk {
 	uint8_t *buffer;
 	size_t root_len; /* of the root's path */
 	dev_t root_dev;
+	bool is_only; /* the source is one entry: without it there is nothing to save */
 };
 
 static const char *path_of(const struct walk *w)
@@ -51,7 +52,7 @@ static bool is_fatal(int failed)
 /* Tells of an entry that is skipped, or fails. */
 static int warn_skipped(struct walk *w, int failed, struct cf_err *err)
 {
-	if (is_fatal(failed))
+	if (is_fatal(failed) || w->is_only)
 		return cf_err_errno(err, failed, "open %s", path_of(w));
 	if (failed == ENOENT)
 		cf_ctx_warn(w->ctx, "file.vanished", path_of(w), "it vanished before it was read");
@@ -103,6 +104,9 @@ static int push_content(struct walk *w, int fd, const struct stat *before, struc
 		return rc;
 	if (result.read_errno) {
 		w->sink->ops->file_abort(w->sink, file);
+		if (w->is_only)
+			return cf_err_errno(err, result.read_errno, "read %s at byte %llu",
+					    path_of(w), (unsigned long long)result.n_bytes);
 		cf_ctx_warn(w->ctx, "file.unreadable", path_of(w),
 			    "reading failed at byte %llu: %s", (unsigned long long)result.n_bytes,
 			    strerror(result.read_errno));
@@ -140,8 +144,12 @@ static int visit_file(struct walk *w, int dir_fd, const char *name, const struct
 		rc = push_content(w, fd, &now, file, err);
 	} else if (rc == 0) {
 		w->sink->ops->file_abort(w->sink, file);
-		cf_ctx_warn(w->ctx, "file.changed", path_of(w),
-			    "it was replaced before it was read");
+		if (w->is_only)
+			rc = cf_err_set(err, CF_ERR_FAILED, "%s was replaced before it was read",
+					path_of(w));
+		else
+			cf_ctx_warn(w->ctx, "file.changed", path_of(w),
+				    "it was replaced before it was read");
 	}
 	close(fd);
 	return rc;
@@ -380,7 +388,7 @@ int cf_files_walk_run(const struct cf_ctx *ctx, const struct cf_files_walk_optio
 		      int root_fd, const char *path, const char *only, struct cf_sink *sink,
 		      struct cf_err *err)
 {
-	struct walk w = {.ctx = ctx, .options = options, .sink = sink};
+	struct walk w = {.ctx = ctx, .options = options, .sink = sink, .is_only = only != NULL};
 	int rc = 0;
 
 	w.buffer = malloc(CF_FILES_READ_LEN);

@@ -17,7 +17,7 @@ struct cf_files_walk_options {
 
 /*
  * Everything in the folder root_fd, or the one entry `only` of it. path names the folder in
- * messages. root_fd stays the caller's.
+ * messages. root_fd stays the caller's. What cannot be read is a warning, but an error for `only`.
  */
 int cf_files_walk_run(const struct cf_ctx *ctx, const struct cf_files_walk_options *options,
 		      int root_fd, const char *path, const char *only, struct cf_sink *sink,

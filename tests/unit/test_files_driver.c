@@ -499,6 +499,22 @@ static void an_unreadable_root_is_an_error(void **state)
 	assert_null(f->recorder->root);
 }
 
+static void an_unreadable_file_as_the_source_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() != 0)
+		skip();
+	cf_temp_folder_put(&f->folder, "secret", "");
+	cf_temp_folder_chmod(&f->folder, "secret", 0);
+	strcat(f->folder.path, "/secret");
+	assert_int_equal(run_as_nobody(f), CF_ERR_ACCESS);
+	assert_non_null(strstr(f->err.text, "/secret: Permission denied"));
+	*strrchr(f->folder.path, '/') = '\0';
+	assert_false(f->recorder->root->ended);
+	assert_int_equal(f->n_warnings, 0);
+}
+
 static void few_descriptors_are_an_error_not_a_heap_of_warnings(void **state)
 {
 	struct fixture *f = *state;
@@ -614,6 +630,7 @@ int main(void)
 		CASE(folders_lost_while_below_them_are_a_warning),
 		CASE(unreadable_entries_are_warnings),
 		CASE(an_unreadable_root_is_an_error),
+		CASE(an_unreadable_file_as_the_source_is_an_error),
 		CASE(few_descriptors_are_an_error_not_a_heap_of_warnings),
 		CASE(a_failing_sink_stops_the_walk),
 		CASE(cancelling_stops_the_walk),
