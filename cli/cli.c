@@ -44,12 +44,32 @@ static char *default_cache_dir(void)
 	return len < 0 ? NULL : path;
 }
 
+static char *cache_dir(const struct cf_cli *cli)
+{
+	const char *named = cf_args_text(cli->args, CF_OPT_CACHE_DIR);
+
+	return named ? strdup(named) : default_cache_dir();
+}
+
+void cf_cli_own_folders(const struct cf_cli *cli, char *folders_out[2])
+{
+	const char *url = cf_args_text(cli->args, CF_OPT_REPOSITORY);
+	char *cache = cache_dir(cli);
+
+	if (url && strncmp(url, "file:", 5) == 0)
+		url += 5;
+	/* Other stores have URLs that are no paths here. */
+	folders_out[0] = url ? realpath(url, NULL) : NULL;
+	folders_out[1] = cache ? realpath(cache, NULL) : NULL;
+	free(cache);
+}
+
 /* A folder the user named must be usable; without the default one the index is kept in memory. */
 static int make_cache_dir(struct cf_cli *cli, char **path_out, struct cf_err *err)
 {
 	const char *named = cf_args_text(cli->args, CF_OPT_CACHE_DIR);
 	struct cf_err why = CF_ERR_INIT;
-	char *path = named ? strdup(named) : default_cache_dir();
+	char *path = cache_dir(cli);
 	int rc;
 
 	if (!path && named)
@@ -85,7 +105,7 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 	struct cf_repo_open_options options = {0};
 	struct cf_credentials credentials;
 	const char *url;
-	char *cache_dir = NULL;
+	char *cache = NULL;
 	int rc = cf_cli_repository(cli, &url, err);
 
 	if (rc == 0)
@@ -93,10 +113,10 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 	if (rc == 0)
 		rc = cf_secrets_load(cli->args, &cli->ctx, false, &secrets, err);
 	if (rc == 0)
-		rc = make_cache_dir(cli, &cache_dir, err);
+		rc = make_cache_dir(cli, &cache, err);
 	if (rc < 0)
 		goto out;
-	options.cache_dir = cache_dir;
+	options.cache_dir = cache;
 	options.n_threads = (unsigned)cf_args_number(cli->args, CF_OPT_THREADS);
 	credentials = cf_secrets_credentials(&secrets);
 	rc = cf_repo_open(backend, &credentials, &options, &cli->ctx, repo_out, err);
@@ -105,7 +125,7 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 out:
 	cf_backend_close(backend);
 	cf_secrets_release(&secrets);
-	free(cache_dir);
+	free(cache);
 	return rc;
 }
 

@@ -33,6 +33,10 @@ cf_command_fn cf_cmd_init, cf_cmd_backup, cf_cmd_snapshots, cf_cmd_ls, cf_cmd_fi
 /* CF_ERR_USAGE when no repository is named. */
 int cf_cli_repository(const struct cf_cli *cli, const char **url_out, struct cf_err *err);
 
+/* The folders coffer itself writes, which belong in no backup: a local repository, and the cache.
+ * Absolute, to be freed; NULL when there is none. */
+void cf_cli_own_folders(const struct cf_cli *cli, char *folders_out[2]);
+
 /* The repository of the arguments, opened with their secrets and cache. */
 int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *err);
 

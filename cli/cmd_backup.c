@@ -28,6 +28,7 @@ struct backup {
 	struct cf_excludes excludes;
 	const char **tags;
 	char host[256], user[256];
+	char *own_folders[2], *skip_folders[2]; /* the second: those of the first that there are */
 	struct cf_id parent;
 };
 
@@ -276,6 +277,18 @@ static int backup_all(struct backup *backup, struct cf_err *err)
 	return worst;
 }
 
+/* Once the repository is open its folders are there. */
+static void skip_own_folders(struct backup *backup)
+{
+	struct cf_source_options *options = &backup->source_options;
+
+	cf_cli_own_folders(backup->cli, backup->own_folders);
+	for (size_t i = 0; i < 2; i++)
+		if (backup->own_folders[i])
+			backup->skip_folders[options->n_skip_folders++] = backup->own_folders[i];
+	options->skip_folders = (const char *const *)backup->skip_folders;
+}
+
 int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 {
 	struct backup backup = {.cli = cli};
@@ -285,10 +298,14 @@ int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 		rc = read_options(&backup, err);
 	if (rc == 0)
 		rc = cf_cli_open(cli, &backup.repo, err);
-	if (rc == 0)
+	if (rc == 0) {
+		skip_own_folders(&backup);
 		rc = backup_all(&backup, err);
+	}
 	if (backup.repo)
 		cf_repo_close(backup.repo);
+	free(backup.own_folders[0]);
+	free(backup.own_folders[1]);
 	cf_excludes_release(&backup.excludes);
 	free(backup.tags);
 	return rc;

@@ -218,3 +218,12 @@ def test_verify_does_not_read_holes_back(coffer, tmp_path):
     out = tmp_path / "out"
     assert coffer.restore("latest", out, "--verify", timeout=30).seconds < 30
     assert (out / "sparse").stat().st_size == 1 << 40
+
+
+@pytest.mark.parametrize("repository", ["{}", "file:{}", "../repo"])
+def test_a_backup_leaves_out_its_own_folders(coffer, repository):
+    env = {"COFFER_REPOSITORY": repository.format(coffer.path)}
+    coffer.run("backup", coffer.folder, env=env)
+    listed = coffer.run("ls", "--recursive", "latest").out.split()
+    assert {"key", "work", "repo", "cache"} <= set(listed)
+    assert not any(path.startswith(("repo/", "cache/")) for path in listed)
