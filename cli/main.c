@@ -6,6 +6,7 @@
 #include "cli/help.h"
 #include "cli/report.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -139,6 +140,19 @@ static void keep_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+/*
+ * What is opened must not get the number of a closed standard stream: a result would be written into it, or its bytes be
+ * backed up. The wrong way around, so that reading input and writing results fail as on a closed one; only messages vanish.
+ */
+static void fill_closed_streams(void)
+{
+	static const int ways[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", ways[fd]) < 0)
+			return; /* none in a bare chroot: as without this */
+}
+
 int main(int argc, char **argv)
 {
 	struct cf_args args;
@@ -146,6 +160,7 @@ int main(int argc, char **argv)
 	int rc, status;
 
 	(void)argc;
+	fill_closed_streams();
 	keep_memory();
 	install_handlers();
 	rc = cf_args_parse((const char *const *)argv, &args, &err);

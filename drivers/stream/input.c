@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -46,4 +47,11 @@ int cf_input_read(int fd, const char *name, void *data, size_t len, const struct
 		if (errno != EINTR && errno != EAGAIN)
 			return cf_err_errno(err, errno, "cannot read %s", name);
 	}
+}
+
+bool cf_input_stdin_is_open(void)
+{
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY;
 }

@@ -60,6 +60,12 @@ static int open_source(const char *rest, const struct cf_source_options *options
 			rest);
 		goto out;
 	}
+	if (!options->command && !cf_input_stdin_is_open()) {
+		rc = cf_err_set(err, CF_ERR_USAGE,
+				"stream:%s: standard input is closed: give it a pipe or a command",
+				rest);
+		goto out;
+	}
 	source = calloc(1, sizeof(*source));
 	if (!source) {
 		rc = cf_err_nomem(err);

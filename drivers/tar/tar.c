@@ -1,6 +1,7 @@
 #include "drivers/tar/tar.h"
 
 #include "base/err.h"
+#include "drivers/stream/input.h"
 #include "drivers/tar/unpack.h"
 
 #include <errno.h>
@@ -36,6 +37,9 @@ static int open_stdin(struct tar_source *source, struct cf_err *err)
 	if (isatty(STDIN_FILENO))
 		return cf_err_set(err, CF_ERR_USAGE,
 				  "tar:-: standard input is a terminal: give it an archive");
+	if (!cf_input_stdin_is_open())
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "tar:-: standard input is closed: give it an archive");
 	source->is_stdin = true;
 	source->fd = STDIN_FILENO;
 	source->base.name = strdup("tar:-");

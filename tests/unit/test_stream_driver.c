@@ -235,6 +235,24 @@ static void bad_names_are_usage_errors(void **state)
 	cf_sink_recorder_free(recorder);
 }
 
+static void closed_standard_input_is_refused(void **state)
+{
+	int saved = dup(STDIN_FILENO);
+	struct cf_ctx ctx = {0};
+
+	for (int written_only = 0; written_only < 2; written_only++) {
+		struct cf_err err = CF_ERR_INIT;
+
+		close(STDIN_FILENO);
+		if (written_only)
+			assert_int_equal(open("/dev/null", O_WRONLY), STDIN_FILENO);
+		assert_int_equal(run("name", NULL, &ctx, NULL, &err), CF_ERR_USAGE);
+		assert_non_null(strstr(err.text, "stream:name: standard input is closed"));
+	}
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +264,7 @@ int main(void)
 		cmocka_unit_test(failing_sink_ends_an_endless_command),
 		cmocka_unit_test(standard_input_is_stored),
 		cmocka_unit_test(terminal_is_refused_as_input),
+		cmocka_unit_test(closed_standard_input_is_refused),
 		cmocka_unit_test(bad_names_are_usage_errors),
 	};
 
