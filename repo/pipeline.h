@@ -133,7 +133,8 @@ struct cf_writer {
 	int level;
 	size_t frame_len;
 	bool ignore_times, dry_run, no_delta;
-	int64_t begun_ns, reported_ns;
+	int64_t begun_ns;
+	atomic_int_least64_t reported_ns;
 	struct cf_snapshot *draft;  /* becomes the snapshot */
 	struct cf_snapshot *parent; /* or NULL */
 	struct cf_counters counters;

@@ -41,15 +41,17 @@ int cf_writer_check(struct cf_writer *writer, struct cf_err *err)
 void cf_writer_report(struct cf_writer *writer)
 {
 	int64_t now = cf_ctx_now_ns(writer->repo->ctx);
+	int_least64_t before = atomic_load(&writer->reported_ns);
 	struct cf_progress progress = {.bytes_done = atomic_load(&writer->counters.bytes_total),
 				       .bytes_total = writer->expected_bytes,
 				       .items_done = atomic_load(&writer->counters.files),
 				       .items_total = writer->expected_items,
 				       .bytes_stored = cf_packer_stored(writer->packer)};
 
-	if (now - writer->reported_ns < REPORT_NS)
+	/* Producers may be several threads: whoever moves the time on reports. */
+	if (now - before < REPORT_NS ||
+	    !atomic_compare_exchange_strong(&writer->reported_ns, &before, now))
 		return;
-	writer->reported_ns = now;
 	cf_ctx_progress(writer->repo->ctx, "backup.progress", &progress);
 }
 
