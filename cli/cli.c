@@ -169,8 +169,8 @@ int cf_cli_flush(struct cf_cli *cli, struct cf_err *err)
 	errno = 0;
 	if (fflush(stdout) == 0 && !failed)
 		return 0;
-	/* stdio forgets why an earlier write failed, and what it had to write. What has come through is
-	 * useless in any case: one more byte tells why. */
+	/* stdio forgets why an earlier write failed, and what it had to write. What has come
+	 * through is useless in any case: one more byte tells why. */
 	if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1)
 		errno = EIO;
 	return output_failed(cli, errno, err);

@@ -84,7 +84,8 @@ static void print_text(const struct cf_check_figures *figures)
 		printf("%s found\n", cf_text_count(figures->errors, "problem", "problems").s);
 }
 
-/* What did not let the repository be opened is the one finding. Its message begins with the object. */
+/* What did not let the repository be opened is the one finding. Its message begins with the object.
+ */
 static int print_unopened(struct cf_cli *cli, const char *message, struct cf_err *err)
 {
 	struct findings findings = {.cli = cli, .list = cf_doc_array()};

@@ -26,8 +26,8 @@ int cf_escape_append_cut(struct cf_buf *out, const char *text, enum cf_escape ho
 			 size_t max_columns, struct cf_err *err);
 void cf_escape_print_cut(FILE *out, const char *text, enum cf_escape how, size_t max_columns);
 
-/* Text that is no UTF-8 as repositories keep it: its odd bytes, '%' and blanks as %XX. Other text as
- * it is. NULL: no memory. */
+/* Text that is no UTF-8 as repositories keep it: its odd bytes, '%' and blanks as %XX. Other text
+ * as it is. NULL: no memory. */
 char *cf_escape_stored(const char *text);
 
 /* Characters. */

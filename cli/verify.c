@@ -79,7 +79,8 @@ static int compare_zeros(struct comparison *comparison, uint64_t end, struct cf_
 		uint64_t left = end - comparison->off;
 
 		rc = compare_piece(comparison,
-				   cf_span_of(zeros, left < sizeof(zeros) ? left : sizeof(zeros)), err);
+				   cf_span_of(zeros, left < sizeof(zeros) ? left : sizeof(zeros)),
+				   err);
 	}
 	return rc;
 }
@@ -100,8 +101,8 @@ static int compare_hole(struct comparison *comparison, uint64_t end, struct cf_e
 		}
 		hole = lseek(comparison->fd, data, SEEK_HOLE);
 		comparison->off = (uint64_t)data;
-		rc = compare_zeros(comparison, hole > data && (uint64_t)hole < end ? (uint64_t)hole : end,
-				   err);
+		rc = compare_zeros(comparison,
+				   hole > data && (uint64_t)hole < end ? (uint64_t)hole : end, err);
 	}
 	return rc;
 }

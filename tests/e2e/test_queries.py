@@ -1,10 +1,11 @@
 """ls, find, diff, dump, snapshots, stats, tag, and the JSON that programs read."""
 
 import re
+import subprocess
 
 import pytest
 import trees
-from harness import DONE, FAILED, USAGE
+from harness import DAMAGED, DONE, FAILED, USAGE
 
 HEX = re.compile(r"^[0-9a-f]{64}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
@@ -218,6 +219,55 @@ def test_verify_does_not_read_holes_back(coffer, tmp_path):
     out = tmp_path / "out"
     assert coffer.restore("latest", out, "--verify", timeout=30).seconds < 30
     assert (out / "sparse").stat().st_size == 1 << 40
+
+
+# Writes one byte into the restored file "sparse" when it is opened to be read back.
+SPOILER = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int openat64(int dir, const char *name, int flags, ...)
+{
+	va_list rest;
+	int mode;
+	int (*next)(int, const char *, int, ...) = dlsym(RTLD_NEXT, "openat64");
+
+	va_start(rest, flags);
+	mode = va_arg(rest, int);
+	va_end(rest);
+	if (!strcmp(name, "sparse") && (flags & O_NONBLOCK)) {
+		int fd = next(dir, name, O_WRONLY);
+
+		if (pwrite(fd, getenv("SPOIL_WITH"), 1, atol(getenv("SPOIL_AT"))) != 1)
+			abort();
+		close(fd);
+	}
+	return next(dir, name, flags, mode);
+}
+"""
+
+
+@pytest.mark.native
+def test_verify_sees_data_in_holes(coffer, tmp_path):
+    (tmp_path / "spoiler.c").write_text(SPOILER)
+    spoiler = tmp_path / "spoiler.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", spoiler, tmp_path / "spoiler.c", "-ldl"], check=True)
+    source = coffer.work / "source"
+    source.mkdir()
+    with open(source / "sparse", "wb") as file:
+        file.seek(1 << 30)
+        file.write(b"end")
+    coffer.backup(source)
+    for i, (at, byte, code) in enumerate([(0, "x", DAMAGED), (500_000_000, "x", DAMAGED), (1 << 30, "x", DAMAGED),
+                                          (500_000_000, "", DONE)]):
+        env = {"LD_PRELOAD": spoiler, "SPOIL_AT": at, "SPOIL_WITH": byte}
+        result = coffer.restore("latest", tmp_path / f"out{i}", "--verify", code=code, env=env)
+        assert code == DONE or "sparse" in result.err
 
 
 @pytest.mark.parametrize("repository", ["{}", "file:{}", "../repo"])
