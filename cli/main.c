@@ -141,8 +141,9 @@ static void keep_memory(void)
 }
 
 /*
- * What is opened must not get the number of a closed standard stream: a result would be written into it, or its bytes be
- * backed up. The wrong way around, so that reading input and writing results fail as on a closed one; only messages vanish.
+ * What is opened must not get the number of a closed standard stream: a result would be written
+ * into it, or its bytes be backed up. The wrong way around, so that reading input and writing
+ * results fail as on a closed one; only messages vanish.
  */
 static void fill_closed_streams(void)
 {

@@ -9,9 +9,9 @@
  * folder and renamed when whole, so that a failed restore never leaves a wrong file under a right
  * name. Attributes of a directory are set when it ends. Ownership is set when running as root; when
  * it, an attribute or a device node is refused, that is a warning (restore.owner, .mode, .xattr,
- * .time, .node). A name longer than the 255 bytes of Linux is left out with a warning (restore.name),
- * a directory with what is in it. What is not given its owner does not get set-user-id and set-group-id bits either,
- * unless it belongs to who restores.
+ * .time, .node). A name longer than the 255 bytes of Linux is left out with a warning
+ * (restore.name), a directory with what is in it. What is not given its owner does not get
+ * set-user-id and set-group-id bits either, unless it belongs to who restores.
  *
  * Existing directories are merged with. The folder itself keeps its own attributes when it existed
  * before: a restore into /tmp does not change /tmp. With sync, everything is on disk

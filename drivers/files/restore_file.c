@@ -16,8 +16,8 @@ struct cf_restore_file {
 	struct cf_entry *entry;
 	struct cf_restore_temporary temporary;
 	int fd;
-	bool in_order;                 /* file_write and file_hole are used, not file_write_at */
-	uint64_t off;                  /* of the next file_write */
+	bool in_order;		       /* file_write and file_hole are used, not file_write_at */
+	uint64_t off;		       /* of the next file_write */
 	atomic_uint_least64_t written; /* behind the last byte written anywhere */
 	struct cf_restore_file *next, *previous; /* of all that are open */
 };

@@ -46,7 +46,7 @@ bool cf_restore_skips(const struct cf_restore_state *r, const struct cf_target_d
 		return false;
 	cf_ctx_warn(r->as.ctx, "restore.name", cf_target_path(&r->target, dir, entry->name).s,
 		    "it is not restored%s: its name has %zu bytes, a file system takes %d",
-		    entry->type == CF_ENTRY_DIR ? ", nor is what is in it" : "", strlen(entry->name),
-		    NAME_MAX);
+		    entry->type == CF_ENTRY_DIR ? ", nor is what is in it" : "",
+		    strlen(entry->name), NAME_MAX);
 	return true;
 }

@@ -20,7 +20,7 @@ struct cf_restore_state {
 	bool made_folder;
 	uint64_t token; /* random: makes temporary names that no restored entry has */
 	atomic_uint_least64_t n_temporary;
-	pthread_mutex_t lock;          /* of `files` */
+	pthread_mutex_t lock;	       /* of `files` */
 	struct cf_restore_file *files; /* those that are open */
 };
 
@@ -38,8 +38,8 @@ int cf_restore_name_check(const struct cf_restore_state *r, const struct cf_targ
 /* A component of the path that no Linux file system takes. */
 bool cf_restore_name_too_long(const char *path);
 
-/* True for an entry that is left out: its name is too long, which is a warning, or its directory is left
- * out already. */
+/* True for an entry that is left out: its name is too long, which is a warning, or its directory is
+ * left out already. */
 bool cf_restore_skips(const struct cf_restore_state *r, const struct cf_target_dir *dir,
 		      const struct cf_entry *entry);
 

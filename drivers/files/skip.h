@@ -1,7 +1,8 @@
 #ifndef CF_DRIVERS_FILES_SKIP_H
 #define CF_DRIVERS_FILES_SKIP_H
 
-/* Folders that a walk does not enter, known by device and inode: by whatever path it comes to them. */
+/* Folders that a walk does not enter, known by device and inode: by whatever path it comes to them.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@ struct cf_files_skip {
 	struct cf_files_skip_id {
 		dev_t dev;
 		ino_t ino;
-	} *ids;
+	} * ids;
 	size_t n_ids;
 };
 

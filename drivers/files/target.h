@@ -17,9 +17,9 @@
 struct cf_target_dir {
 	struct cf_target_dir *parent;
 	struct cf_entry *entry; /* a copy */
-	bool made;              /* by this restore, so that nothing else is in it */
-	bool inherits_acl;      /* it has a default ACL that new entries take over */
-	bool skipped;           /* it is not there, and never pinned */
+	bool made;		/* by this restore, so that nothing else is in it */
+	bool inherits_acl;	/* it has a default ACL that new entries take over */
+	bool skipped;		/* it is not there, and never pinned */
 
 	/* the target's own */
 	int fd;
@@ -42,8 +42,8 @@ struct cf_target {
 int cf_target_init(struct cf_target *target, const char *folder, int root_fd, struct cf_err *err);
 void cf_target_release(struct cf_target *target);
 
-/* Take an open directory in; fd passes to the target, also on failure. parent NULL: the root. fd -1: a
- * directory that is skipped. */
+/* Take an open directory in; fd passes to the target, also on failure. parent NULL: the root. fd
+ * -1: a directory that is skipped. */
 int cf_target_dir_new(struct cf_target *target, struct cf_target_dir *parent,
 		      const struct cf_entry *entry, int fd, struct cf_target_dir **dir_out,
 		      struct cf_err *err);

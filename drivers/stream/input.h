@@ -13,8 +13,8 @@ struct cf_err;
 int cf_input_read(int fd, const char *name, void *data, size_t len, const struct cf_ctx *ctx,
 		  size_t *len_out, struct cf_err *err);
 
-/* True when standard input can be read: not closed, nor open for writing only, which is what the program
- * makes of a closed one. */
+/* True when standard input can be read: not closed, nor open for writing only, which is what the
+ * program makes of a closed one. */
 bool cf_input_stdin_is_open(void);
 
 #endif

@@ -174,10 +174,11 @@ static int store_member(struct unpack *u, struct archive_entry *member, struct c
 		return 0;
 	}
 	if (!cf_tar_path_restorable(text(&u->path)))
-		cf_ctx_warn(u->ctx, "tar.name", text(&u->path),
-			    "stored, but it cannot be restored into a folder: a name in its path is "
-			    "longer than %d bytes",
-			    NAME_MAX);
+		cf_ctx_warn(
+			u->ctx, "tar.name", text(&u->path),
+			"stored, but it cannot be restored into a folder: a name in its path is "
+			"longer than %d bytes",
+			NAME_MAX);
 	rc = cf_tar_member_fill(&u->member, member, text(&u->path), u->ctx, &ok, err);
 	if (rc < 0)
 		return rc;

@@ -68,9 +68,10 @@ static void a_name_that_one_may_not_see_is_no_usage_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_bare_name_that_exists_is_a_path, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_name_that_one_may_not_see_is_no_usage_error, set_up,
+		cmocka_unit_test_setup_teardown(a_bare_name_that_exists_is_a_path, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_one_may_not_see_is_no_usage_error,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,8 +30,8 @@ struct fixture {
 	struct cf_ctx ctx;
 	struct cf_err err;
 	enum cf_recorder_step step; /* for hooks: at this step ... */
-	const char *name;           /* ... of this entry ... */
-	const char *command;        /* ... run this */
+	const char *name;	    /* ... of this entry ... */
+	const char *command;	    /* ... run this */
 };
 
 static void report(void *user, const struct cf_event *event)
