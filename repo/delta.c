@@ -16,7 +16,7 @@
 enum {
 	REACH = 320 << 10,	  /* how far from the expected place the old content is searched */
 	CANDIDATES = 12,	  /* old chunks looked at */
-	DELTA_LEVEL = 3,
+	DELTA_LEVEL = 2,
 	DELTA_OVERHEAD = 150,	  /* bytes a delta costs in table and index */
 	PATIENCE = 4,		  /* failures in a row at unlike places before most such trials are left out */
 	RETRY_EVERY = 8
