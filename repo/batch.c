@@ -110,9 +110,8 @@ static int identify(struct cf_batch *batch, struct cf_err *err)
 	return 0;
 }
 
-/* Decode what was encoded and compare: nothing is published unread. */
-static int verify_blob(struct cf_coder_slot *slot, const uint8_t *head, struct cf_span payload,
-		       struct cf_span plain, struct cf_err *err)
+int cf_blob_verify(struct cf_coder_slot *slot, const uint8_t head[CF_BLOB_HEAD_LEN], struct cf_span payload,
+		   struct cf_span base, struct cf_span plain, struct cf_err *err)
 {
 	int rc;
 
@@ -121,9 +120,8 @@ static int verify_blob(struct cf_coder_slot *slot, const uint8_t *head, struct c
 	if (rc == 0)
 		rc = cf_buf_append(&slot->sealed, payload.data, payload.len, err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_span_of(NULL, 0), plain.len,
-				     &slot->raw, err);
-	if (rc == 0 && memcmp(slot->raw.data, plain.data, plain.len) != 0)
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base, plain.len, &slot->decoded, err);
+	if (rc == 0 && memcmp(slot->decoded.data, plain.data, plain.len) != 0)
 		rc = cf_err_set(err, CF_ERR_FAILED,
 				"compressed data does not decompress to the same bytes: this machine's memory or processor is faulty");
 	return rc;
@@ -154,7 +152,7 @@ static int store_frame(struct cf_writer *writer, struct cf_coder_slot *slot, str
 	}
 	cf_blob_head_encode(codec, (uint32_t)plain.len, head);
 	if (codec != CF_CODEC_RAW)
-		rc = verify_blob(slot, head, payload, plain, err);
+		rc = cf_blob_verify(slot, head, payload, cf_span_of(NULL, 0), plain, err);
 	if (rc == 0) {
 		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), payload};
 

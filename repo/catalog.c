@@ -222,7 +222,7 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 	return a->rc < 0 ? a->rc : 0;
 }
 
-static int adopt_locked(struct cf_catalog *catalog, size_t *n_out, struct cf_err *err)
+static int adopt_locked(struct cf_catalog *catalog, struct cf_err *err)
 {
 	struct cf_backend *backend = catalog->repo->backend;
 	struct adoption a = {.catalog = catalog, .err = err};
@@ -232,8 +232,6 @@ static int adopt_locked(struct cf_catalog *catalog, size_t *n_out, struct cf_err
 		rc = a.rc;
 	if (rc == 0) {
 		catalog->adopted = true;
-		if (n_out)
-			*n_out = a.n;
 		if (a.n)
 			cf_ctx_note(catalog->repo->ctx, "packs.adopted", NULL,
 				    "%zu packs that no index segment covers are used again", a.n);
@@ -273,7 +271,7 @@ static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
 			rc = sync_once(catalog, &n_bad, err);
 	}
 	if (rc == 0 && n_bad)
-		rc = adopt_locked(catalog, NULL, err);
+		rc = adopt_locked(catalog, err);
 	catalog->synced = rc == 0;
 	return rc;
 }
@@ -360,7 +358,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_locked(catalog, id, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
-		rc = adopt_locked(catalog, NULL, err);
+		rc = adopt_locked(catalog, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, location_out, err);
 	}
@@ -498,18 +496,6 @@ int cf_catalog_publish(struct cf_catalog *catalog, bool all, uint64_t *stored_ou
 	return rc;
 }
 
-int cf_catalog_adopt(struct cf_catalog *catalog, size_t *n_out, struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = sync_locked(catalog, err);
-	if (rc == 0)
-		rc = adopt_locked(catalog, n_out, err);
-	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
 static int set_unclean(struct cf_catalog *catalog, int64_t value, struct cf_err *err)
 {
 	int rc = cf_index_set_flag(catalog->index, "unclean", value, err);
@@ -539,7 +525,7 @@ int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err)
 	if (rc == 0)
 		rc = sync_locked(catalog, err);
 	if (rc == 0 && (unclean || n_loaded == 0))
-		rc = adopt_locked(catalog, NULL, err);
+		rc = adopt_locked(catalog, err);
 	if (rc == 0)
 		rc = set_unclean(catalog, 1, err);
 	pthread_mutex_unlock(&catalog->lock);

@@ -43,9 +43,6 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 /* Store an index segment for the packs added since the last one, if they are many or when `all`. *stored_out: its bytes. */
 int cf_catalog_publish(struct cf_catalog *catalog, bool all, uint64_t *stored_out, struct cf_err *err);
 
-/* Take in packs that no segment covers, as an interrupted backup leaves them. *n_out (may be NULL): how many. */
-int cf_catalog_adopt(struct cf_catalog *catalog, size_t *n_out, struct cf_err *err);
-
 /* A backup begins or has ended well. After one that did not, begin adopts what it left. */
 int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err);
 int cf_catalog_end_run(struct cf_catalog *catalog, struct cf_err *err);

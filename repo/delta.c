@@ -232,25 +232,6 @@ static int try_bases(struct cf_writer *writer, struct cf_coder_slot *slot, const
 	return trial->len < 0 ? (int)trial->len : 1;
 }
 
-static int verify_delta(struct cf_coder_slot *slot, const uint8_t *head, struct cf_span plain, struct cf_err *err)
-{
-	struct cf_buf decoded = CF_BUF_INIT;
-	int rc;
-
-	cf_buf_clear(&slot->sealed);
-	rc = cf_buf_append(&slot->sealed, head, CF_BLOB_HEAD_LEN, err);
-	if (rc == 0)
-		rc = cf_buf_append(&slot->sealed, slot->payload.data, slot->payload.len, err);
-	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_buf_span(&slot->raw), plain.len,
-				     &decoded, err);
-	if (rc == 0 && memcmp(decoded.data, plain.data, plain.len) != 0)
-		rc = cf_err_set(err, CF_ERR_FAILED,
-				"a delta does not decode to the same bytes: this machine's memory or processor is faulty");
-	cf_buf_release(&decoded);
-	return rc;
-}
-
 /* Store the trial whose prefix and payload are in the slot. */
 static int store_trial(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
 		       struct cf_span plain, const struct trial *trial, struct cf_err *err)
@@ -261,7 +242,7 @@ static int store_trial(struct cf_writer *writer, struct cf_coder_slot *slot, con
 	int rc;
 
 	cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, chunk->len, head);
-	rc = verify_delta(slot, head, plain, err);
+	rc = cf_blob_verify(slot, head, cf_buf_span(&slot->payload), cf_buf_span(&slot->raw), plain, err);
 	if (rc < 0)
 		return rc;
 	parts[0] = cf_span_of(head, sizeof(head));

@@ -45,7 +45,7 @@ struct cf_repo {
 /* A coder and buffers for one thread's use. */
 struct cf_coder_slot {
 	struct cf_coder coder;
-	struct cf_buf payload, sealed, raw;
+	struct cf_buf payload, sealed, raw, decoded;
 	struct cf_coder_slot *next;
 };
 

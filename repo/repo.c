@@ -296,6 +296,7 @@ void cf_repo_close(struct cf_repo *repo)
 		cf_buf_release(&slot->payload);
 		cf_buf_release(&slot->sealed);
 		cf_buf_release(&slot->raw);
+		cf_buf_release(&slot->decoded);
 		free(slot);
 	}
 	cf_hmac_free(repo->data_id_hmac);

@@ -27,22 +27,16 @@ static int store_new_tree(struct cf_writer *writer, struct cf_span plain, const 
 
 	if (rc < 0)
 		return rc;
-	cf_buf_clear(&slot->sealed);
 	cf_blob_head_encode(CF_CODEC_ZSTD, (uint32_t)plain.len, head);
-	rc = cf_buf_append(&slot->sealed, head, sizeof(head), err);
-	if (rc == 0) {
-		len = cf_codec_compress(&slot->coder, TREE_LEVEL, cf_span_of(NULL, 0), plain, &slot->sealed, err);
-		rc = len < 0 ? (int)len : 0;
-	}
+	cf_buf_clear(&slot->payload);
+	len = cf_codec_compress(&slot->coder, TREE_LEVEL, cf_span_of(NULL, 0), plain, &slot->payload, err);
+	rc = len < 0 ? (int)len : 0;
+	parts[0] = cf_span_of(head, sizeof(head));
+	parts[1] = cf_buf_span(&slot->payload);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_span_of(NULL, 0), plain.len,
-				     &slot->raw, err);
-	if (rc == 0 && memcmp(slot->raw.data, plain.data, plain.len) != 0)
-		rc = cf_err_set(err, CF_ERR_FAILED,
-				"compressed metadata does not decompress to the same bytes: this machine's memory or processor is faulty");
-	parts[0] = cf_buf_span(&slot->sealed);
+		rc = cf_blob_verify(slot, head, parts[1], cf_span_of(NULL, 0), plain, err);
 	if (rc == 0)
-		rc = cf_packer_add(writer->packer, CF_OBJECT_TREE_PACK, CF_CODEC_ZSTD, parts, 1, &entry, 1, err);
+		rc = cf_packer_add(writer->packer, CF_OBJECT_TREE_PACK, CF_CODEC_ZSTD, parts, 2, &entry, 1, err);
 	cf_repo_give_coder(writer->repo, slot);
 	return rc;
 }
