@@ -129,6 +129,15 @@ struct cf_sink_ops {
 	int (*file_write_at)(struct cf_sink *sink, struct cf_file *file, uint64_t off,
 			     struct cf_span data, struct cf_err *err);
 
+	/*
+	 * What will be written to `from` also becomes the next bytes of `file`, stored once: how one copy of a
+	 * table's data serves both as a bare file and inside a script. Both are begun, nothing was written
+	 * to from, and until from has ended nothing else is written to file. One file may share from.
+	 * Aborting from leaves file without that content: abort it, too. NULL: the sink cannot (restore).
+	 */
+	int (*file_share)(struct cf_sink *sink, struct cf_file *file, struct cf_file *from,
+			  struct cf_err *err);
+
 	/* entry: final attributes (a file may have grown while read), or NULL for those of file_begin.
 	 * file is invalid afterwards, also on failure. */
 	int (*file_end)(struct cf_sink *sink, struct cf_file *file, const struct cf_entry *entry,

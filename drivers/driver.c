@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 #include "drivers/files/files.h"
+#include "drivers/mysql/mysql.h"
+#include "drivers/postgres/postgres.h"
 #include "drivers/sqlite/sqlite.h"
 #include "drivers/stream/stream.h"
 #include "drivers/tar/tar.h"
@@ -9,16 +11,36 @@
 #include <string.h>
 
 const struct cf_driver *const cf_drivers[] = {
-	&cf_files_driver, &cf_stream_driver, &cf_tar_driver, &cf_sqlite_driver, NULL,
+	&cf_files_driver,
+	&cf_stream_driver,
+	&cf_tar_driver,
+	&cf_sqlite_driver,
+#ifdef CF_WITH_POSTGRES
+	&cf_postgres_driver,
+#endif
+#ifdef CF_WITH_MYSQL
+	&cf_mysql_driver,
+#endif
+	NULL,
 };
+
+static bool is_name(const char *name, const char *text, size_t len)
+{
+	return name && strlen(name) == len && memcmp(name, text, len) == 0;
+}
 
 static const struct cf_driver *driver_of_scheme(const char *scheme, size_t len)
 {
 	for (size_t i = 0; cf_drivers[i]; i++)
-		if (strlen(cf_drivers[i]->scheme) == len &&
-		    memcmp(cf_drivers[i]->scheme, scheme, len) == 0)
+		if (is_name(cf_drivers[i]->scheme, scheme, len) ||
+		    is_name(cf_drivers[i]->alias, scheme, len))
 			return cf_drivers[i];
 	return NULL;
+}
+
+const struct cf_driver *cf_driver_named(const char *scheme)
+{
+	return driver_of_scheme(scheme, strlen(scheme));
 }
 
 static bool is_path(const char *source)
