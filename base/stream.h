@@ -13,8 +13,11 @@
  * open at once. Within one directory names may come in any order unless the directory was begun with
  * CF_DIR_SORTED (strictly ascending by byte value), which lets a sink keep memory bounded.
  *
- * Threads: calls on different files may come from different threads; calls on one file, and all calls on
- * directories of one sink, come from one thread at a time. file_write_at is the exception, see there.
+ * Threads: all functions may be called from several threads at once, for entries of one directory too, as long as
+ * the calls on one file come from one thread at a time (file_write_at is the exception, see there; two files that
+ * share content count as one), a directory's dir_end comes after all else in it, and link comes while nothing
+ * else does. A sink of a restore may ask for less (cf_sink_ops.file_begin and all calls on directories from
+ * one thread at a time), because the repository's reader does no more.
  */
 
 #include "base/buf.h"
@@ -132,8 +135,10 @@ struct cf_sink_ops {
 	/*
 	 * What will be written to `from` also becomes the next bytes of `file`, stored once: how one copy of a
 	 * table's data serves both as a bare file and inside a script. Both are begun, nothing was written
-	 * to from, and until from has ended nothing else is written to file. One file may share from.
-	 * Aborting from leaves file without that content: abort it, too. NULL: the sink cannot (restore).
+	 * to from, and until from has ended nothing else is done with file but to abort it. One file may share
+	 * from, and from shares nothing itself; file may share another one after from has ended. Both need their
+	 * content: begin them without inode and ctime (0), else file_begin may say that the parent has it.
+	 * Aborting from leaves file with a part of that content: abort it, too. NULL: the sink cannot (restore).
 	 */
 	int (*file_share)(struct cf_sink *sink, struct cf_file *file, struct cf_file *from,
 			  struct cf_err *err);

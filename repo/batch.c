@@ -411,8 +411,13 @@ int cf_file_deliver(struct cf_file *file, uint64_t seq, const struct cf_list_ent
 		    struct cf_err *err)
 {
 	bool finished;
-	int rc;
+	int rc = 0;
 
+	/* First: with its last result the file is freed. */
+	if (file->sharer)
+		rc = cf_file_deliver(file->sharer, file->share_seq + seq, entries, n, err);
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&file->lock);
 	rc = seq == file->next_seq ? append_entries(file, entries, n, err) : keep_early(file, seq, entries, n, err);
 	while (rc == 0 && file->early && file->early->seq == file->next_seq) {

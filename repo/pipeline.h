@@ -81,9 +81,11 @@ struct cf_dir {
 	struct cf_slot *slot; /* in the parent; NULL for the root */
 	struct cf_node *node; /* the root's; others stand in their slot */
 	bool is_sorted;
-	struct cf_dir_iter *old; /* the same directory in the parent snapshot, or NULL. Producer's thread only */
 
-	pthread_mutex_t lock; /* everything below */
+	pthread_mutex_t old_lock;
+	struct cf_dir_iter *old; /* the same directory in the parent snapshot, or NULL. Under old_lock */
+
+	pthread_mutex_t lock; /* everything below, and the entries of the slots */
 	struct cf_slot *first, **last;
 	size_t n_open; /* entries not complete */
 	bool has_ended;
@@ -111,6 +113,18 @@ struct cf_file {
 	uint64_t n_seq;		/* chunks and holes handed out. Producer's thread only until has_ended */
 	struct cf_old_content *old; /* the same file in the parent snapshot, or NULL */
 
+	/*
+	 * Shared content (cf_sink_ops.file_share). What is delivered to this file at seq is delivered to its sharer at
+	 * share_seq + seq. Set before anything is handed out; the sharer does not end before this file has, nor is it
+	 * complete before all of this file's results are in, so workers may use it without a lock.
+	 */
+	struct cf_file *sharer;
+	uint64_t share_seq;
+	/* The sharer's side. Producer's thread only */
+	bool is_sharing;   /* the file it shares from has not ended */
+	bool has_shared;   /* now or before */
+	bool is_given_up; /* while sharing: dropped when that ends */
+
 	pthread_mutex_t lock; /* everything below */
 	uint64_t next_seq;
 	struct cf_early *early; /* by seq */
@@ -135,10 +149,11 @@ struct cf_writer {
 	bool ignore_times, dry_run, no_delta;
 	int64_t begun_ns;
 	atomic_int_least64_t reported_ns;
-	struct cf_snapshot *draft;  /* becomes the snapshot */
+	struct cf_snapshot *draft;  /* becomes the snapshot. Its facts under fact_lock */
+	pthread_mutex_t fact_lock;
 	struct cf_snapshot *parent; /* or NULL */
 	struct cf_counters counters;
-	uint64_t expected_bytes, expected_items;
+	atomic_uint_least64_t expected_bytes, expected_items;
 
 	struct cf_batch *small; /* filled by small files. Under small_lock */
 	pthread_mutex_t small_lock;
@@ -148,7 +163,7 @@ struct cf_writer {
 	pthread_mutex_t link_lock;
 	struct cf_origin *origins[CF_LINK_BUCKETS];
 
-	/* Directories begun and not ended, the root first. Producer's thread only */
+	/* Directories begun and not ended, the root first. Under the live lock */
 	struct cf_dir **open_dirs;
 	size_t n_open_dirs, open_dirs_capacity;
 	uint64_t n_made_inos;
@@ -171,7 +186,27 @@ void cf_writer_fail(struct cf_writer *writer, const struct cf_err *err);
 int cf_writer_check(struct cf_writer *writer, struct cf_err *err);
 void cf_writer_report(struct cf_writer *writer);
 
+static inline struct cf_writer *cf_writer_of(struct cf_sink *sink)
+{
+	return (struct cf_writer *)sink;
+}
+
+/* writer_files.c: the sink's calls on files */
+int cf_writer_file_begin(struct cf_sink *sink, struct cf_dir *dir, const struct cf_entry *entry,
+			 const struct cf_profile *profile, struct cf_file **file_out, struct cf_err *err);
+int cf_writer_file_write(struct cf_sink *sink, struct cf_file *file, struct cf_span data, struct cf_err *err);
+int cf_writer_file_hole(struct cf_sink *sink, struct cf_file *file, uint64_t len, struct cf_err *err);
+int cf_writer_file_share(struct cf_sink *sink, struct cf_file *file, struct cf_file *from, struct cf_err *err);
+int cf_writer_file_end(struct cf_sink *sink, struct cf_file *file, const struct cf_entry *entry,
+		       struct cf_err *err);
+void cf_writer_file_abort(struct cf_sink *sink, struct cf_file *file);
+/* Hand over what small files have left, so that everything begun can complete. */
+void cf_writer_submit_small(struct cf_writer *writer);
+
 /* writer_tree.c: directories */
+/* The entry of this name in the parent snapshot's directory, without its texts: 1, or 0. What cannot be read of the
+ * parent is simply not used. */
+int cf_dir_find_old(struct cf_dir *dir, const char *name, struct cf_node *old_out);
 int cf_writer_store_tree(struct cf_writer *writer, struct cf_span plain, struct cf_id *id_out,
 			 struct cf_err *err);
 int cf_list_store_tree(void *writer, struct cf_span list, struct cf_id *id_out, struct cf_err *err);
@@ -182,7 +217,8 @@ void cf_dirs_release(struct cf_writer *writer);
 int cf_slot_add(struct cf_dir *dir, const struct cf_entry *entry, struct cf_slot **slot_out,
 		struct cf_err *err);
 /* Other attributes than it began with. The entry is not complete yet. */
-int cf_slot_replace(struct cf_slot *slot, const struct cf_entry *entry, struct cf_err *err);
+int cf_slot_replace(struct cf_dir *dir, struct cf_slot *slot, const struct cf_entry *entry,
+		    struct cf_err *err);
 /* The entry is complete; NULL content drops it. May complete the directory and those above. */
 int cf_slot_done(struct cf_dir *dir, struct cf_slot *slot, const struct cf_content *content,
 		 struct cf_err *err);

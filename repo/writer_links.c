@@ -160,16 +160,20 @@ static struct cf_slot *lookup(struct cf_dir *dir, const char *name, size_t len)
 /* The open directory that stands in a slot: the producer keeps those it may link into open. */
 static struct cf_dir *dir_of_slot(struct cf_writer *writer, const struct cf_slot *slot)
 {
-	for (size_t i = 0; i < writer->n_open_dirs; i++)
+	struct cf_dir *dir = NULL;
+
+	pthread_mutex_lock(&writer->live_lock);
+	for (size_t i = 0; !dir && i < writer->n_open_dirs; i++)
 		if (writer->open_dirs[i]->slot == slot)
-			return writer->open_dirs[i];
-	return NULL;
+			dir = writer->open_dirs[i];
+	pthread_mutex_unlock(&writer->live_lock);
+	return dir;
 }
 
 /* The slot of a path from the root. */
 static struct cf_slot *slot_at(struct cf_writer *writer, const char *path)
 {
-	struct cf_dir *dir = writer->n_open_dirs ? writer->open_dirs[0] : NULL;
+	struct cf_dir *dir = dir_of_slot(writer, NULL); /* the root */
 
 	while (dir) {
 		size_t len = strcspn(path, "/");

@@ -58,18 +58,35 @@ int cf_list_store_tree(void *writer, struct cf_span list, struct cf_id *id_out, 
 	return cf_writer_store_tree(writer, list, id_out, err);
 }
 
+int cf_dir_find_old(struct cf_dir *dir, const char *name, struct cf_node *old_out)
+{
+	const struct cf_node *found = NULL;
+	int rc;
+
+	pthread_mutex_lock(&dir->old_lock);
+	rc = dir->old ? cf_dir_iter_find(dir->old, name, &found, NULL) : 0;
+	if (rc == 1)
+		*old_out = (struct cf_node){.content = found->content,
+					    .entry = {.type = found->entry.type,
+						      .name = "",
+						      .size = found->entry.size,
+						      .mtime_ns = found->entry.mtime_ns,
+						      .ctime_ns = found->entry.ctime_ns,
+						      .ino = found->entry.ino}};
+	pthread_mutex_unlock(&dir->old_lock);
+	return rc == 1;
+}
+
 /* The same directory in the parent snapshot, if it has one. Whatever is wrong with it costs speed, not the backup. */
 static struct cf_dir_iter *open_old(struct cf_writer *writer, struct cf_dir *parent, const char *name)
 {
 	struct cf_dir_iter *iter = NULL;
-	const struct cf_node *node = NULL;
-	struct cf_node *root = NULL;
+	struct cf_node *root = NULL, node;
 
 	if (!parent && writer->parent && cf_tree_find(writer->repo, writer->parent, "", &root, NULL) == 0)
 		cf_dir_iter_new(writer->repo, root, &iter, NULL);
-	else if (parent && parent->old && cf_dir_iter_find(parent->old, name, &node, NULL) == 1 &&
-		 node->entry.type == CF_ENTRY_DIR)
-		cf_dir_iter_new(writer->repo, node, &iter, NULL);
+	else if (parent && cf_dir_find_old(parent, name, &node) == 1 && node.entry.type == CF_ENTRY_DIR)
+		cf_dir_iter_new(writer->repo, &node, &iter, NULL);
 	free(root);
 	return iter;
 }
@@ -94,6 +111,7 @@ static void free_dir(struct cf_dir *dir)
 	cf_buf_release(&dir->block);
 	cf_list_builder_release(&dir->list);
 	free(dir->node);
+	pthread_mutex_destroy(&dir->old_lock);
 	pthread_mutex_destroy(&dir->lock);
 	free(dir);
 }
@@ -111,6 +129,7 @@ static struct cf_node *new_node(const struct cf_entry *entry)
 	return cf_node_dup(&node);
 }
 
+/* Called with the live lock held. */
 static int note_open(struct cf_writer *writer, struct cf_dir *dir, struct cf_err *err)
 {
 	if (writer->n_open_dirs == writer->open_dirs_capacity) {
@@ -128,12 +147,15 @@ static int note_open(struct cf_writer *writer, struct cf_dir *dir, struct cf_err
 
 static void note_ended(struct cf_writer *writer, const struct cf_dir *dir)
 {
-	size_t i = writer->n_open_dirs;
+	size_t i;
 
+	pthread_mutex_lock(&writer->live_lock);
+	i = writer->n_open_dirs;
 	while (writer->open_dirs[--i] != dir)
 		;
 	memmove(writer->open_dirs + i, writer->open_dirs + i + 1,
 		(--writer->n_open_dirs - i) * sizeof(struct cf_dir *));
+	pthread_mutex_unlock(&writer->live_lock);
 }
 
 int cf_dir_open(struct cf_writer *writer, struct cf_dir *parent, const struct cf_entry *entry, unsigned flags,
@@ -149,6 +171,7 @@ int cf_dir_open(struct cf_writer *writer, struct cf_dir *parent, const struct cf
 	dir->is_sorted = flags & CF_DIR_SORTED;
 	dir->last = &dir->first;
 	dir->n_open = 1; /* until it ends */
+	pthread_mutex_init(&dir->old_lock, NULL);
 	pthread_mutex_init(&dir->lock, NULL);
 	cf_list_builder_init(&dir->list, cf_list_store_tree, writer);
 	pthread_mutex_lock(&writer->live_lock);
@@ -165,7 +188,9 @@ int cf_dir_open(struct cf_writer *writer, struct cf_dir *parent, const struct cf
 		free_dir(dir);
 		return rc;
 	}
+	pthread_mutex_lock(&writer->live_lock);
 	rc = note_open(writer, dir, err);
+	pthread_mutex_unlock(&writer->live_lock);
 	if (rc < 0) /* the writer has failed: what is open is freed with it */
 		return rc;
 	dir->old = open_old(writer, parent, entry->name);
@@ -403,9 +428,16 @@ static int replace_entry(struct cf_node **node, const struct cf_entry *entry, st
 	return 0;
 }
 
-int cf_slot_replace(struct cf_slot *slot, const struct cf_entry *entry, struct cf_err *err)
+int cf_slot_replace(struct cf_dir *dir, struct cf_slot *slot, const struct cf_entry *entry,
+		    struct cf_err *err)
 {
-	return replace_entry(&slot->node, entry, err);
+	int rc;
+
+	/* Whoever begins a neighbour compares names. */
+	pthread_mutex_lock(&dir->lock);
+	rc = replace_entry(&slot->node, entry, err);
+	pthread_mutex_unlock(&dir->lock);
+	return rc;
 }
 
 int cf_dir_end(struct cf_dir *dir, const struct cf_entry *entry, struct cf_err *err)
@@ -413,9 +445,10 @@ int cf_dir_end(struct cf_dir *dir, const struct cf_entry *entry, struct cf_err *
 	int rc = 0;
 
 	if (entry)
-		rc = replace_entry(dir->slot ? &dir->slot->node : &dir->node, entry, err);
+		rc = dir->slot ? cf_slot_replace(dir->parent, dir->slot, entry, err)
+			       : replace_entry(&dir->node, entry, err);
 	note_ended(dir->writer, dir);
-	/* The producer's thread owns the iterator; whoever completes the directory may be another. */
+	/* Nobody looks into it any more, and the directory may take long to complete. */
 	cf_dir_iter_free(dir->old);
 	dir->old = NULL;
 	return rc < 0 ? rc : one_done(dir, NULL, err);

@@ -215,6 +215,14 @@ static int file_begin(struct cf_sink *sink, struct cf_dir *dir, const struct cf_
 	return leave(recorder, 0);
 }
 
+static int append(const struct cf_sink_recorder *recorder, struct cf_recorded *r,
+		  struct cf_span data, struct cf_err *err)
+{
+	r->content_len += data.len;
+	return recorder->drop_content ? 0
+				      : cf_buf_append(&r->content, data.data, data.len, err);
+}
+
 static int file_write(struct cf_sink *sink, struct cf_file *file, struct cf_span data,
 		      struct cf_err *err)
 {
@@ -226,13 +234,15 @@ static int file_write(struct cf_sink *sink, struct cf_file *file, struct cf_span
 		return rc;
 	recorder = enter(sink);
 	r = of_file(file);
-	if (!recorder->drop_content)
-		rc = cf_buf_append(&r->content, data.data, data.len, err);
-	r->content_len += data.len;
+	assert(!r->is_sharing);
+	rc = append(recorder, r, data, err);
+	if (rc == 0 && r->sharer)
+		rc = append(recorder, r->sharer, data, err);
 	return leave(recorder, rc);
 }
 
-static int add_hole(struct cf_recorded *r, uint64_t len, struct cf_err *err)
+static int add_hole(const struct cf_sink_recorder *recorder, struct cf_recorded *r, uint64_t len,
+		    struct cf_err *err)
 {
 	struct cf_recorded_hole *more = realloc(r->holes, (r->n_holes + 1) * sizeof(*more));
 
@@ -240,7 +250,8 @@ static int add_hole(struct cf_recorded *r, uint64_t len, struct cf_err *err)
 		return cf_err_nomem(err);
 	r->holes = more;
 	r->holes[r->n_holes++] = (struct cf_recorded_hole){.off = r->content_len, .len = len};
-	return 0;
+	r->content_len += len;
+	return recorder->drop_content ? 0 : cf_buf_resize(&r->content, r->content.len + len, err);
 }
 
 static int file_hole(struct cf_sink *sink, struct cf_file *file, uint64_t len, struct cf_err *err)
@@ -253,12 +264,37 @@ static int file_hole(struct cf_sink *sink, struct cf_file *file, uint64_t len, s
 		return rc;
 	recorder = enter(sink);
 	r = of_file(file);
-	assert(len > 0);
-	rc = add_hole(r, len, err);
-	if (rc == 0 && !recorder->drop_content)
-		rc = cf_buf_resize(&r->content, r->content.len + len, err);
-	r->content_len += len;
+	assert(len > 0 && !r->is_sharing);
+	rc = add_hole(recorder, r, len, err);
+	if (rc == 0 && r->sharer)
+		rc = add_hole(recorder, r->sharer, len, err);
 	return leave(recorder, rc);
+}
+
+static int file_share(struct cf_sink *sink, struct cf_file *file, struct cf_file *from,
+		      struct cf_err *err)
+{
+	int rc = call_hook(sink, CF_RECORDER_FILE_SHARE, of_file(file)->entry, err);
+	struct cf_sink_recorder *recorder;
+	struct cf_recorded *r, *source;
+
+	if (rc < 0)
+		return rc;
+	recorder = enter(sink);
+	r = of_file(file);
+	source = of_file(from);
+	assert(r != source && !r->is_sharing && !r->sharer);
+	assert(!source->sharer && !source->is_sharing && source->content_len == 0);
+	source->sharer = r;
+	r->is_sharing = true;
+	return leave(recorder, 0);
+}
+
+static void end_share(struct cf_recorded *r)
+{
+	if (r->sharer)
+		r->sharer->is_sharing = false;
+	r->sharer = NULL;
 }
 
 static int file_end(struct cf_sink *sink, struct cf_file *file, const struct cf_entry *entry,
@@ -268,6 +304,8 @@ static int file_end(struct cf_sink *sink, struct cf_file *file, const struct cf_
 	struct cf_sink_recorder *recorder = enter(sink);
 	struct cf_recorded *r = of_file(file);
 
+	assert(!r->is_sharing);
+	end_share(r);
 	r->ended = true;
 	recorder->n_files++;
 	if (rc == 0)
@@ -284,6 +322,7 @@ static void file_abort(struct cf_sink *sink, struct cf_file *file)
 	recorder = enter(sink);
 	r = of_file(file);
 	take_from_dir(r->parent, r);
+	end_share(r);
 	r->ended = true;
 	recorder->n_aborted++;
 	leave(recorder, 0);
@@ -353,6 +392,7 @@ static const struct cf_sink_ops recorder_ops = {
 	.file_write = file_write,
 	.file_hole = file_hole,
 	.file_write_at = NULL,
+	.file_share = file_share,
 	.file_end = file_end,
 	.file_abort = file_abort,
 	.link = link_entry,

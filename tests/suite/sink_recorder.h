@@ -31,6 +31,8 @@ struct cf_recorded {
 	uint64_t content_len;
 	struct cf_recorded_hole *holes; /* as pushed, adjacent ones not joined */
 	size_t n_holes;
+	struct cf_recorded *sharer;  /* gets this file's content too (file_share) */
+	bool is_sharing;             /* the file it shares from has not ended */
 	bool ended;
 	bool wanted;                 /* false: file_begin said that no content is needed */
 	char *linked_from;           /* made by link(): the path it was given, else NULL */
@@ -44,6 +46,7 @@ enum cf_recorder_step {
 	CF_RECORDER_FILE_BEGIN,
 	CF_RECORDER_FILE_WRITE,
 	CF_RECORDER_FILE_HOLE,
+	CF_RECORDER_FILE_SHARE,
 	CF_RECORDER_FILE_END,
 	CF_RECORDER_FILE_ABORT,
 	CF_RECORDER_LINK,
