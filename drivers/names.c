@@ -12,7 +12,8 @@ static bool needs_escape(char c, bool is_first)
 {
 	unsigned char byte = (unsigned char)c;
 
-	return byte < 0x20 || byte == 0x7f || strchr("%/\\.", c) || (is_first && (c == '-' || c == '~'));
+	/* '~' anywhere: unescaped it marks a name that was cut. */
+	return byte < 0x20 || byte == 0x7f || strchr("%/\\.~", c) || (is_first && c == '-');
 }
 
 static int append_part(struct cf_buf *out, const char *part, struct cf_err *err)

@@ -5,8 +5,8 @@
  * File names for database objects: whatever an identifier holds, its file has a name that file systems take, that no
  * other identifier gets, and that a person recognises.
  *
- * Each part ("schema", "table") is percent-encoded where it holds '%', '/', '\\', '.', control characters, DEL or a
- * leading '-' or '~'; parts are joined by '.', so that a dot always separates. A name that would be longer than 200 bytes
+ * Each part ("schema", "table") is percent-encoded where it holds '%', '/', '\\', '.', '~', control characters, DEL or a
+ * leading '-'; parts are joined by '.', so that a dot always separates. A name that would be longer than 200 bytes
  * is cut at a character and ended by "~" and 16 hex digits of a hash of the whole.
  */
 
