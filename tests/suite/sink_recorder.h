@@ -46,11 +46,11 @@ enum cf_recorder_step {
 	CF_RECORDER_FILE_BEGIN,
 	CF_RECORDER_FILE_WRITE,
 	CF_RECORDER_FILE_HOLE,
-	CF_RECORDER_FILE_SHARE,
 	CF_RECORDER_FILE_END,
 	CF_RECORDER_FILE_ABORT,
 	CF_RECORDER_LINK,
-	CF_RECORDER_FACT
+	CF_RECORDER_FACT,
+	CF_RECORDER_FILE_SHARE
 };
 
 /* Set any of these after cf_sink_recorder_new() and before the driver runs. */
