@@ -1,0 +1,27 @@
+#ifndef CF_DRIVERS_POSTGRES_HANDLE_H
+#define CF_DRIVERS_POSTGRES_HANDLE_H
+
+/* What connect.c and client.c share: the only two that see libpq. */
+
+#include <libpq-fe.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+
+struct cf_ctx;
+struct cf_err;
+
+struct cf_pg {
+	PGconn *conn;
+	const struct cf_ctx *ctx;
+	const atomic_int *stop;
+	char sqlstate[6];
+};
+
+/* libpq's messages have line ends and tabs within; ours are one line. */
+void cf_pg_flatten(const char *text, char *out, size_t size);
+
+/* Until the socket is ready for events of poll(); at most to the deadline in seconds of CLOCK_MONOTONIC, 0 for none. */
+int cf_pg_wait(struct cf_pg *pg, short events, time_t deadline, struct cf_err *err);
+
+#endif
