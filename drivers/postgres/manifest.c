@@ -272,7 +272,7 @@ static int get_number(json_t *object, const char *key, uint64_t max, uint64_t *n
 
 static int get_oid(json_t *object, uint32_t *oid_out, struct cf_err *err)
 {
-	uint64_t oid;
+	uint64_t oid = 0;
 	int rc = get_number(object, "oid", UINT32_MAX, &oid, err);
 
 	if (rc == 0)
@@ -420,7 +420,7 @@ static int get_arrays(json_t *document, struct cf_pg_manifest *manifest, struct 
 static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struct cf_err *err)
 {
 	const char *format = json_string_value(json_object_get(document, "format"));
-	uint64_t version, server_version = 0;
+	uint64_t version = 0, server_version = 0;
 	int rc = get_number(document, "version", INT32_MAX, &version, err);
 
 	if (rc < 0)
