@@ -39,6 +39,9 @@ struct cf_pg_options {
  */
 int cf_pg_check_target(const char *target, struct cf_err *err);
 
+/* The database that target itself names, to free(); NULL when it leaves that to PG* variables or defaults. */
+int cf_pg_target_database(const char *target, char **database_out, struct cf_err *err);
+
 /* Connect as target says (see above). ctx and options.stop are borrowed until cf_pg_close(). */
 int cf_pg_connect(const char *target, const struct cf_pg_options *options, const struct cf_ctx *ctx,
 		  struct cf_pg **pg_out, struct cf_err *err);

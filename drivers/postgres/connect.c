@@ -99,6 +99,23 @@ int cf_pg_check_target(const char *target, struct cf_err *err)
 	return rc;
 }
 
+int cf_pg_target_database(const char *target, char **database_out, struct cf_err *err)
+{
+	PQconninfoOption *options = NULL;
+	int rc = parse_target(target, &options, err);
+
+	*database_out = NULL;
+	for (const PQconninfoOption *option = options; rc == 0 && option->keyword; option++) {
+		if (strcmp(option->keyword, "dbname") != 0 || !option->val || !option->val[0])
+			continue;
+		*database_out = strdup(option->val);
+		if (!*database_out)
+			rc = cf_err_nomem(err);
+	}
+	PQconninfoFree(options);
+	return rc;
+}
+
 /* The server's notices are not ours to print. */
 static void drop_notice(void *user, const char *message)
 {
