@@ -319,3 +319,28 @@ void cf_pg_set_close(const struct cf_pg_graph *graph, struct cf_pg_set *set)
 	}
 	qsort(set->list, set->n, sizeof(*set->list), by_index);
 }
+
+static bool has_all(const struct cf_pg_graph *graph, const struct cf_pg_set *set,
+		    const struct cf_pg_toc_entry *entry)
+{
+	for (size_t i = 0; i < entry->n_deps; i++) {
+		size_t dep = cf_pg_graph_entry(graph, entry->deps[i]);
+
+		if (dep != CF_PG_NO_ENTRY && set->marks[dep] == CF_PG_OUT)
+			return false;
+	}
+	return true;
+}
+
+void cf_pg_set_attach(const struct cf_pg_graph *graph, struct cf_pg_set *set)
+{
+	static const char *const attaching[] = {"TABLE ATTACH", "INDEX ATTACH", NULL};
+
+	for (size_t i = 0; i < graph->toc->n_entries; i++) {
+		const struct cf_pg_toc_entry *entry = &graph->toc->entries[i];
+
+		if (is_one_of(entry->desc, attaching) && has_all(graph, set, entry))
+			add(set, i, CF_PG_SATELLITE);
+	}
+	qsort(set->list, set->n, sizeof(*set->list), by_index);
+}

@@ -58,5 +58,7 @@ void cf_pg_set_choose(struct cf_pg_set *set, size_t index);
 /* Adds the satellites of what is chosen and what all of it needs, and sorts: once, after the last choice. What a foreign key
  * refers to is not added. */
 void cf_pg_set_close(const struct cf_pg_graph *graph, struct cf_pg_set *set);
+/* After that: adds what attaches partitions, and their indexes, to parents where both are in. */
+void cf_pg_set_attach(const struct cf_pg_graph *graph, struct cf_pg_set *set);
 
 #endif
