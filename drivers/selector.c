@@ -111,14 +111,19 @@ bool cf_selector_takes_schema(struct cf_selector *selector, const char *database
 	       list_matches(&selector->schemas, database, schema, NULL);
 }
 
+bool cf_selector_excludes(struct cf_selector *selector, const char *database, const char *schema,
+			  const char *table)
+{
+	return list_matches(&selector->exclude_tables, database, schema, table);
+}
+
 bool cf_selector_takes(struct cf_selector *selector, const char *database, const char *schema,
 		       const char *table)
 {
 	bool of_schema = cf_selector_takes_schema(selector, database, schema);
 	bool of_table = list_matches(&selector->tables, database, schema, table);
 
-	return (of_schema || of_table) &&
-	       !list_matches(&selector->exclude_tables, database, schema, table);
+	return (of_schema || of_table) && !cf_selector_excludes(selector, database, schema, table);
 }
 
 bool cf_selector_takes_data(struct cf_selector *selector, const char *database, const char *schema,

@@ -24,6 +24,10 @@ void cf_selector_free(struct cf_selector *selector);
 /* Both remember which patterns matched. Any thread. */
 bool cf_selector_takes(struct cf_selector *selector, const char *database, const char *schema,
 		       const char *table);
+/* An excluding pattern matches: it would not be taken for whatever other reason either (as the partition of a table
+ * that is). */
+bool cf_selector_excludes(struct cf_selector *selector, const char *database, const char *schema,
+			  const char *table);
 /* Of a table that is taken: its rows, too. */
 bool cf_selector_takes_data(struct cf_selector *selector, const char *database, const char *schema,
 			    const char *table);
