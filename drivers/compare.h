@@ -2,9 +2,10 @@
 #define CF_DRIVERS_COMPARE_H
 
 /*
- * A sink that stores nothing and compares what is pushed with a tree instead: a dump of a restored database against
- * the snapshot it came from. Names, types, contents and the targets of symbolic links count; owners, times and facts do
- * not. Files may be pushed from several threads at once; of each, up to 1 MiB of the tree is held at a time.
+ * A sink that stores nothing and compares what is pushed with a tree instead: a dump of a restored
+ * database against the snapshot it came from. Names, types, contents and the targets of symbolic
+ * links count; owners, times and facts do not. Files may be pushed from several threads at once; of
+ * each, up to 1 MiB of the tree is held at a time.
  */
 
 #include "base/buf.h"
@@ -40,9 +41,10 @@ struct cf_compare_options {
 	void *user;
 };
 
-/* tree is borrowed as long as the sink lives. The sink fails only where the tree cannot be read: CF_ERR_DAMAGED. */
-int cf_compare_new(struct cf_tree *tree, const struct cf_compare_options *options, struct cf_sink **sink_out,
-		   struct cf_err *err);
+/* tree is borrowed as long as the sink lives. The sink fails only where the tree cannot be read:
+ * CF_ERR_DAMAGED. */
+int cf_compare_new(struct cf_tree *tree, const struct cf_compare_options *options,
+		   struct cf_sink **sink_out, struct cf_err *err);
 void cf_compare_free(struct cf_sink *sink);
 
 /* Differences so far, those of ignored paths not counted. */
