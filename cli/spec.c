@@ -118,6 +118,24 @@ static const struct cf_option_spec restore_options[] = {
 	FLAG(CF_OPT_SYNC, 0, "sync", "End when everything is on disk, not only written"),
 	FILTER_OPTIONS, END_OPTIONS};
 
+static const struct cf_option_spec mount_options[] = {
+	{.id = CF_OPT_SNAPSHOT, .kind = CF_VALUE_TEXT, .name = "snapshot", .value = "SNAPSHOT",
+	 .about = "Show what is in this one, instead of folders of snapshots"},
+	FILTER_OPTIONS,
+	FLAG(CF_OPT_FOREGROUND, 'f', "foreground", "Stay, and end with Ctrl-C"),
+	FLAG(CF_OPT_ALLOW_OTHER, 0, "allow-other",
+	     "Let other users read what the stored modes allow them"),
+	{.id = CF_OPT_CACHE_SIZE, .kind = CF_VALUE_SIZE, .name = "cache-size", .value = "SIZE",
+	 .min = 8 << 20, .max = (uint64_t)1 << 40, .otherwise = "128M",
+	 .about = "Memory for decoded content"},
+	{.id = CF_OPT_LOG, .kind = CF_VALUE_FILE, .name = "log", .value = "FILE",
+	 .otherwise = "the system's log", .about = "Append messages to a file once mounted"},
+	END_OPTIONS};
+
+static const struct cf_option_spec umount_options[] = {
+	FLAG(CF_OPT_LAZY, 'l', "lazy", "Take it out of sight now, and end it when nobody uses it"),
+	END_OPTIONS};
+
 static const struct cf_option_spec check_options[] = {
 	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_PERCENT, .name = "read-data", .value = "N%",
 	 .about = "Read all data too, or a share chosen at random"},
@@ -235,6 +253,31 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"Writes the content of one file of a snapshot to standard output."),
 		.examples = EXAMPLES(
 			{"coffer dump latest:/db.sql | psql db", "into a database"}),
+	},
+	[CF_COMMAND_MOUNT] = {
+		.id = CF_COMMAND_MOUNT, .name = "mount", .about = "Show snapshots as folders",
+		.operands = "DIR", .n_min = 1, .n_max = 1, .options = mount_options,
+		.text = TEXT(
+			"Shows every snapshot on an empty folder, read-only: snapshots/TIME-ID, "
+			"latest, by-source/SOURCE/TIME-ID, by-host and by-tag, where slashes in "
+			"names are written %2F. New snapshots appear by themselves. Any program "
+			"can read them: cp, psql, sqlite3, mariadb.",
+			"A part that is damaged gives an input/output error to whoever reads it, "
+			"and a message that names it; everything else stays readable.",
+			"Needs FUSE, and for users other than root the program fusermount3."),
+		.examples = EXAMPLES(
+			{"coffer mount /mnt/backup", "then look into /mnt/backup/latest"},
+			{"coffer mount --snapshot latest --source /etc /mnt/etc", "one snapshot"}),
+	},
+	[CF_COMMAND_UMOUNT] = {
+		.id = CF_COMMAND_UMOUNT, .name = "umount", .about = "End a mount",
+		.operands = "DIR", .n_min = 1, .n_max = 1, .has_no_repository = true,
+		.options = umount_options,
+		.text = TEXT(
+			"Ends a mount of coffer on a folder; one that is in use is refused with "
+			"status 6."),
+		.examples = EXAMPLES(
+			{"coffer umount /mnt/backup", "what coffer mount began"}),
 	},
 	[CF_COMMAND_CHECK] = {
 		.id = CF_COMMAND_CHECK, .name = "check", .about = "Check the repository for damage",

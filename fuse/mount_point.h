@@ -1,0 +1,22 @@
+#ifndef CF_FUSE_MOUNT_POINT_H
+#define CF_FUSE_MOUNT_POINT_H
+
+/* What the system says about a folder something is, or is to be, mounted on. */
+
+#include <stdbool.h>
+
+struct cf_err;
+
+/* What fstype the kernel shows our mounts by: "fuse.coffer". */
+#define CF_MOUNT_SUBTYPE "coffer"
+
+/* The folder's absolute path, also when what is mounted on it is dead. free() it. NULL with err set. */
+char *cf_mount_point_resolve(const char *folder, struct cf_err *err);
+
+/* Something of ours is mounted on this resolved folder. */
+bool cf_mount_point_is_ours(const char *resolved);
+
+/* Take it off: umount2() as root, else fusermount3. lazy: even though it is in use. */
+int cf_mount_point_unmount(const char *resolved, bool lazy, struct cf_err *err);
+
+#endif
