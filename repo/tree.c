@@ -11,7 +11,9 @@
 struct cf_dir_iter {
 	struct cf_repo *repo;
 	struct cf_content_cursor *cursor;
+	uint64_t size; /* of the directory's content */
 	struct cf_dir_block block;
+	uint64_t block_off, block_end; /* of the block in it */
 	size_t next; /* in the block */
 };
 
@@ -27,6 +29,7 @@ int cf_dir_iter_new(struct cf_repo *repo, const struct cf_node *dir, struct cf_d
 	if (!iter)
 		return cf_err_nomem(err);
 	iter->repo = repo;
+	iter->size = dir->content.size;
 	rc = cf_content_cursor_new(repo, &dir->content, &iter->cursor, err);
 	if (rc < 0) {
 		free(iter);
@@ -56,6 +59,8 @@ static int load_block(struct cf_dir_iter *iter, struct cf_err *err)
 		return rc;
 	cf_dir_block_release(&iter->block);
 	iter->next = 0;
+	iter->block_off = extent.off;
+	iter->block_end = extent.off + extent.len;
 	rc = cf_id_is_zero(&extent.id) ? cf_err_set(err, CF_ERR_DAMAGED, "a directory is damaged")
 				       : cf_chunk_read(iter->repo, &extent.id, &bytes, err);
 	if (rc == 0)
@@ -74,18 +79,6 @@ int cf_dir_iter_next(struct cf_dir_iter *iter, const struct cf_node **node_out, 
 	}
 	*node_out = &iter->block.nodes[iter->next++];
 	return 1;
-}
-
-/* Step back to the start when the name lies before what was read last. */
-static int rewind_before(struct cf_dir_iter *iter, const char *name, struct cf_err *err)
-{
-	if (iter->block.n == 0 || strcmp(iter->block.nodes[0].entry.name, name) <= 0) {
-		iter->next = 0;
-		return 0;
-	}
-	cf_dir_block_release(&iter->block);
-	iter->next = 0;
-	return cf_content_cursor_seek(iter->cursor, 0, err);
 }
 
 static int find_in_block(struct cf_dir_iter *iter, const char *name, const struct cf_node **node_out)
@@ -108,22 +101,46 @@ static int find_in_block(struct cf_dir_iter *iter, const char *name, const struc
 	return 0;
 }
 
+/* Less than 0 when the name lies before the block, 0 when in it, more when behind it. */
+static int compare_block(const struct cf_dir_block *block, const char *name)
+{
+	if (block->n == 0 || strcmp(block->nodes[block->n - 1].entry.name, name) < 0)
+		return 1;
+	return strcmp(block->nodes[0].entry.name, name) > 0 ? -1 : 0;
+}
+
 int cf_dir_iter_find(struct cf_dir_iter *iter, const char *name, const struct cf_node **node_out,
 		     struct cf_err *err)
 {
-	int rc = rewind_before(iter, name, err);
+	uint64_t low = 0, high = iter->size; /* where a block that may have it begins */
+	bool try_next = false;
 
-	while (rc == 0) {
-		size_t n = iter->block.n;
+	if (iter->block.n) {
+		int order = compare_block(&iter->block, name);
 
-		if (n && strcmp(iter->block.nodes[n - 1].entry.name, name) >= 0)
+		if (order == 0)
 			return find_in_block(iter, name, node_out);
-		rc = load_block(iter, err);
+		/* Names are mostly asked for in ascending order: the next block is likeliest. */
+		try_next = order > 0;
+		*(order < 0 ? &high : &low) = order < 0 ? iter->block_off : iter->block_end;
+	}
+	for (; low < high; try_next = false) {
+		uint64_t middle = try_next ? low : low + (high - low) / 2;
+		int order, rc = cf_content_cursor_seek(iter->cursor, middle, err);
+
+		if (rc == 0)
+			rc = load_block(iter, err);
 		if (rc <= 0)
 			return rc;
-		rc = 0;
+		order = compare_block(&iter->block, name);
+		if (order == 0)
+			return find_in_block(iter, name, node_out);
+		if (order < 0)
+			high = iter->block_off;
+		else
+			low = iter->block_end;
 	}
-	return rc;
+	return 0;
 }
 
 struct cf_node *cf_node_dup(const struct cf_node *node)

@@ -31,7 +31,8 @@ int cf_dir_iter_new(struct cf_repo *repo, const struct cf_node *dir, struct cf_d
 void cf_dir_iter_free(struct cf_dir_iter *iter);
 /* 1 and *node_out, borrowed until the next call; 0 at the end; or an error. */
 int cf_dir_iter_next(struct cf_dir_iter *iter, const struct cf_node **node_out, struct cf_err *err);
-/* One entry by name: 1 and *node_out as above, 0 when it is not there. Ascending calls are cheap. */
+/* One entry by name: 1 and *node_out as above, 0 when it is not there. Reads the block it left off at, the next, and
+ * then looks for the right one by halves. After it next() must not be called. */
 int cf_dir_iter_find(struct cf_dir_iter *iter, const char *name, const struct cf_node **node_out,
 		     struct cf_err *err);
 
