@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import harness  # noqa: E402
+import servers  # noqa: E402
 import trees  # noqa: E402
 
 
@@ -63,4 +64,83 @@ def sample(tmp_path_factory):
     (coffer.source / "a/new").write_bytes(b"new")
     coffer.second = coffer.backup(coffer.source)["snapshot"]
     coffer.stream = coffer.backup("stream:rows", input=coffer.rows)["snapshot"]
+    return coffer
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    need_driver("postgres")
+    server = servers.Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    need_driver("mysql")
+    server = servers.MariaDB()
+    yield server
+    server.remove()
+
+
+def need_driver(name):
+    """Skip where the build was made without a driver, but never unnoticed: COFFER_TEST_ALL makes it a failure."""
+    if name not in harness.sources():
+        reason = f"this build of coffer has no {name} driver"
+        if os.environ.get("COFFER_TEST_ALL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """PostgreSQL; databases that a test makes are dropped after it."""
+    before = {row[0] for row in postgres_server.rows("SELECT datname FROM pg_database")}
+    yield postgres_server
+    for (name,) in postgres_server.rows("SELECT datname FROM pg_database"):
+        if name not in before:
+            postgres_server.drop(name)
+
+
+@pytest.fixture
+def mariadb(mariadb_server):
+    """MariaDB; databases that a test makes are dropped after it."""
+    before = mariadb_server.databases()
+    yield mariadb_server
+    for name in mariadb_server.databases() - before:
+        mariadb_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def shop(postgres_server):
+    """The PostgreSQL database with every kind of object. Not to be changed."""
+    postgres_server.make(name="shop")
+    postgres_server.psql("shop", "-o", "/dev/null", "-f", servers.FIXTURES / "postgres.sql")
+    return "shop"
+
+
+@pytest.fixture(scope="session")
+def shop_backup(postgres_server, shop, tmp_path_factory):
+    """A repository with a snapshot of it. Copy it before changing it."""
+    coffer = harness.Coffer(tmp_path_factory.mktemp("shop"))
+    coffer.variables = postgres_server.variables
+    coffer.init()
+    coffer.summary = coffer.backup(f"postgres:///{shop}")
+    return coffer
+
+
+@pytest.fixture(scope="session")
+def stock(mariadb_server):
+    """The MariaDB databases with every kind of object. Not to be changed."""
+    mariadb_server.sql((servers.FIXTURES / "mariadb.sql").read_text(encoding="utf-8"))
+    return sorted(mariadb_server.databases() & {"shop", "old", 'odd.name/100% "x" é', "empty_one"})
+
+
+@pytest.fixture(scope="session")
+def stock_backup(mariadb_server, stock, tmp_path_factory):
+    """A repository with a snapshot of them. Copy it before changing it."""
+    coffer = harness.Coffer(tmp_path_factory.mktemp("stock"))
+    coffer.variables = mariadb_server.variables
+    coffer.init()
+    coffer.summary = coffer.backup(mariadb_server.url(*stock))
     return coffer

@@ -32,6 +32,11 @@ BUILD = build_folder()
 PROGRAM = BUILD / "cli" / "coffer"
 
 
+def sources():
+    """The schemes of what this build can back up."""
+    return json.loads(subprocess.run([PROGRAM, "version", "--json"], capture_output=True, check=True).stdout)["sources"]
+
+
 def is_sanitized():
     with open(PROGRAM, "rb") as file:
         data = file.read()
@@ -82,6 +87,7 @@ class Coffer:
         self.cache = self.folder / "cache"
         self.work = self.folder / "work"
         self.program = PROGRAM
+        self.variables = {}
         self.work.mkdir(parents=True, exist_ok=True)
 
     def env(self, extra=None):
@@ -94,6 +100,7 @@ class Coffer:
             LC_ALL="C.UTF-8",
             TZ="UTC",
         )
+        env.update(self.variables)
         for name, value in (extra or {}).items():
             if value is None:
                 env.pop(name, None)

@@ -2,13 +2,28 @@
 # PostgreSQL 15 for tests: postgres.sh start DIR [PID] | stop DIR (see lib.sh). The folders above DIR must let
 # everybody pass, because the server runs as the user postgres when root starts it.
 # Prints PGHOST (folder of the socket, where everybody is trusted), PGPORT, PGUSER, PGPASSWORD (asked for over TCP),
-# PGDATABASE, PG_BINDIR, PG_TCP_HOST, PG_SSLROOTCERT. Takes PG_CONF: more lines for postgresql.conf.
+# PGDATABASE, PG_TCP_HOST, PG_SSLROOTCERT, PG_TABLESPACE (a folder for one).
+# Takes PG_CONF: more lines for postgresql.conf. PG_EXTENSIONS: a folder of extensions besides Debian's.
 # shellcheck source=tests/services/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # shellcheck disable=SC2034 # for lib.sh; PostgreSQL's fast shutdown
 signal=INT
 bin=/usr/lib/postgresql/15/bin
+share=/usr/share/postgresql/15
+
+# A copy of the server that looks for extensions below DIR: it finds its files from where it lies itself.
+copy_server()
+{
+	[ -e "$DIR$bin" ] || {
+		mkdir -p "$DIR$bin" "$DIR$share"
+		cp $bin/initdb $bin/postgres "$DIR$bin"
+		ln -s ${bin%/bin}/lib "$DIR${bin%/bin}/lib"
+		cp -rs $share/. "$DIR$share"
+		cp "$PG_EXTENSIONS"/* "$DIR$share/extension"
+	}
+	bin=$DIR$bin
+}
 
 make_cluster()
 {
@@ -33,19 +48,21 @@ make_cluster()
 up()
 {
 	local port
-	[ -x $bin/postgres ] || die "no PostgreSQL 15 here: tests/install-packages test"
+	[ -x "$bin/postgres" ] || die "no PostgreSQL 15 here: tests/install-packages test"
+	[ -z "${PG_EXTENSIONS-}" ] || copy_server
+	mkdir -p "$DIR/tablespace"
 	give_to postgres
 	[ -s "$DIR/data/PG_VERSION" ] || make_cluster
 	port=$(free_port)
-	serve $bin/postgres -D "$DIR/data" -p "$port"
-	wait_until $bin/pg_isready -q -h "$DIR" -p "$port"
+	serve "$bin/postgres" -D "$DIR/data" -p "$port"
+	wait_until pg_isready -q -h "$DIR" -p "$port"
 	cat <<-ENV
 		PGHOST=$DIR
 		PGPORT=$port
 		PGUSER=postgres
 		PGPASSWORD=secret
 		PGDATABASE=postgres
-		PG_BINDIR=$bin
+		PG_TABLESPACE=$DIR/tablespace
 		PG_TCP_HOST=127.0.0.1
 		PG_SSLROOTCERT=$DIR/server.crt
 	ENV
