@@ -16,8 +16,8 @@
  * Threads: all functions may be called from several threads at once, for entries of one directory too, as long as
  * the calls on one file come from one thread at a time (file_write_at is the exception, see there; two files that
  * share content count as one), a directory's dir_end comes after all else in it, and link comes while nothing
- * else does. A sink of a restore may ask for less (cf_sink_ops.file_begin and all calls on directories from
- * one thread at a time), because the repository's reader does no more.
+ * else does. A sink of a restore may ask for less (all calls on directories from one thread at a time, and
+ * without file_write_at all calls), because the repository's reader does no more.
  */
 
 #include "base/buf.h"

@@ -79,29 +79,73 @@ static int push_level(struct cf_restore *run, const struct cf_node *node, struct
 		return rc;
 	}
 	run->figures.dirs++;
+	run->n_levels++;
+	level->n_inside = 1;
 	level->parent = run->level;
+	if (level->parent) {
+		pthread_mutex_lock(&run->lock);
+		level->parent->n_inside++;
+		pthread_mutex_unlock(&run->lock);
+	}
 	run->level = level;
 	return 0;
 }
 
-/* The directory the walk is in has no more entries: wait for its files, then end it. */
-static int pop_level(struct cf_restore *run, bool ended, struct cf_err *err)
+void cf_restore_leave_level(struct cf_restore *run, struct cf_restore_level *level)
+{
+	if (--level->n_inside > 0)
+		return;
+	level->next = run->left;
+	run->left = level;
+	pthread_cond_broadcast(&run->changed);
+}
+
+/* The walk goes up. What is under way in the directory may take its time. */
+static void pop_level(struct cf_restore *run)
 {
 	struct cf_restore_level *level = run->level;
-	int rc = 0;
+
+	cf_dir_iter_free(level->iter);
+	level->iter = NULL;
+	run->level = level->parent;
+	pthread_mutex_lock(&run->lock);
+	cf_restore_leave_level(run, level);
+	pthread_mutex_unlock(&run->lock);
+}
+
+static struct cf_restore_level *take_left(struct cf_restore *run, bool wait)
+{
+	struct cf_restore_level *level;
 
 	pthread_mutex_lock(&run->lock);
-	while (level->n_files > 0)
+	while (wait && !run->left)
 		pthread_cond_wait(&run->changed, &run->lock);
+	level = run->left;
+	if (level)
+		run->left = level->next;
 	pthread_mutex_unlock(&run->lock);
-	if (ended)
-		rc = cf_restore_check(run, err);
-	if (level->dir && ended && rc == 0)
-		rc = run->sink->ops->dir_end(run->sink, level->dir, NULL, err);
-	run->level = level->parent;
-	cf_dir_iter_free(level->iter);
-	free(level->node);
-	free(level);
+	return level;
+}
+
+/* End the directories that nothing is inside of; all: wait until each has ended. rc < 0: the restore has failed, give them up. */
+static int end_levels(struct cf_restore *run, bool all, int rc, struct cf_err *err)
+{
+	struct cf_restore_level *level;
+
+	while (run->n_levels > 0 && (level = take_left(run, all))) {
+		if (rc == 0)
+			rc = cf_restore_check(run, err);
+		if (rc == 0 && level->dir)
+			rc = run->sink->ops->dir_end(run->sink, level->dir, NULL, err);
+		if (level->parent) {
+			pthread_mutex_lock(&run->lock);
+			cf_restore_leave_level(run, level->parent);
+			pthread_mutex_unlock(&run->lock);
+		}
+		free(level->node);
+		free(level);
+		run->n_levels--;
+	}
 	return rc;
 }
 
@@ -160,18 +204,20 @@ static int walk(struct cf_restore *run, struct cf_err *err)
 		else if (rc == 0 && more == 1)
 			rc = restore_node(run, node, err);
 		else if (rc == 0)
-			rc = pop_level(run, true, err);
+			pop_level(run);
+		rc = end_levels(run, false, rc, err);
 		cf_restore_report(run);
 	}
 	while (run->level)
-		pop_level(run, false, NULL);
-	return rc;
+		pop_level(run);
+	cf_restore_flush_small(run);
+	return end_levels(run, true, rc, err);
 }
 
 /* Something that is no directory becomes the only entry of a root without attributes of its own. */
 static int restore_single(struct cf_restore *run, const struct cf_node *node, struct cf_err *err)
 {
-	struct cf_restore_level level = {.node = NULL};
+	struct cf_restore_level level = {.n_inside = 1};
 	const struct cf_entry root = {.type = CF_ENTRY_DIR,
 				      .name = "",
 				      .mode = 0755,
@@ -196,14 +242,7 @@ static int restore_single(struct cf_restore *run, const struct cf_node *node, st
 
 static void release(struct cf_restore *run)
 {
-	for (size_t i = 0; i < CF_RESTORE_LINK_BUCKETS; i++)
-		while (run->links[i]) {
-			struct cf_restore_link *l = run->links[i];
-
-			run->links[i] = l->next;
-			free(l->path);
-			free(l);
-		}
+	cf_restore_free_links(run);
 	while (run->free_jobs) {
 		struct cf_restore_job *job = run->free_jobs;
 

@@ -67,6 +67,25 @@ def test_restore_from_a_damaged_repository_writes_nothing_wrong(sample, tmp_path
             assert sample.rows.startswith(code.stdout)
 
 
+def test_damage_costs_only_the_small_files_it_hits(coffer, tmp_path):
+    """Small files are restored by the batch; one that is damaged does not take its batch along."""
+    source = trees.many_small(coffer.work / "source", noise=True)
+    coffer.backup(source)
+    whole = trees.capture(source)
+    data = max(coffer.objects("packs"), key=lambda p: p.stat().st_size)
+    flip(data, data.stat().st_size // 2)
+    result = coffer.restore("latest", tmp_path / "out", "--keep-going", code=DAMAGED)
+    trees.assert_nothing_wrong(source, tmp_path / "out")
+    restored = trees.capture(tmp_path / "out")
+    lost = {name for name in whole if name and name not in restored}
+    assert 0 < len(lost) < len(whole) / 4
+    for name in lost:
+        assert os.fsdecode(name) in result.err, f"{name} is not named"
+    # The folders end after their files, whatever became of these.
+    for name in set(restored) - {None}:
+        assert restored[name] == whole[name]
+
+
 @pytest.mark.parametrize("keep", [0, 1, 0.5, -1])
 @pytest.mark.parametrize("kind", ["packs", "index", "snapshots"])
 def test_a_shortened_or_lengthened_object_is_found(sample, tmp_path, kind, keep):

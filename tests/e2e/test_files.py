@@ -20,6 +20,15 @@ def test_a_folder_with_everything_comes_back_equal(coffer, tmp_path):
     trees.assert_equal(before, source)
 
 
+@pytest.mark.threads
+def test_many_small_files_come_back_equal(coffer, tmp_path):
+    source = trees.many_small(coffer.work / "source")
+    coffer.backup(source)
+    for threads in ("1", "3"):
+        coffer.restore("latest", tmp_path / threads, "--threads", threads)
+        trees.assert_equal(source, tmp_path / threads)
+
+
 @pytest.mark.parametrize("chunker", ["vg16", "prf16", "fixed"])
 @pytest.mark.parametrize("cipher", ["aes-256-gcm", "chacha20-poly1305", "none"])
 def test_every_cipher_and_chunker_gives_back_what_it_got(empty, tmp_path, cipher, chunker):

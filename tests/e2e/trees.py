@@ -54,6 +54,23 @@ def small(folder, seed=1):
     return folder
 
 
+def many_small(folder, seed=1, noise=False):
+    """Folders within folders, each with some small files, empty ones and second names among them."""
+    rng = random.Random(seed)
+    folder = pathlib.Path(folder)
+    inner = [folder, *(folder / f"d{i}" / f"e{j}" for i in range(10) for j in range(5)), folder / "deep/er/est"]
+    for place in inner:
+        place.mkdir(parents=True, exist_ok=True)
+        for k in range(12):
+            size = rng.choice([0, 1, 300, 5000, 20000])
+            (place / f"f{k}").write_bytes(rng.randbytes(size) if noise else bytes([65 + k]) * size)
+        if not noise:
+            os.link(place / "f3", place / "second name of f3")
+    for place in sorted({*inner, *(p.parent for p in inner[1:])}, reverse=True):
+        os.utime(place, ns=(0, 10**18 + rng.randrange(10**15)))
+    return folder
+
+
 def supports_xattr(folder):
     try:
         os.setxattr(folder, "user.coffer.probe", b"1")

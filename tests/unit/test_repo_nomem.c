@@ -149,7 +149,7 @@ static int backup(struct fixture *f, struct cf_snapshot **snapshot_out, struct c
 struct sum {
 	struct cf_sink sink;
 	atomic_uint_least64_t bytes;
-	unsigned n_entries, n_open;
+	atomic_uint n_entries;
 };
 
 static int sum_dir_begin(struct cf_sink *sink, struct cf_dir *parent, const struct cf_entry *entry,
