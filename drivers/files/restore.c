@@ -363,6 +363,7 @@ int cf_files_restore_new(const char *folder, const struct cf_restore_options *op
 	r->as.uid = geteuid();
 	r->as.gid = getegid();
 	r->as.set_owner = r->as.uid == 0 && !options->no_owner;
+	atomic_init(&r->can_write_uncached, true);
 	pthread_mutex_init(&r->lock, NULL);
 	rc = open_folder(folder, &fd, &r->made_folder, err);
 	if (rc == 0 && getrandom(&r->token, sizeof(r->token), 0) != (ssize_t)sizeof(r->token))

@@ -9,7 +9,20 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* Linux 6.14; older headers lack it, older kernels refuse it. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080
+#endif
+
+/* Files from this size on are written past the page cache: they would drive out what other programs
+ * need, and filling fresh pages is what costs most. */
+#define UNCACHED_LEN (64 << 20)
+
+/* No page or block is larger. What is dropped from the cache before it is full must be read again. */
+#define WHOLE_LEN (64 << 10)
 
 struct cf_restore_file {
 	struct cf_target_dir *dir;
@@ -118,11 +131,56 @@ out:
 	return rc;
 }
 
+/* How many bytes of data the kernel took and is to drop from its cache once they are on the disk; 0
+ * when it cannot, and the caller writes them in the ordinary way. */
+static size_t write_uncached(struct cf_restore_state *r, struct cf_restore_file *f, uint64_t off,
+			     struct cf_span data)
+{
+	size_t taken = 0;
+
+	while (taken < data.len && atomic_load(&r->can_write_uncached)) {
+		/* writev only reads what iov_base points to. */
+		struct iovec v = {.iov_base = (void *)(uintptr_t)(data.data + taken),
+				  .iov_len = data.len - taken};
+		ssize_t n = pwritev2(f->fd, &v, 1, (off_t)(off + taken), RWF_DONTCACHE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EOPNOTSUPP)
+			atomic_store(&r->can_write_uncached, false);
+		if (n <= 0)
+			break;
+		taken += (size_t)n;
+	}
+	return taken;
+}
+
+static int write_content(struct cf_restore_state *r, struct cf_restore_file *f, uint64_t off,
+			 struct cf_span data, struct cf_err *err)
+{
+	size_t before = (size_t)(-off % WHOLE_LEN), whole = 0;
+	int rc = 0;
+
+	if (f->entry->size >= UNCACHED_LEN && data.len >= before)
+		whole = (data.len - before) / WHOLE_LEN * WHOLE_LEN;
+	if (whole > 0) {
+		rc = cf_fd_pwrite_all(f->fd, f->entry->name, off, cf_span_of(data.data, before),
+				      err);
+		if (rc < 0)
+			return rc;
+		before += write_uncached(r, f, off + before,
+					 cf_span_of(data.data + before, whole));
+		data = cf_span_of(data.data + before, data.len - before);
+		off += before;
+	}
+	return cf_fd_pwrite_all(f->fd, f->entry->name, off, data, err);
+}
+
 static int write_piece(struct cf_restore_state *r, struct cf_restore_file *f, uint64_t off,
 		       struct cf_span data, struct cf_err *err)
 {
 	uint64_t end = off + data.len, seen = atomic_load(&f->written);
-	int rc = cf_fd_pwrite_all(f->fd, f->entry->name, off, data, err);
+	int rc = write_content(r, f, off, data, err);
 
 	if (rc < 0) {
 		cf_err_wrap(err, "restore %s", cf_target_path(&r->target, f->dir, "").s);

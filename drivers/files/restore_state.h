@@ -20,6 +20,7 @@ struct cf_restore_state {
 	bool made_folder;
 	uint64_t token; /* random: makes temporary names that no restored entry has */
 	atomic_uint_least64_t n_temporary;
+	atomic_bool can_write_uncached; /* until a file system refuses */
 	pthread_mutex_t lock;	       /* of `files` */
 	struct cf_restore_file *files; /* those that are open */
 };

@@ -495,6 +495,7 @@ static void impossible_holes_are_damage(void **state)
 
 struct writer {
 	struct cf_sink *sink;
+	struct cf_dir *dir;
 	struct cf_file *file;
 	size_t first;
 	int rc;
@@ -512,6 +513,108 @@ static void *write_pieces(void *arg)
 						    cf_span_of(piece, PIECE), NULL);
 	}
 	return NULL;
+}
+
+/* More than is kept in the page cache, in pieces that no block or page boundary fits; a hole between. */
+static void a_large_file_in_odd_pieces_is_what_was_written(void **state)
+{
+	enum {
+		ODD = 700001,
+		N_ODD = 97,
+		HOLE_AT = 40
+	};
+	struct fixture *f = *state;
+	struct cf_entry entry = entry_of(CF_ENTRY_FILE, "a");
+	uint8_t *piece = malloc(ODD), *found = malloc(ODD);
+	struct cf_file *file = NULL;
+	int fd;
+
+	assert_non_null(piece);
+	assert_non_null(found);
+	entry.size = (uint64_t)ODD * N_ODD;
+	assert_true(entry.size > 64 << 20);
+	begin(f);
+	assert_int_equal(f->sink->ops->file_begin(f->sink, f->root, &entry, NULL, &file, NULL), 0);
+	for (size_t i = 0; i < N_ODD; i++) {
+		size_t at = i ^ 1; /* neighbours in exchanged order */
+
+		if (at == HOLE_AT || at >= N_ODD)
+			continue;
+		memset(piece, (int)(1 + at), ODD);
+		assert_int_equal(f->sink->ops->file_write_at(f->sink, file, at * ODD,
+							     cf_span_of(piece, ODD), NULL),
+				 0);
+	}
+	memset(piece, N_ODD, ODD);
+	assert_int_equal(f->sink->ops->file_write_at(f->sink, file, (N_ODD - 1) * (uint64_t)ODD,
+						     cf_span_of(piece, ODD), NULL),
+			 0);
+	assert_int_equal(f->sink->ops->file_end(f->sink, file, NULL, NULL), 0);
+	end(f);
+	fd = openat(f->folder.fd, "to/a", O_RDONLY);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < N_ODD; i++) {
+		memset(piece, i == HOLE_AT ? 0 : (int)(1 + i), ODD);
+		assert_int_equal(read(fd, found, ODD), ODD);
+		assert_memory_equal(found, piece, ODD);
+	}
+	assert_int_equal(read(fd, found, 1), 0);
+	close(fd);
+	free(piece);
+	free(found);
+}
+
+/* Batches of small files come from several threads, for one directory. */
+#define N_SMALL 200
+
+static void *restore_small_files(void *arg)
+{
+	struct writer *w = arg;
+
+	for (size_t i = w->first; i < N_SMALL && w->rc == 0; i += N_THREADS) {
+		char name[16];
+		struct cf_entry entry = entry_of(CF_ENTRY_FILE, name);
+		struct cf_file *file = NULL;
+
+		snprintf(name, sizeof(name), "%zu", i);
+		entry.size = strlen(name);
+		w->rc = w->sink->ops->file_begin(w->sink, w->dir, &entry, NULL, &file, NULL);
+		if (w->rc == 0)
+			w->rc = w->sink->ops->file_write_at(w->sink, file, 0, cf_span_str(name), NULL);
+		if (w->rc == 0)
+			w->rc = w->sink->ops->file_end(w->sink, file, NULL, NULL);
+	}
+	return NULL;
+}
+
+static void small_files_from_threads_make_one_folder(void **state)
+{
+	struct fixture *f = *state;
+	struct writer writers[N_THREADS];
+	pthread_t threads[N_THREADS];
+
+	begin(f);
+	for (size_t i = 0; i < N_THREADS; i++) {
+		writers[i] = (struct writer){.sink = f->sink, .dir = f->root, .first = i};
+		assert_int_equal(pthread_create(&threads[i], NULL, restore_small_files, &writers[i]),
+				 0);
+	}
+	for (size_t i = 0; i < N_THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(writers[i].rc, 0);
+	}
+	end(f);
+	for (size_t i = 0; i < N_SMALL; i++) {
+		char path[32], text[16] = "";
+		int fd;
+
+		snprintf(path, sizeof(path), "to/%zu", i);
+		fd = openat(f->folder.fd, path, O_RDONLY);
+		assert_true(fd >= 0);
+		assert_true(read(fd, text, sizeof(text) - 1) > 0);
+		assert_string_equal(text, path + 3);
+		close(fd);
+	}
 }
 
 static void pieces_from_threads_make_one_file(void **state)
@@ -657,6 +760,8 @@ int main(void)
 		CASE(final_attributes_are_those_of_the_end),
 		CASE(impossible_holes_are_damage),
 		CASE(pieces_from_threads_make_one_file),
+		CASE(a_large_file_in_odd_pieces_is_what_was_written),
+		CASE(small_files_from_threads_make_one_folder),
 		CASE(files_from_threads_land_in_more_directories_than_are_kept_open),
 		CASE(what_is_refused_to_a_user_is_a_warning),
 	};
