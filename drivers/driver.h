@@ -105,6 +105,7 @@ struct cf_driver {
 	const char *alias;  /* NULL, or another name for it: "postgresql" */
 	const char *usage;  /* "files:PATH" */
 	const char *about;  /* one line for help */
+	bool is_server;     /* a database server: options for databases make sense, snapshots go back into it */
 
 	/*
 	 * Look at the source enough to name it. rest is the text behind the scheme and its colon.
