@@ -243,13 +243,7 @@ static int restore_single(struct cf_restore *run, const struct cf_node *node, st
 static void release(struct cf_restore *run)
 {
 	cf_restore_free_links(run);
-	while (run->free_jobs) {
-		struct cf_restore_job *job = run->free_jobs;
-
-		run->free_jobs = job->next;
-		cf_buf_release(&job->plain);
-		free(job);
-	}
+	cf_restore_free_jobs(run);
 	cf_buf_release(&run->path);
 	pthread_mutex_destroy(&run->lock);
 	pthread_cond_destroy(&run->changed);

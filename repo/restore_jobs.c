@@ -16,12 +16,14 @@ struct cf_restore_job *cf_restore_take_job(struct cf_restore *run)
 		run->free_jobs = job->next;
 	else
 		run->n_jobs++;
+	run->n_jobs_taken++;
 	pthread_mutex_unlock(&run->lock);
 	if (!job) {
 		job = calloc(1, sizeof(*job));
 		if (!job) {
 			pthread_mutex_lock(&run->lock);
 			run->n_jobs--;
+			run->n_jobs_taken--;
 			pthread_mutex_unlock(&run->lock);
 			return NULL;
 		}
@@ -37,8 +39,24 @@ void cf_restore_give_job(struct cf_restore *run, struct cf_restore_job *job)
 	pthread_mutex_lock(&run->lock);
 	job->next = run->free_jobs;
 	run->free_jobs = job;
+	run->n_jobs_taken--;
 	pthread_cond_broadcast(&run->changed);
 	pthread_mutex_unlock(&run->lock);
+}
+
+void cf_restore_free_jobs(struct cf_restore *run)
+{
+	pthread_mutex_lock(&run->lock);
+	while (run->n_jobs_taken > 0)
+		pthread_cond_wait(&run->changed, &run->lock);
+	pthread_mutex_unlock(&run->lock);
+	while (run->free_jobs) {
+		struct cf_restore_job *job = run->free_jobs;
+
+		run->free_jobs = job->next;
+		cf_buf_release(&job->plain);
+		free(job);
+	}
 }
 
 struct cf_restored_file *cf_restore_new_file(struct cf_restore *run, const struct cf_node *node,

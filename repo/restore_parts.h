@@ -84,7 +84,7 @@ struct cf_restore {
 	pthread_mutex_t lock; /* below, and the counts in files and levels */
 	pthread_cond_t changed;
 	struct cf_restore_job *free_jobs;
-	unsigned n_jobs, n_jobs_max;
+	unsigned n_jobs, n_jobs_max, n_jobs_taken;
 	unsigned n_files; /* under way */
 	struct cf_restore_level *left; /* nothing is inside them any more */
 	uint64_t bytes_done;
@@ -114,6 +114,8 @@ void cf_restore_flush_small(struct cf_restore *run);
 /* restore_jobs.c: what is under way */
 struct cf_restore_job *cf_restore_take_job(struct cf_restore *run); /* NULL: no memory */
 void cf_restore_give_job(struct cf_restore *run, struct cf_restore_job *job);
+/* Waits for the workers, which let go of the files of a job before they give it back. */
+void cf_restore_free_jobs(struct cf_restore *run);
 /* A file that is under way from now on. NULL: no memory. */
 struct cf_restored_file *cf_restore_new_file(struct cf_restore *run, const struct cf_node *node,
 					     struct cf_restore_link *link);
