@@ -81,6 +81,7 @@ enum cf_profile_kind {
 struct cf_profile {
 	enum cf_profile_kind kind;
 	uint32_t page_len; /* CF_PROFILE_PAGE: the database's page size, a power of two from 512 to 65536 */
+	bool is_compressed; /* or encrypted, by the source: not worth a try to compress it or to find it alike */
 };
 
 enum cf_dir_flags {

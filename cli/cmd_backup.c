@@ -92,7 +92,8 @@ static int read_options(struct backup *backup, struct cf_err *err)
 	writer->dry_run = cf_args_has(args, CF_OPT_DRY_RUN);
 	writer->frame_len = (uint32_t)cf_args_number(args, CF_OPT_FRAME);
 	if (compression)
-		cf_value_compression(compression, &writer->compression_level);
+		cf_value_compression(compression, &writer->compression,
+				     &writer->compression_level);
 	backup->source_options = (struct cf_source_options){
 		.excludes = (const char *const *)backup->excludes.items,
 		.n_excludes = backup->excludes.n,

@@ -97,7 +97,7 @@ static const struct cf_option_spec backup_options[] = {
 	     "Read files although size and times are equal"),
 	{.id = CF_OPT_COMPRESSION, .kind = CF_VALUE_COMPRESSION, .name = "compression",
 	 .value = "METHOD",
-	 .otherwise = "zstd:1", .about = "zstd or zstd:LEVEL"},
+	 .otherwise = "zstd:1", .about = "zstd[:LEVEL], lz4, gzip[:LEVEL], bzip2, xz or none"},
 	{.id = CF_OPT_FRAME, .kind = CF_VALUE_SIZE, .name = "frame", .value = "SIZE", .min = 4096,
 	 .max = 64u << 20, .about = "Compress this many bytes together, 4K to 64M"},
 	END_OPTIONS};

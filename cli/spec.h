@@ -92,7 +92,7 @@ enum cf_value_kind {
 	CF_VALUE_COUNT,	     /* a whole number from min to max */
 	CF_VALUE_SIZE,	     /* bytes, with K, M or G, from min to max */
 	CF_VALUE_PERCENT,    /* "5%", above 0 and up to 100; may be left out: 100 */
-	CF_VALUE_COMPRESSION /* "zstd" or "zstd:LEVEL" */
+	CF_VALUE_COMPRESSION /* "zstd", "zstd:LEVEL", "lz4" ... */
 };
 
 struct cf_option_spec {

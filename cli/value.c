@@ -9,8 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define COMPRESSION_LEVEL_MAX 19
-
 static bool number_prefix(const char *text, uint64_t *out, const char **end_out)
 {
 	char *end;
@@ -97,19 +95,32 @@ bool cf_value_percent(const char *text, double *out)
 	return *end == '\0' && *out > 0 && *out <= 100;
 }
 
-bool cf_value_compression(const char *text, int *level_out)
+bool cf_value_compression(const char *text, enum cf_compression *method_out, int *level_out)
 {
+	static const struct {
+		const char *name;
+		enum cf_compression method;
+		unsigned level_max; /* 0: it has no levels */
+	} methods[] = {
+		{"zstd", CF_COMPRESSION_ZSTD, CF_ZSTD_LEVEL_MAX},
+		{"lz4", CF_COMPRESSION_LZ4, 0},
+		{"gzip", CF_COMPRESSION_GZIP, CF_GZIP_LEVEL_MAX},
+		{"bzip2", CF_COMPRESSION_BZIP2, 0},
+		{"xz", CF_COMPRESSION_XZ, 0},
+		{"none", CF_COMPRESSION_NONE, 0},
+	};
+	size_t len = strcspn(text, ":"), i = 0;
 	uint64_t level = 0;
 
-	if (strncmp(text, "zstd", 4) != 0)
+	while (i < sizeof(methods) / sizeof(*methods) &&
+	       (strlen(methods[i].name) != len || memcmp(methods[i].name, text, len) != 0))
+		i++;
+	if (i == sizeof(methods) / sizeof(*methods))
 		return false;
-	text += 4;
-	if (*text == ':') {
-		if (!cf_value_count(text + 1, &level) || level < 1 || level > COMPRESSION_LEVEL_MAX)
-			return false;
-	} else if (*text != '\0') {
+	if (text[len] == ':' && (!cf_value_count(text + len + 1, &level) || level < 1 ||
+				 level > methods[i].level_max))
 		return false;
-	}
+	*method_out = methods[i].method;
 	*level_out = (int)level;
 	return true;
 }
@@ -137,6 +148,7 @@ static bool number_suits(const struct cf_option_spec *option, const char *text)
 int cf_value_check(const struct cf_option_spec *option, const char *name, const char *text,
 		   struct cf_err *err)
 {
+	enum cf_compression method;
 	double percent;
 	int level;
 
@@ -171,11 +183,12 @@ int cf_value_check(const struct cf_option_spec *option, const char *name, const 
 					    "%s: '%s' is no share above 0%% and up to 100%%", name,
 					    text);
 	case CF_VALUE_COMPRESSION:
-		return cf_value_compression(text, &level)
+		return cf_value_compression(text, &method, &level)
 			       ? 0
 			       : cf_err_set(err, CF_ERR_USAGE,
-					    "%s: '%s' is not zstd or zstd:1 to zstd:%d", name, text,
-					    COMPRESSION_LEVEL_MAX);
+					    "%s: '%s' is not zstd, zstd:1 to zstd:%d, lz4, gzip, "
+					    "gzip:1 to gzip:%d, bzip2, xz or none",
+					    name, text, CF_ZSTD_LEVEL_MAX, CF_GZIP_LEVEL_MAX);
 	}
 	return 0;
 }

@@ -3,6 +3,8 @@
 
 /* Values of options: text to numbers, and whether a value suits its option. */
 
+#include "repo/writer.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,8 +17,8 @@ bool cf_value_count(const char *text, uint64_t *out);
 bool cf_value_size(const char *text, uint64_t *out);
 /* "5", "5%", "0.5%": above 0, up to 100. */
 bool cf_value_percent(const char *text, double *out);
-/* "zstd" gives level 0, "zstd:N" N from 1 to 19. */
-bool cf_value_compression(const char *text, int *level_out);
+/* The name of a method, and behind a colon the level of one that has levels; else level 0. */
+bool cf_value_compression(const char *text, enum cf_compression *method_out, int *level_out);
 /* Whether every '[' of a file name pattern has its ']' within the same part of a path; one that has
  * none would match nothing, silently. */
 bool cf_value_pattern(const char *text);

@@ -136,17 +136,16 @@ static int store_frame(struct cf_writer *writer, struct cf_coder_slot *slot, str
 	enum cf_codec codec = CF_CODEC_RAW;
 	int rc = 0;
 
-	if (!is_random) {
+	if (!is_random && writer->codec != CF_CODEC_RAW) {
 		ssize_t len;
 
 		cf_buf_clear(&slot->payload);
-		len = cf_codec_compress(&slot->coder, writer->level, cf_span_of(NULL, 0), plain, &slot->payload,
-					err);
+		len = cf_codec_encode(&slot->coder, writer->codec, writer->level, plain, &slot->payload, err);
 		if (len < 0)
 			return (int)len;
-		if ((size_t)len < plain.len / WORTH_DENOMINATOR * WORTH_NUMERATOR ||
-		    (plain.len < 4096 && (size_t)len < plain.len)) {
-			codec = CF_CODEC_ZSTD;
+		if (len > 0 &&
+		    (plain.len < 4096 || (size_t)len < plain.len / WORTH_DENOMINATOR * WORTH_NUMERATOR)) {
+			codec = writer->codec;
 			payload = cf_buf_span(&slot->payload);
 		}
 	}
@@ -215,7 +214,7 @@ static int store_new(struct cf_batch *batch, struct cf_coder_slot *slot, struct 
 
 		if (chunk->is_stored)
 			continue;
-		if (cf_codec_looks_random(&slot->coder, plain)) {
+		if (chunk->file->is_compressed || cf_codec_looks_random(&slot->coder, plain)) {
 			rc = plan_add(random, batch, chunk, &sketch, err);
 			continue;
 		}

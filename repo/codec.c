@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/le.h"
+#include "repo/codec_parts.h"
 
 #include <math.h>
 #include <zstd_errors.h>
@@ -76,6 +77,38 @@ ssize_t cf_codec_compress(struct cf_coder *coder, int level, struct cf_span base
 	return (ssize_t)rc;
 }
 
+ssize_t cf_codec_encode(struct cf_coder *coder, enum cf_codec codec, int level, struct cf_span raw,
+			struct cf_buf *out, struct cf_err *err)
+{
+	size_t before = out->len;
+	ssize_t len = 0;
+
+	switch (codec) {
+	case CF_CODEC_RAW:
+	case CF_CODEC_ZSTD_DELTA:
+		break;
+	case CF_CODEC_ZSTD:
+		len = cf_codec_compress(coder, level, cf_span_of(NULL, 0), raw, out, err);
+		break;
+	case CF_CODEC_LZ4:
+		len = cf_lz4_compress(raw, out, err);
+		break;
+	case CF_CODEC_DEFLATE:
+		len = cf_deflate_compress(level, raw, out, err);
+		break;
+	case CF_CODEC_BZIP2:
+		len = cf_bzip2_compress(raw, out, err);
+		break;
+	case CF_CODEC_XZ:
+		len = cf_xz_compress(raw, out, err);
+		break;
+	}
+	if (len >= 0 && (size_t)len < raw.len)
+		return len;
+	out->len = before;
+	return len < 0 ? len : 0;
+}
+
 static int decode_zstd(struct cf_coder *coder, struct cf_span payload, struct cf_span base,
 		       struct cf_buf *out, struct cf_err *err)
 {
@@ -125,6 +158,14 @@ int cf_codec_decode(struct cf_coder *coder, struct cf_span blob, struct cf_span 
 	case CF_CODEC_ZSTD:
 	case CF_CODEC_ZSTD_DELTA:
 		return decode_zstd(coder, payload, base, out, err);
+	case CF_CODEC_LZ4:
+		return cf_lz4_decode(payload, out, err);
+	case CF_CODEC_DEFLATE:
+		return cf_deflate_decode(payload, out, err);
+	case CF_CODEC_BZIP2:
+		return cf_bzip2_decode(payload, out, err);
+	case CF_CODEC_XZ:
+		return cf_xz_decode(payload, out, err);
 	default:
 		return cf_err_set(err, CF_ERR_UNSUPPORTED, "a blob has codec %u: use a newer coffer", kind);
 	}

@@ -26,6 +26,11 @@ void cf_coder_release(struct cf_coder *coder);
 
 void cf_blob_head_encode(enum cf_codec kind, uint32_t raw_len, uint8_t out[CF_BLOB_HEAD_LEN]);
 
+/* Append the payload of raw, by any codec but raw and delta, to out. level: of zstd and deflate. Returns its length, or 0 when
+ * that is not less than raw's, or an error. */
+ssize_t cf_codec_encode(struct cf_coder *coder, enum cf_codec codec, int level, struct cf_span raw,
+			struct cf_buf *out, struct cf_err *err);
+
 /* Append the zstd payload of raw to out; base is empty or the prefix of a delta. Returns its length, or an error. */
 ssize_t cf_codec_compress(struct cf_coder *coder, int level, struct cf_span base, struct cf_span raw,
 			  struct cf_buf *out, struct cf_err *err);

@@ -112,6 +112,7 @@ struct cf_file {
 	uint64_t off;		/* of the next byte to cut. Producer's thread only */
 	uint64_t n_seq;		/* chunks and holes handed out. Producer's thread only until has_ended */
 	struct cf_old_content *old; /* the same file in the parent snapshot, or NULL */
+	bool is_compressed; /* by the source: stored as it is */
 
 	/*
 	 * Shared content (cf_sink_ops.file_share). What is delivered to this file at seq is delivered to its sharer at
@@ -144,6 +145,7 @@ struct cf_writer {
 	struct cf_sink sink;
 	struct cf_repo *repo;
 	struct cf_packer *packer;
+	enum cf_codec codec; /* of new frames; raw: nothing is compressed */
 	int level;
 	size_t frame_len;
 	bool ignore_times, dry_run, no_delta;

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-	DEFAULT_LEVEL = 1,
+	ZSTD_LEVEL = 1,
+	GZIP_LEVEL = 6,
 	DEFAULT_FRAME_LEN = 1 << 20,
 	FRAME_LEN_MIN = 64 << 10,
 	FRAME_LEN_MAX = 16 << 20,
@@ -169,6 +170,26 @@ static size_t frame_len_of(const struct cf_writer_options *options)
 	return len < FRAME_LEN_MIN ? FRAME_LEN_MIN : len > FRAME_LEN_MAX ? FRAME_LEN_MAX : len;
 }
 
+static void choose_codec(struct cf_writer *writer, const struct cf_writer_options *options)
+{
+	static const struct {
+		enum cf_codec codec;
+		int level;
+	} methods[] = {
+		[CF_COMPRESSION_DEFAULT] = {CF_CODEC_ZSTD, ZSTD_LEVEL},
+		[CF_COMPRESSION_ZSTD] = {CF_CODEC_ZSTD, ZSTD_LEVEL},
+		[CF_COMPRESSION_LZ4] = {CF_CODEC_LZ4, 0},
+		[CF_COMPRESSION_GZIP] = {CF_CODEC_DEFLATE, GZIP_LEVEL},
+		[CF_COMPRESSION_BZIP2] = {CF_CODEC_BZIP2, 0},
+		[CF_COMPRESSION_XZ] = {CF_CODEC_XZ, 0},
+		[CF_COMPRESSION_NONE] = {CF_CODEC_RAW, 0},
+	};
+
+	writer->codec = methods[options->compression].codec;
+	writer->level = options->compression_level ? options->compression_level
+						   : methods[options->compression].level;
+}
+
 int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options,
 		   struct cf_writer **writer_out, struct cf_err *err)
 {
@@ -180,7 +201,7 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 		return cf_err_nomem(err);
 	writer->sink.ops = &writer_ops;
 	writer->repo = repo;
-	writer->level = options->compression_level ? options->compression_level : DEFAULT_LEVEL;
+	choose_codec(writer, options);
 	writer->frame_len = frame_len_of(options);
 	writer->ignore_times = options->ignore_times;
 	writer->dry_run = options->dry_run;

@@ -18,6 +18,22 @@ struct cf_err;
 struct cf_repo;
 struct cf_writer;
 
+/* How new chunks are compressed. Differences from chunks that the repository holds are zstd whatever is chosen. */
+enum cf_compression {
+	CF_COMPRESSION_DEFAULT = 0, /* zstd */
+	CF_COMPRESSION_ZSTD,
+	CF_COMPRESSION_LZ4,
+	CF_COMPRESSION_GZIP,
+	CF_COMPRESSION_BZIP2,
+	CF_COMPRESSION_XZ,
+	CF_COMPRESSION_NONE
+};
+
+enum {
+	CF_ZSTD_LEVEL_MAX = 19,
+	CF_GZIP_LEVEL_MAX = 9
+};
+
 struct cf_writer_options {
 	const char *source, *driver; /* required */
 	const char *host, *user;     /* required */
@@ -27,7 +43,8 @@ struct cf_writer_options {
 	bool no_parent;             /* do not look for one: read everything, no bases by position */
 	bool ignore_times;          /* read files although size, times and inode equal the parent's */
 	bool dry_run;               /* store nothing */
-	int compression_level;      /* zstd; 0: the default */
+	enum cf_compression compression;
+	int compression_level;      /* of zstd and gzip, from 1; 0: the default */
 	uint32_t frame_len;         /* bytes compressed together; 0: the default */
 	bool no_delta;
 };

@@ -101,6 +101,7 @@ static int open_file(struct cf_writer *writer, struct cf_dir *dir, struct cf_slo
 	if (rc < 0)
 		return rc;
 	file->chunker = chunker_for(writer, profile);
+	file->is_compressed = profile && profile->is_compressed;
 	if (old && old->entry.type == CF_ENTRY_FILE && old->content.size && !writer->no_delta)
 		rc = cf_old_content_new(writer->repo, &old->content, &file->old, err);
 	if (rc == 0)

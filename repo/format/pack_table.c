@@ -117,7 +117,7 @@ static bool decode_blob(struct cf_cursor *c, struct cf_table_blob *blob, uint8_t
 	blob->codec = (enum cf_codec)codec;
 	*flags_out = cf_cursor_u8(c);
 	blob->n_chunks = cf_cursor_u16(c);
-	return cf_cursor_ok(c) && codec <= CF_CODEC_ZSTD_DELTA && blob->n_chunks > 0 &&
+	return cf_cursor_ok(c) && codec <= CF_CODEC_MAX && blob->n_chunks > 0 &&
 	       blob->len > CF_TAG_LEN && blob->len <= CF_BLOB_LEN_MAX && *flags_out <= FLAG_SKETCHES &&
 	       (codec != CF_CODEC_ZSTD_DELTA || (blob->n_chunks == 1 && *flags_out == 0)) &&
 	       cf_cursor_left(c) / CHUNK_LEN_MIN >= blob->n_chunks;

@@ -22,7 +22,12 @@ struct cf_err;
 enum cf_codec {
 	CF_CODEC_RAW = 0,
 	CF_CODEC_ZSTD = 1,
-	CF_CODEC_ZSTD_DELTA = 2 /* one chunk, zstd with its bases, one behind the other, as prefix */
+	CF_CODEC_ZSTD_DELTA = 2, /* one chunk, zstd with its bases, one behind the other, as prefix */
+	CF_CODEC_LZ4 = 3,
+	CF_CODEC_DEFLATE = 4,
+	CF_CODEC_BZIP2 = 5,
+	CF_CODEC_XZ = 6,
+	CF_CODEC_MAX = CF_CODEC_XZ
 };
 
 /* The chunks that a delta is against, in the order of the prefix. None of them is a delta. */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #define WORDS_MAX 16
+#define METHODS "zstd, zstd:1 to zstd:19, lz4, gzip, gzip:1 to gzip:9, bzip2, xz or none"
 
 /* "a b c" as an argument vector behind the program's name; '' is an empty word. */
 struct words {
@@ -74,6 +75,10 @@ static void command_lines_are_understood(void **state)
 		{"tag latest --set ''", CF_COMMAND_TAG, CF_OPT_SET, "", 1},
 		{"backup / --compression zstd:3", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "zstd:3",
 		 1},
+		{"backup / --compression xz", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "xz", 1},
+		{"backup / --compression gzip:9", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "gzip:9",
+		 1},
+		{"backup / --compression none", CF_COMMAND_BACKUP, CF_OPT_COMPRESSION, "none", 1},
 		{"backup / --frame 1MiB", CF_COMMAND_BACKUP, CF_OPT_FRAME, "1MiB", 1},
 	};
 
@@ -127,10 +132,15 @@ static void what_makes_no_sense_is_named_in_one_line(void **state)
 		{"stats --threads many", "--threads: 'many' is no number from 1 to 1024"},
 		{"backup / --frame 1",
 		 "--frame: '1' is no number from 4096 to 67108864 (K, M, G allowed)"},
-		{"backup / --compression lzma",
-		 "--compression: 'lzma' is not zstd or zstd:1 to zstd:19"},
-		{"backup / --compression zstd:0",
-		 "--compression: 'zstd:0' is not zstd or zstd:1 to zstd:19"},
+		{"backup / --compression lzma", "--compression: 'lzma' is not " METHODS},
+		{"backup / --compression zstd:0", "--compression: 'zstd:0' is not " METHODS},
+		{"backup / --compression zstd:20", "--compression: 'zstd:20' is not " METHODS},
+		{"backup / --compression zst", "--compression: 'zst' is not " METHODS},
+		{"backup / --compression zstdx", "--compression: 'zstdx' is not " METHODS},
+		{"backup / --compression gzip:", "--compression: 'gzip:' is not " METHODS},
+		{"backup / --compression gzip:10", "--compression: 'gzip:10' is not " METHODS},
+		{"backup / --compression xz:6", "--compression: 'xz:6' is not " METHODS},
+		{"backup / --compression none:0", "--compression: 'none:0' is not " METHODS},
 		{"check --read-data=0%", "--read-data: '0%' is no share above 0% and up to 100%"},
 		{"init --cipher rot13",
 		 "--cipher: 'rot13' is none of: aes-256-gcm chacha20-poly1305 none"},

@@ -440,7 +440,7 @@ static void pack_table_beyond_limits_is_refused(void **state)
 	t.blobs[0].n_chunks = 0;
 	assert_table_refused(&t);
 	fill_table(&t);
-	t.blobs[0].codec = (enum cf_codec)3;
+	t.blobs[0].codec = (enum cf_codec)(CF_CODEC_MAX + 1);
 	assert_table_refused(&t);
 	fill_table(&t);
 	t.chunks[0].raw_len = CF_CHUNK_LEN_MAX + 1;

@@ -249,9 +249,12 @@ static void encode(struct codec_case *c, enum cf_codec kind)
 	cf_blob_head_encode(kind, (uint32_t)c->text.len, c->blob.data);
 	if (kind == CF_CODEC_RAW)
 		assert_int_equal(cf_buf_append(&c->blob, c->text.data, c->text.len, NULL), 0);
-	else
+	else if (base.len)
 		assert_true(cf_codec_compress(&c->coder, 1, base, cf_buf_span(&c->text), &c->blob,
 					      NULL) > 0);
+	else
+		assert_true(cf_codec_encode(&c->coder, kind, 1, cf_buf_span(&c->text), &c->blob,
+					    NULL) > 0);
 }
 
 static int decode(struct codec_case *c, size_t base_len, size_t expected)
@@ -264,7 +267,7 @@ static void each_codec_gives_back_the_text(void **state)
 {
 	struct codec_case *c = *state;
 
-	for (int kind = CF_CODEC_RAW; kind <= CF_CODEC_ZSTD_DELTA; kind++) {
+	for (int kind = CF_CODEC_RAW; kind <= CF_CODEC_MAX; kind++) {
 		size_t base_len = kind == CF_CODEC_ZSTD_DELTA ? c->base.len : 0;
 
 		encode(c, (enum cf_codec)kind);
@@ -272,14 +275,56 @@ static void each_codec_gives_back_the_text(void **state)
 		assert_int_equal(c->out.len, c->text.len);
 		assert_memory_equal(c->out.data, c->text.data, c->text.len);
 	}
+	encode(c, CF_CODEC_ZSTD_DELTA);
 	assert_true(c->blob.len < 200);
+}
+
+static void what_does_not_get_shorter_is_not_encoded(void **state)
+{
+	struct codec_case *c = *state;
+	uint8_t random[70000];
+
+	cf_random(random, sizeof(random));
+	cf_buf_clear(&c->blob);
+	for (int kind = CF_CODEC_ZSTD; kind <= CF_CODEC_MAX; kind++)
+		for (size_t len = 1; len <= sizeof(random); len = len * 3 + 1)
+			assert_int_equal(cf_codec_encode(&c->coder, (enum cf_codec)kind, 1,
+							 cf_span_of(random, len), &c->blob, NULL),
+					 0);
+	assert_int_equal(c->blob.len, 0);
+}
+
+/* A flipped bit is noticed, or gives bytes of the expected length that the chunk's id then refuses.
+ */
+static void damaged_payloads_never_overrun(void **state)
+{
+	struct codec_case *c = *state;
+
+	for (int kind = CF_CODEC_ZSTD; kind <= CF_CODEC_MAX; kind++) {
+		size_t base_len = kind == CF_CODEC_ZSTD_DELTA ? c->base.len : 0;
+
+		encode(c, (enum cf_codec)kind);
+		for (size_t at = CF_BLOB_HEAD_LEN; at < c->blob.len; at += c->blob.len / 300 + 1) {
+			int rc;
+
+			c->blob.data[at] ^= (uint8_t)(1 << at % 8);
+			rc = decode(c, base_len, c->text.len);
+			assert_true(rc == CF_ERR_DAMAGED || (rc == 0 && c->out.len == c->text.len));
+			c->blob.data[at] ^= (uint8_t)(1 << at % 8);
+		}
+		for (size_t len = CF_BLOB_HEAD_LEN; len < c->blob.len; len += c->blob.len / 50 + 1)
+			assert_int_equal(cf_codec_decode(&c->coder, cf_span_of(c->blob.data, len),
+							 cf_span_of(c->base.data, base_len),
+							 c->text.len, &c->out, NULL),
+					 CF_ERR_DAMAGED);
+	}
 }
 
 static void blobs_of_another_length_or_base_are_refused(void **state)
 {
 	struct codec_case *c = *state;
 
-	for (int kind = CF_CODEC_RAW; kind <= CF_CODEC_ZSTD_DELTA; kind++) {
+	for (int kind = CF_CODEC_RAW; kind <= CF_CODEC_MAX; kind++) {
 		size_t base_len = kind == CF_CODEC_ZSTD_DELTA ? c->base.len : 0;
 
 		encode(c, (enum cf_codec)kind);
@@ -331,6 +376,10 @@ int main(void)
 		cmocka_unit_test(commitment_binds_key_and_header),
 		cmocka_unit_test(prf_is_aes_128),
 		cmocka_unit_test_setup_teardown(each_codec_gives_back_the_text, set_up_codec,
+						tear_down_codec),
+		cmocka_unit_test_setup_teardown(what_does_not_get_shorter_is_not_encoded,
+						set_up_codec, tear_down_codec),
+		cmocka_unit_test_setup_teardown(damaged_payloads_never_overrun, set_up_codec,
 						tear_down_codec),
 		cmocka_unit_test_setup_teardown(blobs_of_another_length_or_base_are_refused,
 						set_up_codec, tear_down_codec),
