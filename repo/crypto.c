@@ -208,8 +208,3 @@ void cf_prf_run(void *user, const uint8_t *in, uint8_t *out, size_t n_blocks)
 		abort();
 	EVP_CIPHER_CTX_free(ctx);
 }
-
-void cf_random(void *out, size_t len)
-{
-	randombytes_buf(out, len);
-}

@@ -10,6 +10,7 @@
  */
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/id.h"
 #include "repo/format/seal.h"
 #include "repo/repo.h"
@@ -61,7 +62,5 @@ struct cf_prf;
 int cf_prf_new(const uint8_t key[16], struct cf_prf **prf_out, struct cf_err *err);
 void cf_prf_free(struct cf_prf *prf);
 void cf_prf_run(void *prf, const uint8_t *in, uint8_t *out, size_t n_blocks);
-
-void cf_random(void *out, size_t len);
 
 #endif
