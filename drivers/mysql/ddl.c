@@ -1,0 +1,428 @@
+#include "drivers/mysql/ddl.h"
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl_scan.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int append_nul(struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append(out, "", 1, err);
+
+	if (rc == 0)
+		out->len--;
+	return rc;
+}
+
+static int append_between(struct cf_buf *out, const char *from, const char *to, struct cf_err *err)
+{
+	return cf_buf_append(out, from, (size_t)(to - from), err);
+}
+
+static enum cf_mysql_part_kind kind_of(struct cf_span text)
+{
+	const char *pos = (const char *)text.data;
+	struct cf_mysql_token first = cf_mysql_token_next(&pos), next = cf_mysql_token_next(&pos);
+
+	if (first.kind == CF_MYSQL_TOKEN_NAME)
+		return CF_MYSQL_PART_COLUMN;
+	if (cf_mysql_token_is_word(&first, "PRIMARY"))
+		return CF_MYSQL_PART_PRIMARY;
+	if (cf_mysql_token_is_word(&first, "UNIQUE"))
+		return CF_MYSQL_PART_UNIQUE;
+	if (cf_mysql_token_is_word(&first, "KEY"))
+		return CF_MYSQL_PART_KEY;
+	if (!cf_mysql_token_is_word(&first, "CONSTRAINT") || next.kind != CF_MYSQL_TOKEN_NAME)
+		return CF_MYSQL_PART_OTHER;
+	next = cf_mysql_token_next(&pos);
+	if (cf_mysql_token_is_word(&next, "FOREIGN"))
+		return CF_MYSQL_PART_FOREIGN;
+	return cf_mysql_token_is_word(&next, "CHECK") ? CF_MYSQL_PART_CHECK : CF_MYSQL_PART_OTHER;
+}
+
+static int add_part(struct cf_mysql_create_table *table, const char *from, const char *to,
+		    struct cf_err *err)
+{
+	struct cf_mysql_part *grown;
+
+	while (from < to && isspace((unsigned char)*from))
+		from++;
+	while (to > from && isspace((unsigned char)to[-1]))
+		to--;
+	grown = reallocarray(table->parts, table->n_parts + 1, sizeof(*grown));
+	if (!grown)
+		return cf_err_nomem(err);
+	table->parts = grown;
+	grown += table->n_parts++;
+	grown->text = cf_span_of(from, (size_t)(to - from));
+	grown->kind = kind_of(grown->text);
+	return 0;
+}
+
+int cf_mysql_create_table_parse(const char *create, struct cf_mysql_create_table *table,
+				struct cf_err *err)
+{
+	const char *pos = create, *from = NULL;
+	unsigned depth = 0;
+	int rc = 0;
+
+	*table = (struct cf_mysql_create_table){.parts = NULL};
+	while (rc == 0) {
+		struct cf_mysql_token token = cf_mysql_token_next(&pos);
+
+		if (token.kind == CF_MYSQL_TOKEN_END) {
+			rc = cf_err_set(err, CF_ERR_DAMAGED,
+					"the text of CREATE TABLE ends too early");
+		} else if (cf_mysql_token_is_byte(&token, '(')) {
+			if (depth++ == 0)
+				from = pos;
+		} else if (depth == 1 && cf_mysql_token_is_byte(&token, ',')) {
+			rc = add_part(table, from, token.text, err);
+			from = pos;
+		} else if (depth > 0 && cf_mysql_token_is_byte(&token, ')') && --depth == 0) {
+			rc = add_part(table, from, token.text, err);
+			table->tail = cf_span_str(token.text);
+			break;
+		}
+	}
+	if (rc < 0)
+		cf_mysql_create_table_release(table);
+	return rc;
+}
+
+void cf_mysql_create_table_release(struct cf_mysql_create_table *table)
+{
+	free(table->parts);
+	*table = (struct cf_mysql_create_table){.parts = NULL};
+}
+
+/* The words of a span; quoted text is passed over. */
+static bool has_word(struct cf_span text, const char *word)
+{
+	const char *pos = (const char *)text.data, *end = pos + text.len;
+
+	while (pos < end) {
+		struct cf_mysql_token token = cf_mysql_token_next(&pos);
+
+		if (token.kind == CF_MYSQL_TOKEN_END)
+			return false;
+		if (token.text < end && cf_mysql_token_is_word(&token, word))
+			return true;
+	}
+	return false;
+}
+
+/* The first name between the parentheses of a key. */
+static struct cf_mysql_token first_key_column(struct cf_span text)
+{
+	const char *pos = (const char *)text.data, *end = pos + text.len;
+	struct cf_mysql_token token;
+
+	do
+		token = cf_mysql_token_next(&pos);
+	while (pos < end && !cf_mysql_token_is_byte(&token, '('));
+	return cf_mysql_token_next(&pos);
+}
+
+/* The server wants the AUTO_INCREMENT column to begin a key: true when the primary key does that,
+ * or there is none. */
+static bool increments_by_primary_key(const struct cf_mysql_create_table *table,
+				      const struct cf_mysql_part *primary)
+{
+	struct cf_mysql_token key = first_key_column(primary->text);
+
+	for (size_t i = 0; i < table->n_parts; i++) {
+		const char *pos = (const char *)table->parts[i].text.data;
+		struct cf_mysql_token name = cf_mysql_token_next(&pos);
+
+		if (table->parts[i].kind == CF_MYSQL_PART_COLUMN &&
+		    has_word(table->parts[i].text, "AUTO_INCREMENT"))
+			return key.len == name.len && !memcmp(key.text, name.text, name.len);
+	}
+	return true;
+}
+
+/*
+ * Adding keys afterwards is faster in InnoDB only, and it must not rebuild the table nor change the
+ * keys' order: so not beside FULLTEXT and SPATIAL keys or unique ones over hashes, nor without a
+ * primary key, whose place a unique key takes. Tables that remember their history may not be
+ * altered without more ado.
+ */
+static bool can_defer(const struct cf_mysql_create_table *table)
+{
+	const struct cf_mysql_part *primary = NULL;
+
+	if (!has_word(table->tail, "InnoDB") || has_word(table->tail, "VERSIONING"))
+		return false;
+	for (size_t i = 0; i < table->n_parts; i++) {
+		const struct cf_mysql_part *part = &table->parts[i];
+
+		if (part->kind == CF_MYSQL_PART_OTHER ||
+		    (part->kind == CF_MYSQL_PART_UNIQUE && has_word(part->text, "HASH")))
+			return false;
+		if (part->kind == CF_MYSQL_PART_PRIMARY)
+			primary = part;
+	}
+	return primary && increments_by_primary_key(table, primary);
+}
+
+static bool is_deferred(const struct cf_mysql_part *part)
+{
+	return part->kind == CF_MYSQL_PART_UNIQUE || part->kind == CF_MYSQL_PART_KEY ||
+	       part->kind == CF_MYSQL_PART_FOREIGN;
+}
+
+static int append_part(struct cf_buf *out, const struct cf_mysql_part *part, bool anonymous,
+		       struct cf_err *err)
+{
+	const char *from = (const char *)part->text.data, *to = from + part->text.len;
+
+	if (anonymous && part->kind == CF_MYSQL_PART_FOREIGN) {
+		cf_mysql_token_next(&from);
+		cf_mysql_token_next(&from);
+		while (*from == ' ')
+			from++;
+	}
+	return append_between(out, from, to, err);
+}
+
+/* "ALTER TABLE `t`\n  ADD " before the first part, ",\n  ADD " before others. */
+static int begin_add(struct cf_buf *alter, const char *name, struct cf_err *err)
+{
+	int rc;
+
+	if (alter->len > 0)
+		return cf_buf_append_str(alter, ",\n  ADD ", err);
+	rc = cf_buf_append_str(alter, "ALTER TABLE ", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(name, alter, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(alter, "\n  ADD ", err);
+	return rc;
+}
+
+int cf_mysql_create_table_write(const struct cf_mysql_create_table *table,
+				const struct cf_mysql_create_options *options,
+				struct cf_buf *create_out, struct cf_buf *keys_out,
+				struct cf_buf *foreign_out, struct cf_err *err)
+{
+	bool defers = options->with_defer && can_defer(table);
+	const char *before = " (\n  ";
+	int rc;
+
+	cf_buf_clear(create_out);
+	cf_buf_clear(keys_out);
+	cf_buf_clear(foreign_out);
+	rc = cf_buf_append_str(create_out, "CREATE TABLE ", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(options->name, create_out, err);
+	for (size_t i = 0; rc == 0 && i < table->n_parts; i++) {
+		const struct cf_mysql_part *part = &table->parts[i];
+		struct cf_buf *out = create_out;
+
+		if (defers && is_deferred(part)) {
+			out = part->kind == CF_MYSQL_PART_FOREIGN ? foreign_out : keys_out;
+			rc = begin_add(out, options->name, err);
+		} else {
+			rc = cf_buf_append_str(create_out, before, err);
+			before = ",\n  ";
+		}
+		if (rc == 0)
+			rc = append_part(out, part, options->anonymous_keys, err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(create_out, "\n", err);
+	if (rc == 0)
+		rc = cf_buf_append(create_out, table->tail.data, table->tail.len, err);
+	if (rc == 0)
+		rc = append_nul(create_out, err);
+	if (rc == 0)
+		rc = append_nul(keys_out, err);
+	return rc == 0 ? append_nul(foreign_out, err) : rc;
+}
+
+int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,
+			  struct cf_err *err)
+{
+	const char *pos = text, *from, *ahead;
+	struct cf_mysql_token token;
+	int rc;
+
+	cf_buf_clear(out);
+	do
+		token = cf_mysql_token_next(&pos);
+	while (token.kind != CF_MYSQL_TOKEN_END && !cf_mysql_token_is_word(&token, word));
+	while (token.kind != CF_MYSQL_TOKEN_END && token.kind != CF_MYSQL_TOKEN_NAME)
+		token = cf_mysql_token_next(&pos);
+	if (token.kind == CF_MYSQL_TOKEN_END)
+		return cf_err_set(err, CF_ERR_DAMAGED, "the text has no name after %s", word);
+	from = token.text;
+	ahead = pos;
+	token = cf_mysql_token_next(&ahead);
+	if (cf_mysql_token_is_byte(&token, '.')) {
+		token = cf_mysql_token_next(&ahead);
+		if (token.kind == CF_MYSQL_TOKEN_NAME)
+			pos = ahead;
+	}
+	rc = append_between(out, text, from, err);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(name, out, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, pos, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
+/* Whether a dot follows at pos, right behind a name. */
+static bool dot_follows(const char *pos)
+{
+	struct cf_mysql_token token = cf_mysql_token_next(&pos);
+
+	return cf_mysql_token_is_byte(&token, '.');
+}
+
+int cf_mysql_ddl_set_database(const char *text, const char *old_db, const char *new_db,
+			      struct cf_buf *out, struct cf_err *err)
+{
+	const char *pos = text, *copied = text;
+	struct cf_mysql_token token;
+	bool after_dot = false;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		if (!after_dot && cf_mysql_token_is_name(&token, old_db) && dot_follows(pos)) {
+			rc = append_between(out, copied, token.text, err);
+			if (rc == 0)
+				rc = cf_mysql_quote_name(new_db, out, err);
+			copied = pos;
+		}
+		after_dot = cf_mysql_token_is_byte(&token, '.');
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, copied, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
+bool cf_mysql_ddl_is_ambiguous(const char *text, const char *db)
+{
+	const char *pos = text;
+	struct cf_mysql_token token;
+
+	while ((token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
+		if (cf_mysql_token_is_name(&token, db) && !dot_follows(pos))
+			return true;
+	return false;
+}
+
+bool cf_mysql_ddl_mentions(const char *text, const char *db)
+{
+	size_t len = strlen(db);
+
+	if (len == 0)
+		return false;
+	for (const char *at = strcasestr(text, db); at; at = strcasestr(at + 1, db)) {
+		const char *behind = at + len;
+
+		if (at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '_' || at[-1] == '$'))
+			continue;
+		behind += *behind == '`' || *behind == '"';
+		behind += strspn(behind, " \t\r\n");
+		if (*behind == '.')
+			return true;
+	}
+	return false;
+}
+
+/* Behind user@host, a role's name or CURRENT_USER. */
+static const char *skip_account(const char *pos)
+{
+	const char *ahead;
+	struct cf_mysql_token token;
+
+	cf_mysql_token_next(&pos);
+	ahead = pos;
+	token = cf_mysql_token_next(&ahead);
+	if (!cf_mysql_token_is_byte(&token, '@'))
+		return pos;
+	cf_mysql_token_next(&ahead);
+	return ahead;
+}
+
+int cf_mysql_ddl_drop_definer(const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	static const char *const made[] = {"PROCEDURE", "FUNCTION", "TRIGGER",
+					   "VIEW",	"EVENT",    "PACKAGE"};
+	const char *pos = text, *from = NULL;
+	int rc;
+
+	while (!from) {
+		struct cf_mysql_token token = cf_mysql_token_next(&pos), equals;
+		const char *ahead = pos;
+
+		if (token.kind == CF_MYSQL_TOKEN_END)
+			break;
+		for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+			if (cf_mysql_token_is_word(&token, made[i]))
+				goto copy;
+		equals = cf_mysql_token_next(&ahead);
+		if (cf_mysql_token_is_word(&token, "DEFINER") &&
+		    cf_mysql_token_is_byte(&equals, '=')) {
+			from = token.text;
+			pos = skip_account(ahead);
+			pos += *pos == ' ';
+		}
+	}
+copy:
+	cf_buf_clear(out);
+	rc = append_between(out, text, from ? from : text, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, from ? pos : text, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
+/* `a`.`b`) behind nextval( */
+static bool take_qualified(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
+{
+	const char *ahead = *pos;
+	struct cf_mysql_token token = cf_mysql_token_next(&ahead);
+
+	if (!cf_mysql_token_is_byte(&token, '('))
+		return false;
+	*db = cf_mysql_token_next(&ahead);
+	token = cf_mysql_token_next(&ahead);
+	if (db->kind != CF_MYSQL_TOKEN_NAME || !cf_mysql_token_is_byte(&token, '.'))
+		return false;
+	*name = cf_mysql_token_next(&ahead);
+	*pos = ahead;
+	return name->kind == CF_MYSQL_TOKEN_NAME;
+}
+
+int cf_mysql_ddl_sequences(const char *text, cf_mysql_sequence_fn *each, void *user,
+			   struct cf_err *err)
+{
+	struct cf_buf db_name = CF_BUF_INIT, name_text = CF_BUF_INIT;
+	struct cf_mysql_token token, db, name;
+	const char *pos = text;
+	int rc = 0;
+
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		if (!cf_mysql_token_is_word(&token, "nextval") &&
+		    !cf_mysql_token_is_word(&token, "lastval"))
+			continue;
+		if (!take_qualified(&pos, &db, &name))
+			continue;
+		rc = cf_mysql_token_unquote(&db, &db_name, err);
+		if (rc == 0)
+			rc = cf_mysql_token_unquote(&name, &name_text, err);
+		if (rc == 0)
+			rc = each(user, (const char *)db_name.data, (const char *)name_text.data,
+				  err);
+	}
+	cf_buf_release(&db_name);
+	cf_buf_release(&name_text);
+	return rc;
+}

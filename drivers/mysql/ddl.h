@@ -1,0 +1,90 @@
+#ifndef CF_DRIVERS_MYSQL_DDL_H
+#define CF_DRIVERS_MYSQL_DDL_H
+
+/*
+ * Statements as the server's SHOW CREATE writes them, taken apart as far as a restore needs: to
+ * give things another name, and to make indexes after the rows. Not for SQL at large: names are
+ * expected in backquotes (a definer's also in double quotes), strings in quotes with backslash
+ * escapes or doubled quotes. What does not look like that is CF_ERR_DAMAGED, for texts come from a
+ * snapshot. Nothing is NUL-terminated but what a function says.
+ */
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+
+struct cf_err;
+
+enum cf_mysql_part_kind {
+	CF_MYSQL_PART_COLUMN,
+	CF_MYSQL_PART_PRIMARY,
+	CF_MYSQL_PART_UNIQUE,
+	CF_MYSQL_PART_KEY,
+	CF_MYSQL_PART_FOREIGN,
+	CF_MYSQL_PART_CHECK,
+	CF_MYSQL_PART_OTHER /* FULLTEXT and SPATIAL keys, periods, what newer servers bring */
+};
+
+/* One line between the parentheses of CREATE TABLE, without its comma. */
+struct cf_mysql_part {
+	enum cf_mysql_part_kind kind;
+	struct cf_span text;
+};
+
+/* CREATE TABLE `t` (parts) tail. Spans are of the text given. */
+struct cf_mysql_create_table {
+	struct cf_mysql_part *parts;
+	size_t n_parts;
+	struct cf_span tail; /* from the closing parenthesis on */
+};
+
+int cf_mysql_create_table_parse(const char *create, struct cf_mysql_create_table *table,
+				struct cf_err *err);
+void cf_mysql_create_table_release(struct cf_mysql_create_table *table);
+
+/*
+ * CREATE TABLE for a table, into create_out. with_defer: secondary indexes that the server makes
+ * faster once the rows are there are left out, and foreign keys with them; they go to keys_out and
+ * foreign_out as an ALTER TABLE each, which stays empty when there is nothing to add.
+ * anonymous_keys: foreign keys without their names, which are unique in a database. The buffers are
+ * replaced and ended by NUL.
+ */
+struct cf_mysql_create_options {
+	const char *name;
+	bool with_defer, anonymous_keys;
+};
+int cf_mysql_create_table_write(const struct cf_mysql_create_table *table,
+				const struct cf_mysql_create_options *options,
+				struct cf_buf *create_out, struct cf_buf *keys_out,
+				struct cf_buf *foreign_out, struct cf_err *err);
+
+/* The text with another name in place of the first backquoted one after the word ("VIEW"), and of a
+ * database before it. out is replaced and ended by NUL. */
+int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,
+			  struct cf_err *err);
+
+/* The text with another database wherever a backquoted name before a dot is old_db. out is replaced
+ * and ended by NUL. */
+int cf_mysql_ddl_set_database(const char *text, const char *old_db, const char *new_db,
+			      struct cf_buf *out, struct cf_err *err);
+
+/* Whether the text has db as a name that no dot follows: then `db`.`x` may be a column of a table
+ * db. */
+bool cf_mysql_ddl_is_ambiguous(const char *text, const char *db);
+
+/* Whether a text that a person wrote names database db: quoted or not, a dot behind. Comments
+ * count. */
+bool cf_mysql_ddl_mentions(const char *text, const char *db);
+
+/* The text without DEFINER=... before the word that says what is made. out is replaced and ended by
+ * NUL. */
+int cf_mysql_ddl_drop_definer(const char *text, struct cf_buf *out, struct cf_err *err);
+
+/* `db`.`s` of each nextval(`db`.`s`): names without quotes, borrowed for the call. Non-zero stops.
+ */
+typedef int cf_mysql_sequence_fn(void *user, const char *db, const char *sequence,
+				 struct cf_err *err);
+int cf_mysql_ddl_sequences(const char *text, cf_mysql_sequence_fn *each, void *user,
+			   struct cf_err *err);
+
+#endif

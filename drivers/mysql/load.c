@@ -1,0 +1,236 @@
+/*
+ * A snapshot goes into a server: look, refuse or plan, drop, then databases, sequences, tables,
+ * rows with their keys, foreign keys, routines, triggers, views, and events, which may run at once,
+ * last. Accounts are left alone: users.sql is for whoever runs the server.
+ */
+
+#include "drivers/mysql/load.h"
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/mysql_load.h"
+#include "drivers/pattern.h"
+#include "drivers/selector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Tables and rows mean the same whatever the server's own settings are. What holds for rows was so
+ * at the source: it is not checked again, and dates that are none stay. */
+static const char table_session[] =
+	"SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', time_zone='+00:00',"
+	" foreign_key_checks=0, unique_checks=1, sql_notes=0, autocommit=1, net_read_timeout=3600,"
+	" net_write_timeout=3600, wait_timeout=86400, lock_wait_timeout=60, "
+	"innodb_lock_wait_timeout=600";
+
+/* Of some servers only. */
+static const char *const optional_settings[] = {
+	"SET SESSION innodb_strict_mode=OFF",
+	"SET SESSION check_constraint_checks=0",
+	"SET SESSION system_versioning_insert_history=1",
+	"SET SESSION max_statement_time=0",
+};
+
+int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx *ctx,
+			  struct cf_mysql **my_out, struct cf_err *err)
+{
+	const struct cf_mysql_connect_options options = {.program = "coffer restore",
+							 .load_local = true};
+	int rc = cf_mysql_connect(&load->url, &options, ctx, my_out, err);
+
+	if (rc == 0)
+		rc = cf_mysql_run(*my_out, table_session, err);
+	for (size_t i = 0; rc == 0 && i < sizeof(optional_settings) / sizeof(optional_settings[0]);
+	     i++)
+		cf_mysql_run(*my_out, optional_settings[i], NULL);
+	return rc;
+}
+
+int cf_mysql_load_use(const struct cf_mysql_load *load, struct cf_mysql *my, size_t target,
+		      struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, "USE ", err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_name(load->targets[target].name, &sql, err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(my, cf_buf_span(&sql), err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+bool cf_mysql_load_step(const struct cf_mysql_load *load, const char *action, const char *object,
+			uint64_t bytes)
+{
+	const struct cf_plan_step step = {.action = action, .object = object, .bytes = bytes};
+
+	if (load->options->plan)
+		load->options->plan(load->options->plan_user, &step);
+	return !load->options->dry_run;
+}
+
+static int learn_server(struct cf_mysql_load *load, struct cf_err *err)
+{
+	char *lower = NULL, *mode = NULL;
+	int rc = cf_mysql_value(load->my, "SELECT @@lower_case_table_names", &lower, err);
+
+	if (rc == 0)
+		rc = cf_mysql_value(load->my, "SELECT @@innodb_autoinc_lock_mode", &mode, err);
+	if (rc == 0) {
+		load->pattern_flags = CF_PATTERN_MYSQL;
+		if (lower && strcmp(lower, "0") != 0)
+			load->pattern_flags |= CF_PATTERN_ANY_CASE;
+		load->increments_lock = !mode || strcmp(mode, "2") != 0;
+	}
+	free(lower);
+	free(mode);
+	return rc;
+}
+
+static int run_in_target(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
+			 const struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = cf_ctx_check(load->ctx, err);
+
+	if (rc == 0)
+		rc = cf_mysql_load_use(load, load->my, table->target, err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(load->my, cf_buf_span(sql), err);
+	if (rc < 0)
+		cf_err_wrap(err, "%s", table->label);
+	return rc;
+}
+
+static int create_tables(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = load->options->dry_run ? 0 : cf_mysql_run(load->my, "SET NAMES utf8mb4", err);
+
+	if (rc == 0 && !load->options->dry_run)
+		rc = cf_mysql_run(load->my, table_session, err);
+	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
+		const struct cf_mysql_load_table *table = &load->tables[i];
+
+		if (table->create.len > 0 && cf_mysql_load_step(load, "create", table->label, 0))
+			rc = run_in_target(load, table, &table->create, err);
+	}
+	return rc;
+}
+
+static int load_tables(struct cf_mysql_load *load, struct cf_err *err)
+{
+	for (size_t i = 0; i < load->n_tables; i++) {
+		const struct cf_mysql_load_table *table = &load->tables[i];
+
+		if (table->path) {
+			cf_mysql_load_step(load, "load", table->label, table->from->data_len);
+			load->figures.rows += table->from->rows;
+			load->figures.bytes += table->from->data_len;
+		}
+		if (table->keys.len > 0)
+			cf_mysql_load_step(load, "index", table->label, 0);
+		load->figures.tables++;
+	}
+	return load->options->dry_run ? 0 : cf_mysql_load_run(load, err);
+}
+
+static int add_foreign_keys(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
+		const struct cf_mysql_load_table *table = &load->tables[i];
+
+		if (table->foreign.len > 0 &&
+		    cf_mysql_load_step(load, "constrain", table->label, 0))
+			rc = run_in_target(load, table, &table->foreign, err);
+	}
+	return rc;
+}
+
+static int run_load(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = cf_mysql_load_clear(load, err);
+
+	if (rc == 0 && !load->options->dry_run)
+		load->has_begun = true;
+	if (rc == 0)
+		rc = cf_mysql_load_sequences(load, err);
+	if (rc == 0)
+		rc = create_tables(load, err);
+	if (rc == 0)
+		rc = load_tables(load, err);
+	if (rc == 0)
+		rc = add_foreign_keys(load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_objects(load, err);
+	if (rc < 0 && load->has_begun)
+		cf_err_wrap(err, "%s: stopped with a part restored (--clean begins anew)",
+			    cf_mysql_server_name(load->my));
+	return rc;
+}
+
+static void release_load(struct cf_mysql_load *load)
+{
+	for (size_t i = 0; i < load->n_sources; i++) {
+		cf_mysql_manifest_release(&load->sources[i].manifest);
+		free(load->sources[i].folder);
+	}
+	for (size_t i = 0; i < load->n_targets; i++)
+		free(load->targets[i].name);
+	for (size_t i = 0; i < load->n_tables; i++) {
+		struct cf_mysql_load_table *table = &load->tables[i];
+
+		free(table->name);
+		free(table->label);
+		free(table->path);
+		cf_buf_release(&table->create);
+		cf_buf_release(&table->keys);
+		cf_buf_release(&table->foreign);
+	}
+	for (size_t i = 0; i < load->n_objects; i++) {
+		free(load->objects[i].name);
+		free(load->objects[i].label);
+		cf_buf_release(&load->objects[i].create);
+	}
+	for (size_t i = 0; i < load->n_drops; i++) {
+		free(load->drops[i].sql);
+		free(load->drops[i].label);
+	}
+	free(load->sources);
+	free(load->targets);
+	free(load->tables);
+	free(load->objects);
+	free(load->drops);
+	cf_selector_free(load->selector);
+	cf_renames_release(&load->renames);
+	cf_mysql_close(load->my);
+	cf_mysql_url_release(&load->url);
+}
+
+int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
+		  const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err)
+{
+	struct cf_mysql_load load = {.tree = tree, .options = options, .ctx = ctx};
+	int rc = cf_mysql_url_parse(target, &load.url, err);
+
+	*figures_out = (struct cf_load_figures){0};
+	if (rc == 0 && load.url.n_databases > 1)
+		rc = cf_err_set(err, CF_ERR_USAGE,
+				"a target takes one database, or none to keep the names");
+	if (rc == 0)
+		rc = cf_mysql_load_connect(&load, ctx, &load.my, err);
+	if (rc == 0)
+		rc = learn_server(&load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_select(&load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_examine(&load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_check_definers(&load, err);
+	if (rc == 0)
+		rc = run_load(&load, err);
+	*figures_out = load.figures;
+	release_load(&load);
+	return rc;
+}

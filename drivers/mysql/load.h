@@ -1,0 +1,144 @@
+#ifndef CF_DRIVERS_MYSQL_LOAD_H
+#define CF_DRIVERS_MYSQL_LOAD_H
+
+/*
+ * Restoring into a server, in its parts:
+ *
+ *     load_select.c    what of the snapshot is wanted, and under which names
+ *     load_target.c    what is in the way on the server: refuse, or make a list of what to drop
+ *     load_text.c      the statements for new names and owners
+ *     load_objects.c   what has no rows
+ *     load_rows.c      a part of a table's rows
+ *     load_run.c       sessions that load tables and make indexes at once
+ *     load.c           the order of it all
+ */
+
+#include "base/buf.h"
+#include "base/ctx.h"
+#include "drivers/driver.h"
+#include "drivers/mysql/manifest.h"
+#include "drivers/mysql/url.h"
+#include "drivers/pattern.h"
+#include "drivers/rename.h"
+
+#include <stdatomic.h>
+
+struct cf_mysql;
+struct cf_selector;
+
+/* A database of the snapshot. */
+struct cf_mysql_load_source {
+	struct cf_mysql_manifest manifest;
+	char *folder;	/* "" when the tree's root is the database */
+	bool is_wanted; /* something of it is */
+	bool is_whole;	/* and what is no table, too */
+};
+
+/* A database on the server. Targets are given out by index: the array grows. */
+struct cf_mysql_load_target {
+	char *name;
+	const struct cf_mysql_load_source
+		*like; /* its defaults; the first source that goes there */
+	bool is_whole;
+	bool exists;
+	bool is_dropped; /* and made anew */
+};
+
+struct cf_mysql_load_table {
+	const struct cf_mysql_load_source *source;
+	const struct cf_mysql_table *from;
+	size_t target;
+	char *name;
+	char *label; /* "table shop.t", with the names on the server */
+	char *path;  /* of its file in the tree; NULL: it has no rows to load */
+	struct cf_buf create, keys, foreign; /* statements; empty: none */
+	/* Under load_run.c's mutex. */
+	uint64_t next_off; /* rows before it are given out */
+	uint64_t rows_done;
+	unsigned n_active, max_active; /* sessions that load it */
+	bool is_done;
+};
+
+struct cf_mysql_load_object {
+	const struct cf_mysql_load_source *source;
+	const struct cf_mysql_object *from;
+	size_t target;
+	char *name;
+	char *label;
+	struct cf_buf create;
+	bool is_done;
+};
+
+/* Something on the server that is in the way. */
+struct cf_mysql_load_drop {
+	size_t target;
+	char *sql, *label;
+};
+
+struct cf_mysql_load {
+	struct cf_tree *tree;
+	const struct cf_load_options *options;
+	const struct cf_ctx *ctx;
+	struct cf_mysql_url url;
+	struct cf_mysql *my; /* the session for all but rows */
+	unsigned pattern_flags;
+	bool increments_lock; /* a statement that loads rows locks its table's AUTO_INCREMENT */
+	struct cf_renames renames;
+	struct cf_selector *selector;
+	struct cf_mysql_load_source *sources;
+	size_t n_sources;
+	struct cf_mysql_load_target *targets;
+	size_t n_targets;
+	struct cf_mysql_load_table *tables; /* the largest first */
+	size_t n_tables;
+	struct cf_mysql_load_object *objects; /* in the order in which they are made */
+	size_t n_objects;
+	struct cf_mysql_load_drop *drops;
+	size_t n_drops;
+	atomic_bool by_insert; /* the server takes no LOAD DATA LOCAL */
+	bool has_begun;	       /* the server was changed */
+	struct cf_load_figures figures;
+};
+
+/* Manifests, patterns, names and statements. The session is open. */
+int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err);
+
+/* Looks at the server: CF_ERR_EXISTS for what is in the way, or fills drops. */
+int cf_mysql_load_examine(struct cf_mysql_load *load, struct cf_err *err);
+/* Drops, and makes the databases. */
+int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err);
+
+/* Fill create (and a table's keys and foreign). CF_ERR_BUSY where a new name cannot be worked in.
+ */
+int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_table *table,
+			     struct cf_err *err);
+int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			      struct cf_err *err);
+
+/* Sequences; then, when the rows are there, everything else. */
+int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err);
+int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err);
+/* A warning for each account that objects belong to and that is not there. */
+int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err);
+
+/* Rows of the lines that begin in from .. to, in a session with the table's database. */
+int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
+		       const struct cf_mysql_load_table *table, uint64_t from, uint64_t to,
+		       uint64_t *rows_out, struct cf_err *err);
+
+/* All rows, and each table's keys after them. */
+int cf_mysql_load_run(struct cf_mysql_load *load, struct cf_err *err);
+
+/* A session set up for statements of tables. */
+int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx *ctx,
+			  struct cf_mysql **my_out, struct cf_err *err);
+int cf_mysql_load_use(const struct cf_mysql_load *load, struct cf_mysql *my, size_t target,
+		      struct cf_err *err);
+/* Tell the user a step of the plan; true when it is to be done, too. */
+bool cf_mysql_load_step(const struct cf_mysql_load *load, const char *action, const char *object,
+			uint64_t bytes);
+
+/* "kind db.name"; free() it. NULL when memory is out. */
+char *cf_mysql_load_label(const char *kind, const char *database, const char *name);
+
+#endif

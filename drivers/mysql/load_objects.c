@@ -1,0 +1,303 @@
+/* What has no rows: each object in a session set as it was when the object was first made. */
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/load.h"
+#include "drivers/mysql/manifest_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int append_setting(struct cf_buf *sql, const char *name, const char *value,
+			  struct cf_err *err)
+{
+	int rc;
+
+	if (!value)
+		return 0;
+	rc = cf_buf_printf(sql, err, ", %s=", name);
+	return rc == 0 ? cf_mysql_quote_text(value, sql, err) : rc;
+}
+
+static int set_session(struct cf_mysql *my, const struct cf_mysql_session *session,
+		       struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, "SET SESSION foreign_key_checks=0", err);
+
+	if (rc == 0)
+		rc = append_setting(&sql, "sql_mode",
+				    session->sql_mode ? session->sql_mode : "NO_AUTO_VALUE_ON_ZERO",
+				    err);
+	if (rc == 0)
+		rc = append_setting(&sql, "time_zone",
+				    session->time_zone ? session->time_zone : "+00:00", err);
+	if (rc == 0)
+		rc = append_setting(&sql, "collation_connection", session->collation_connection,
+				    err);
+	if (rc == 0)
+		rc = append_setting(&sql, "character_set_client", session->character_set_client,
+				    err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(my, cf_buf_span(&sql), err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int set_collation(struct cf_mysql *my, const char *database, const char *collation,
+			 struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, "ALTER DATABASE ", err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_name(database, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, " COLLATE ", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_text(collation, &sql, err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(my, cf_buf_span(&sql), err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+/* A session that no object has changed yet. */
+static int reset_session(struct cf_mysql_load *load, size_t target, struct cf_err *err)
+{
+	static const struct cf_mysql_session plain = {.sql_mode = NULL};
+	int rc = cf_mysql_run(load->my, "SET NAMES utf8mb4", err);
+
+	if (rc == 0)
+		rc = set_session(load->my, &plain, err);
+	return rc == 0 ? cf_mysql_load_use(load, load->my, target, err) : rc;
+}
+
+static int run_create(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+		      struct cf_err *err)
+{
+	int rc = set_session(load->my, &object->from->session, err);
+
+	return rc == 0 ? cf_mysql_run_span(load->my, cf_buf_span(&object->create), err) : rc;
+}
+
+/* A routine, trigger or event keeps the collation that its database had by default when it was
+ * made. */
+static int create_under_collation(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+				  struct cf_err *err)
+{
+	const char *database = load->targets[object->target].name;
+	const char *wanted = object->from->session.database_collation;
+	char *actual = NULL;
+	struct cf_err ignored = CF_ERR_INIT;
+	int rc = 0, rc_back = 0;
+	bool differs;
+
+	if (!wanted || object->from->kind == CF_MYSQL_VIEW ||
+	    object->from->kind == CF_MYSQL_SEQUENCE)
+		return run_create(load, object, err);
+	rc = cf_mysql_value(load->my, "SELECT @@collation_database", &actual, err);
+	if (rc < 0)
+		return rc;
+	differs = actual && strcmp(actual, wanted) != 0;
+	if (differs)
+		rc = set_collation(load->my, database, wanted, err);
+	if (rc == 0)
+		rc = run_create(load, object, err);
+	if (differs) {
+		rc_back = cf_mysql_run(load->my, "SET NAMES utf8mb4", rc == 0 ? err : &ignored);
+		if (rc_back == 0)
+			rc_back =
+				set_collation(load->my, database, actual, rc == 0 ? err : &ignored);
+	}
+	free(actual);
+	return rc < 0 ? rc : rc_back;
+}
+
+static int create_object(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			 struct cf_err *err)
+{
+	int rc = cf_ctx_check(load->ctx, err);
+
+	if (rc == 0)
+		rc = reset_session(load, object->target, err);
+	if (rc == 0)
+		rc = create_under_collation(load, object, err);
+	object->is_done = rc == 0;
+	if (rc < 0) {
+		if (cf_mysql_errno(load->my) == CF_MYSQL_NO_PRIVILEGE && object->from->definer)
+			cf_err_wrap(err, "%s belongs to %s (--no-owner makes it yours)",
+				    object->label, object->from->definer);
+		else
+			cf_err_wrap(err, "%s", object->label);
+	}
+	return rc;
+}
+
+static int set_value(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+		     struct cf_err *err)
+{
+	const char *value = strchr(object->from->value, ',');
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = value ? 0 : cf_err_set(err, CF_ERR_DAMAGED, "%s has no value", object->label);
+
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, "SELECT SETVAL(", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(object->name, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, value, err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(load->my, cf_buf_span(&sql), err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_objects; i++) {
+		struct cf_mysql_load_object *object = &load->objects[i];
+		bool with_value = object->from->value && !load->options->schema_only;
+
+		if (object->from->kind != CF_MYSQL_SEQUENCE)
+			continue;
+		if (!load->options->data_only &&
+		    cf_mysql_load_step(load, "create", object->label, 0))
+			rc = create_object(load, object, err);
+		if (rc == 0 && with_value && cf_mysql_load_step(load, "set", object->label, 0)) {
+			rc = reset_session(load, object->target, err);
+			if (rc == 0)
+				rc = set_value(load, object, err);
+			if (rc < 0)
+				cf_err_wrap(err, "%s", object->label);
+		}
+	}
+	return rc;
+}
+
+static bool waits_for_another(const struct cf_mysql *my)
+{
+	unsigned number = cf_mysql_errno(my);
+
+	return number == CF_MYSQL_NO_SUCH_TABLE || number == CF_MYSQL_VIEW_INVALID;
+}
+
+/* A view may look at one further down: those that cannot be made yet are tried again as long as
+ * others succeed. */
+static int create_views(struct cf_mysql_load *load, struct cf_err *err)
+{
+	struct cf_err waiting = CF_ERR_INIT;
+	size_t n_left, n_made;
+	int rc;
+
+	do {
+		n_left = n_made = 0;
+		for (size_t i = 0; i < load->n_objects; i++) {
+			struct cf_mysql_load_object *object = &load->objects[i];
+			struct cf_err failure = CF_ERR_INIT;
+
+			if (object->from->kind != CF_MYSQL_VIEW || object->is_done)
+				continue;
+			rc = create_object(load, object, &failure);
+			if (rc < 0 && !waits_for_another(load->my))
+				return cf_err_set(err, rc, "%s", failure.text);
+			n_made += rc == 0;
+			if (rc < 0 && n_left++ == 0)
+				waiting = failure;
+		}
+	} while (n_left > 0 && n_made > 0);
+	if (n_left == 0)
+		return 0;
+	return cf_err_set(err, CF_ERR_FAILED,
+			  "%s; %zu view%s not made, all that comes before views is there",
+			  waiting.text, n_left, n_left == 1 ? " was" : "s were");
+}
+
+static bool is_of_range(const struct cf_mysql_load_object *object, enum cf_mysql_kind from,
+			enum cf_mysql_kind to)
+{
+	return object->from->kind >= from && object->from->kind <= to;
+}
+
+static int create_range(struct cf_mysql_load *load, enum cf_mysql_kind from, enum cf_mysql_kind to,
+			struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_objects; i++)
+		if (is_of_range(&load->objects[i], from, to) &&
+		    cf_mysql_load_step(load, "create", load->objects[i].label, 0))
+			rc = create_object(load, &load->objects[i], err);
+	return rc;
+}
+
+int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = create_range(load, CF_MYSQL_FUNCTION, CF_MYSQL_TRIGGER, err);
+
+	for (size_t i = 0; rc == 0 && i < load->n_objects; i++)
+		if (load->objects[i].from->kind == CF_MYSQL_VIEW)
+			cf_mysql_load_step(load, "create", load->objects[i].label, 0);
+	if (rc == 0 && !load->options->dry_run)
+		rc = create_views(load, err);
+	/* Events may run at once: nothing is left to be made. */
+	return rc == 0 ? create_range(load, CF_MYSQL_EVENT, CF_MYSQL_EVENT, err) : rc;
+}
+
+/* False also when we may not look. */
+static bool account_is_missing(struct cf_mysql *my, const char *account)
+{
+	const char *at = strrchr(account, '@');
+	char *user = at ? strndup(account, (size_t)(at - account)) : strdup(account), *found = NULL;
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = user ? cf_buf_append_str(&sql, "SELECT COUNT(*) FROM mysql.user WHERE User=", NULL)
+		      : CF_ERR_NOMEM;
+
+	if (rc == 0)
+		rc = cf_mysql_quote_text(user, &sql, NULL);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, " AND Host=", NULL);
+	if (rc == 0)
+		rc = cf_mysql_quote_text(at ? at + 1 : "", &sql, NULL);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, NULL);
+	if (rc == 0)
+		rc = cf_mysql_value(my, (const char *)sql.data, &found, NULL);
+	rc = rc == 0 && found && !strcmp(found, "0");
+	free(user);
+	free(found);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static bool is_first_of(const struct cf_mysql_load *load, size_t index)
+{
+	const char *definer = load->objects[index].from->definer;
+
+	for (size_t i = 0; i < index; i++)
+		if (load->objects[i].from->definer &&
+		    !strcmp(load->objects[i].from->definer, definer))
+			return false;
+	return true;
+}
+
+int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err)
+{
+	if (load->options->no_owner)
+		return 0;
+	for (size_t i = 0; i < load->n_objects; i++) {
+		const char *definer = load->objects[i].from->definer;
+		int rc = cf_ctx_check(load->ctx, err);
+
+		if (rc < 0)
+			return rc;
+		if (definer && is_first_of(load, i) && account_is_missing(load->my, definer))
+			cf_ctx_warn(load->ctx, "definer.missing", definer,
+				    "%s and perhaps others belong to %s, who is not on this "
+				    "server: see users.sql",
+				    load->objects[i].label, definer);
+	}
+	return 0;
+}

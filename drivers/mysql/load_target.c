@@ -1,0 +1,399 @@
+/* What the server holds already: it is refused, or dropped when the user said so. */
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/load.h"
+#include "drivers/mysql/manifest_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum thing {
+	THING_TABLE, /* and whatever shares its names: views, sequences */
+	THING_TRIGGER,
+	THING_FUNCTION,
+	THING_PROCEDURE,
+	THING_PACKAGE,
+	THING_PACKAGE_BODY,
+	THING_EVENT
+};
+
+/* Names and types of what a database holds; "table" is of a trigger. */
+static const char things_sql[] =
+	"SELECT TABLE_NAME, TABLE_TYPE, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA=%1$s"
+	" UNION ALL SELECT TRIGGER_NAME, 'TRIGGER', EVENT_OBJECT_TABLE FROM "
+	"information_schema.TRIGGERS"
+	" WHERE TRIGGER_SCHEMA=%1$s"
+	" UNION ALL SELECT ROUTINE_NAME, ROUTINE_TYPE, '' FROM information_schema.ROUTINES"
+	" WHERE ROUTINE_SCHEMA=%1$s"
+	" UNION ALL SELECT EVENT_NAME, 'EVENT', '' FROM information_schema.EVENTS WHERE "
+	"EVENT_SCHEMA=%1$s";
+
+/* How DROP calls a type, and what kind of thing it is. */
+static const struct {
+	const char *type, *word;
+	enum thing thing;
+} types[] = {
+	{"BASE TABLE", "TABLE", THING_TABLE},
+	{"SYSTEM VERSIONED", "TABLE", THING_TABLE},
+	{"VIEW", "VIEW", THING_TABLE},
+	{"SEQUENCE", "SEQUENCE", THING_TABLE},
+	{"TRIGGER", "TRIGGER", THING_TRIGGER},
+	{"FUNCTION", "FUNCTION", THING_FUNCTION},
+	{"PROCEDURE", "PROCEDURE", THING_PROCEDURE},
+	{"PACKAGE", "PACKAGE", THING_PACKAGE},
+	{"PACKAGE BODY", "PACKAGE BODY", THING_PACKAGE_BODY},
+	{"EVENT", "EVENT", THING_EVENT},
+};
+
+static int thing_of_type(const char *type)
+{
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(types[i].type, type))
+			return (int)i;
+	return 0;
+}
+
+static enum thing thing_of_kind(enum cf_mysql_kind kind)
+{
+	static const enum thing things[] = {
+		[CF_MYSQL_SEQUENCE] = THING_TABLE,
+		[CF_MYSQL_FUNCTION] = THING_FUNCTION,
+		[CF_MYSQL_PROCEDURE] = THING_PROCEDURE,
+		[CF_MYSQL_PACKAGE] = THING_PACKAGE,
+		[CF_MYSQL_PACKAGE_BODY] = THING_PACKAGE_BODY,
+		[CF_MYSQL_TRIGGER] = THING_TRIGGER,
+		[CF_MYSQL_VIEW] = THING_TABLE,
+		[CF_MYSQL_EVENT] = THING_EVENT,
+	};
+
+	return things[kind];
+}
+
+static bool same_name(const struct cf_mysql_load *load, const char *a, const char *b)
+{
+	return load->pattern_flags & CF_PATTERN_ANY_CASE ? !strcasecmp(a, b) : !strcmp(a, b);
+}
+
+/* Whether the restore makes something that the server would call the same. Routines, triggers and
+ * events have names without case. */
+static bool makes(const struct cf_mysql_load *load, size_t target, enum thing thing,
+		  const char *name)
+{
+	for (size_t i = 0; thing == THING_TABLE && i < load->n_tables; i++)
+		if (load->tables[i].target == target && same_name(load, load->tables[i].name, name))
+			return true;
+	for (size_t i = 0; i < load->n_objects; i++) {
+		const struct cf_mysql_load_object *object = &load->objects[i];
+
+		if (object->target == target && thing_of_kind(object->from->kind) == thing &&
+		    (thing == THING_TABLE ? same_name(load, object->name, name)
+					  : !strcasecmp(object->name, name)))
+			return true;
+	}
+	return false;
+}
+
+static int add_drop(struct cf_mysql_load *load, size_t target, const char *word, const char *name,
+		    struct cf_err *err)
+{
+	struct cf_mysql_load_drop *drop =
+		cf_mysql_grow(&load->drops, &load->n_drops, sizeof(*drop));
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = drop ? cf_buf_printf(&sql, err, "DROP %s IF EXISTS ", word) : cf_err_nomem(err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_name(name, &sql, err);
+	if (rc < 0) {
+		cf_buf_release(&sql);
+		return rc;
+	}
+	drop->target = target;
+	drop->sql = (char *)sql.data;
+	drop->label = cf_mysql_load_label(word, load->targets[target].name, name);
+	if (!drop->label)
+		return cf_err_nomem(err);
+	for (char *at = drop->label; *at && at < drop->label + strlen(word); at++)
+		*at = (char)(*at | 0x20);
+	return 0;
+}
+
+static int refuse(const struct cf_mysql_load *load, size_t target, const char *word,
+		  const char *name, struct cf_err *err)
+{
+	return cf_err_set(err, CF_ERR_EXISTS,
+			  "%s: database %s has a %s %s already: --clean replaces it, --rename "
+			  "gives another name",
+			  cf_mysql_server_name(load->my), load->targets[target].name, word, name);
+}
+
+static char *quoted_target(const struct cf_mysql_load *load, size_t target)
+{
+	struct cf_buf quoted = CF_BUF_INIT;
+
+	if (cf_mysql_quote_text(load->targets[target].name, &quoted, NULL) < 0)
+		cf_buf_release(&quoted);
+	return (char *)quoted.data;
+}
+
+/* Rows of a query about one target; %1$s in sql stands for its quoted name. */
+static int query_target(struct cf_mysql_load *load, size_t target, const char *sql,
+			struct cf_mysql_result **result_out, struct cf_err *err)
+{
+	char *quoted = quoted_target(load, target), *text = NULL;
+	struct cf_buf full = CF_BUF_INIT;
+	const char *at = sql, *mark;
+	int rc = quoted ? 0 : cf_err_nomem(err);
+
+	for (; rc == 0 && (mark = strstr(at, "%1$s")); at = mark + 4) {
+		rc = cf_buf_append(&full, at, (size_t)(mark - at), err);
+		if (rc == 0)
+			rc = cf_buf_append_str(&full, quoted, err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append(&full, at, strlen(at) + 1, err);
+	text = (char *)full.data;
+	if (rc == 0)
+		rc = cf_mysql_query(load->my, text, result_out, err);
+	cf_buf_release(&full);
+	free(quoted);
+	return rc;
+}
+
+/* One thing that is there: nothing to do, refused, or dropped. */
+static int judge(struct cf_mysql_load *load, size_t target, const char *name, const char *type,
+		 struct cf_err *err)
+{
+	int index = thing_of_type(type);
+	bool in_the_way =
+		makes(load, target, types[index].thing, name) || load->targets[target].is_whole;
+
+	if (load->options->clean)
+		return makes(load, target, types[index].thing, name)
+			       ? add_drop(load, target, types[index].word, name, err)
+			       : 0;
+	return in_the_way ? refuse(load, target, types[index].word, name, err) : 0;
+}
+
+static int examine_things(struct cf_mysql_load *load, size_t target, struct cf_err *err)
+{
+	struct cf_mysql_result *result;
+	struct cf_mysql_row row;
+	int rc = query_target(load, target, things_sql, &result, err);
+
+	if (rc < 0)
+		return rc;
+	while ((rc = cf_mysql_fetch(result, &row, err)) == 1) {
+		rc = judge(load, target, row.values[0], row.values[1], err);
+		if (rc < 0)
+			break;
+	}
+	cf_mysql_result_free(result);
+	return rc;
+}
+
+/* Asks for one number about a table. */
+static int table_number(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
+			const char *head, const char *tail, bool *found_out, struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	char *value = NULL;
+	int rc = cf_buf_append_str(&sql, head, err);
+
+	if (rc == 0)
+		rc = *tail == '=' ? cf_mysql_quote_text(table->name, &sql, err)
+				  : cf_mysql_quote_name(table->name, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, *tail == '=' ? tail + 1 : tail,
+				   strlen(tail) + (*tail != '='), err);
+	if (rc == 0)
+		rc = cf_mysql_value(load->my, (const char *)sql.data, &value, err);
+	*found_out = value != NULL;
+	free(value);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+/* Rows go into a table that is there, empty, and where no trigger would act on them. */
+static int examine_data_only(struct cf_mysql_load *load, struct cf_mysql_load_table *table,
+			     struct cf_err *err)
+{
+	bool found;
+	int rc = cf_mysql_load_use(load, load->my, table->target, err);
+
+	if (rc == 0)
+		rc = table_number(load, table, "SELECT 1 FROM ", " LIMIT 1", &found, err);
+	if (rc == 0 && found && !load->options->clean)
+		return cf_err_set(err, CF_ERR_EXISTS,
+				  "%s: %s holds rows already: --clean removes them first",
+				  cf_mysql_server_name(load->my), table->label);
+	if (rc == 0)
+		rc = table_number(
+			load, table,
+			"SELECT 1 FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"
+			" AND EVENT_OBJECT_TABLE=",
+			"= LIMIT 1", &found, err);
+	if (rc == 0 && found)
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "%s: %s has triggers, which would act on every row: drop them, "
+				  "or restore without --data-only",
+				  cf_mysql_server_name(load->my), table->label);
+	return rc;
+}
+
+static int examine_target(struct cf_mysql_load *load, size_t index, struct cf_err *err)
+{
+	struct cf_mysql_load_target *target = &load->targets[index];
+	const struct cf_load_options *options = load->options;
+	struct cf_mysql_result *result;
+	int rc = query_target(
+		load, index,
+		"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=%1$s",
+		&result, err);
+
+	if (rc < 0)
+		return rc;
+	target->exists = cf_mysql_n_rows(result) > 0;
+	cf_mysql_result_free(result);
+	if (!target->exists && options->data_only)
+		return cf_err_set(err, CF_ERR_NOT_FOUND,
+				  "%s: there is no database %s to put rows into",
+				  cf_mysql_server_name(load->my), target->name);
+	if (target->exists && options->create && !options->clean)
+		return cf_err_set(err, CF_ERR_EXISTS,
+				  "%s: database %s exists already: --clean drops it first, "
+				  "--rename gives another name",
+				  cf_mysql_server_name(load->my), target->name);
+	target->is_dropped = target->exists && options->create;
+	if (!target->exists || target->is_dropped || options->data_only)
+		return 0;
+	return examine_things(load, index, err);
+}
+
+int cf_mysql_load_examine(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_targets; i++)
+		rc = examine_target(load, i, err);
+	for (size_t i = 0; rc == 0 && load->options->data_only && i < load->n_tables; i++)
+		if (load->tables[i].path)
+			rc = examine_data_only(load, &load->tables[i], err);
+	return rc;
+}
+
+static int run_on_name(struct cf_mysql *my, const char *head, const char *name, const char *tail,
+		       struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, head, err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_name(name, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, tail, err);
+	if (rc == 0)
+		rc = cf_mysql_run_span(my, cf_buf_span(&sql), err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int create_database(struct cf_mysql_load *load, const struct cf_mysql_load_target *target,
+			   struct cf_err *err)
+{
+	const struct cf_mysql_manifest *like = &target->like->manifest;
+	struct cf_buf tail = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&tail, " CHARACTER SET ", err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_text(like->character_set, &tail, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&tail, " COLLATE ", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_text(like->collation, &tail, err);
+	if (rc == 0 && like->comment) {
+		rc = cf_buf_append_str(&tail, " COMMENT ", err);
+		if (rc == 0)
+			rc = cf_mysql_quote_text(like->comment, &tail, err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append(&tail, "", 1, err);
+	if (rc == 0)
+		rc = run_on_name(load->my, "CREATE DATABASE ", target->name,
+				 (const char *)tail.data, err);
+	cf_buf_release(&tail);
+	return rc;
+}
+
+/* The step, and whether it is to be done. */
+static bool database_step(struct cf_mysql_load *load, const char *action, const char *name)
+{
+	char *label;
+	bool goes;
+
+	if (asprintf(&label, "database %s", name) < 0)
+		return cf_mysql_load_step(load, action, name, 0);
+	goes = cf_mysql_load_step(load, action, label, 0);
+	free(label);
+	return goes;
+}
+
+static int make_database(struct cf_mysql_load *load, struct cf_mysql_load_target *target,
+			 struct cf_err *err)
+{
+	int rc = 0;
+
+	if (target->is_dropped && database_step(load, "drop", target->name)) {
+		load->has_begun = true;
+		rc = run_on_name(load->my, "DROP DATABASE ", target->name, "", err);
+	}
+	if (rc == 0 && (!target->exists || target->is_dropped) &&
+	    database_step(load, "create", target->name)) {
+		load->has_begun = true;
+		rc = create_database(load, target, err);
+	}
+	return rc;
+}
+
+static int run_drop(struct cf_mysql_load *load, const struct cf_mysql_load_drop *drop,
+		    struct cf_err *err)
+{
+	int rc = cf_ctx_check(load->ctx, err);
+
+	load->has_begun = true;
+	if (rc == 0)
+		rc = cf_mysql_load_use(load, load->my, drop->target, err);
+	if (rc == 0)
+		rc = cf_mysql_run(load->my, drop->sql, err);
+	if (rc < 0)
+		cf_err_wrap(err, "%s", drop->label);
+	return rc;
+}
+
+static int empty_table(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
+		       struct cf_err *err)
+{
+	int rc = cf_mysql_load_use(load, load->my, table->target, err);
+
+	load->has_begun = true;
+	return rc == 0 ? run_on_name(load->my, "TRUNCATE TABLE ", table->name, "", err) : rc;
+}
+
+int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	/* The last first: triggers and routines before the tables they are about. */
+	for (size_t i = load->n_drops; rc == 0 && i-- > 0;)
+		if (cf_mysql_load_step(load, "drop", load->drops[i].label, 0))
+			rc = run_drop(load, &load->drops[i], err);
+	for (size_t i = 0; rc == 0 && i < load->n_targets; i++)
+		rc = make_database(load, &load->targets[i], err);
+	for (size_t i = 0;
+	     rc == 0 && load->options->data_only && load->options->clean && i < load->n_tables; i++)
+		if (load->tables[i].path &&
+		    cf_mysql_load_step(load, "empty", load->tables[i].label, 0))
+			rc = empty_table(load, &load->tables[i], err);
+	return rc;
+}

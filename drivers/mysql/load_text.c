@@ -1,0 +1,204 @@
+/* Statements for other names and owners. Texts made by the server are rewritten; bodies that a
+ * person wrote are not. */
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
+#include "drivers/mysql/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int set_text(struct cf_buf *out, const char *text, struct cf_err *err)
+{
+	int rc;
+
+	cf_buf_clear(out);
+	rc = cf_buf_append(out, text, strlen(text) + 1, err);
+	if (rc == 0)
+		out->len--;
+	return rc;
+}
+
+/* The new name of a whole database of the snapshot, or NULL when it keeps its own. */
+static const char *new_database(struct cf_mysql_load *load,
+				const struct cf_mysql_load_source *source)
+{
+	const char *old = source->manifest.database, *name = old;
+
+	for (size_t i = 0; i < load->renames.n; i++)
+		if (!load->renames.items[i].old_table &&
+		    !strcmp(load->renames.items[i].old_schema, old))
+			name = load->renames.items[i].new_schema;
+	if (name == old && source->is_wanted && load->url.n_databases > 0)
+		name = load->url.databases[0];
+	return strcmp(name, old) != 0 ? name : NULL;
+}
+
+/* Qualified names in a text that the server wrote. */
+static int rename_databases(struct cf_mysql_load *load, struct cf_buf *text, bool is_view,
+			    const char *label, struct cf_err *err)
+{
+	struct cf_buf renamed = CF_BUF_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_sources; i++) {
+		const char *old = load->sources[i].manifest.database;
+		const char *name = new_database(load, &load->sources[i]);
+
+		if (!name)
+			continue;
+		if (is_view && cf_mysql_ddl_is_ambiguous((const char *)text->data, old)) {
+			rc = cf_err_set(err, CF_ERR_BUSY,
+					"%s cannot follow database %s to %s: in its text %s may be "
+					"a table or a column, too; leave it out by --exclude-table",
+					label, old, name, old);
+			break;
+		}
+		rc = cf_mysql_ddl_set_database((const char *)text->data, old, name, &renamed, err);
+		if (rc == 0)
+			rc = set_text(text, (const char *)renamed.data, err);
+	}
+	cf_buf_release(&renamed);
+	return rc;
+}
+
+/* Making indexes afterwards takes a statement more: it pays from here on. */
+enum { DEFER_LEN_MIN = 1 << 20 };
+
+int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_table *table,
+			     struct cf_err *err)
+{
+	struct cf_mysql_create_options options = {
+		.name = table->name,
+		.with_defer = table->path && table->from->data_len >= DEFER_LEN_MIN,
+		.anonymous_keys = strcmp(table->name, table->from->name) != 0,
+	};
+	struct cf_mysql_create_table parsed;
+	struct cf_buf text = CF_BUF_INIT;
+	int rc;
+
+	if (load->options->data_only)
+		return 0;
+	rc = set_text(&text, table->from->create, err);
+	if (rc == 0)
+		rc = rename_databases(load, &text, false, table->label, err);
+	if (rc == 0)
+		rc = cf_mysql_create_table_parse((const char *)text.data, &parsed, err);
+	if (rc == 0) {
+		rc = cf_mysql_create_table_write(&parsed, &options, &table->create, &table->keys,
+						 &table->foreign, err);
+		cf_mysql_create_table_release(&parsed);
+	}
+	if (rc < 0)
+		cf_err_wrap(err, "%s", table->label);
+	cf_buf_release(&text);
+	return rc;
+}
+
+/* `user`@`host`, or a role's name. */
+static int append_account(struct cf_buf *out, const char *account, struct cf_err *err)
+{
+	const char *at = strrchr(account, '@');
+	char *user = at ? strndup(account, (size_t)(at - account)) : strdup(account);
+	int rc = user ? cf_mysql_quote_name(user, out, err) : cf_err_nomem(err);
+
+	free(user);
+	if (rc == 0 && at && at[1]) {
+		rc = cf_buf_append_str(out, "@", err);
+		if (rc == 0)
+			rc = cf_mysql_quote_name(at + 1, out, err);
+	}
+	return rc;
+}
+
+/* What a person wrote may say which database the trigger is in; made of its parts, it does not. */
+static int compose_trigger(const struct cf_mysql_object *from, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	const struct cf_mysql_trigger *trigger = &from->trigger;
+	int rc;
+
+	cf_buf_clear(out);
+	rc = cf_buf_append_str(out, "CREATE ", err);
+	if (rc == 0 && from->definer) {
+		rc = cf_buf_append_str(out, "DEFINER=", err);
+		if (rc == 0)
+			rc = append_account(out, from->definer, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, " ", err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, "TRIGGER ", err);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(from->name, out, err);
+	if (rc == 0)
+		rc = cf_buf_printf(out, err, " %s %s ON ", trigger->timing, trigger->event);
+	if (rc == 0)
+		rc = cf_mysql_quote_name(trigger->table, out, err);
+	if (rc == 0)
+		rc = cf_buf_printf(out, err, " FOR EACH ROW %s", trigger->body);
+	return rc;
+}
+
+/* A body is not rewritten: whoever reads it must know. */
+static void warn_of_names(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
+{
+	for (size_t i = 0; i < load->n_sources; i++) {
+		const char *old = load->sources[i].manifest.database;
+		const char *name = new_database(load, &load->sources[i]);
+
+		if (name && cf_mysql_ddl_mentions((const char *)object->create.data, old))
+			cf_ctx_warn(load->ctx, "database.named", object->label,
+				    "%s names database %s in its text, and goes on to mean that "
+				    "one, not %s",
+				    object->label, old, name);
+	}
+}
+
+static int drop_definer(struct cf_buf *text, struct cf_err *err)
+{
+	struct cf_buf plain = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_drop_definer((const char *)text->data, &plain, err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)plain.data, err);
+	cf_buf_release(&plain);
+	return rc;
+}
+
+static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			struct cf_err *err)
+{
+	const struct cf_mysql_object *from = object->from;
+	const char *word = from->kind == CF_MYSQL_VIEW ? "VIEW" : "SEQUENCE";
+	bool moves = new_database(load, object->source) != NULL;
+	int rc;
+
+	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE) {
+		rc = cf_mysql_ddl_set_name(from->create, word, object->name, &object->create, err);
+		if (rc == 0)
+			rc = rename_databases(load, &object->create, from->kind == CF_MYSQL_VIEW,
+					      object->label, err);
+		return rc;
+	}
+	if (from->kind == CF_MYSQL_TRIGGER && moves)
+		rc = compose_trigger(from, &object->create, err);
+	else
+		rc = set_text(&object->create, from->create, err);
+	if (rc == 0)
+		warn_of_names(load, object);
+	return rc;
+}
+
+int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			      struct cf_err *err)
+{
+	int rc = write_object(load, object, err);
+
+	if (rc == 0 && load->options->no_owner)
+		rc = drop_definer(&object->create, err);
+	if (rc < 0)
+		cf_err_wrap(err, "%s", object->label);
+	return rc;
+}

@@ -1,0 +1,230 @@
+/* Statements of SHOW CREATE: taken apart, put together, given other names. */
+
+#include "base/err.h"
+#include "drivers/mysql/ddl.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const char shop[] = "CREATE TABLE `o,r(d` (\n"
+			   "  `id` int(11) NOT NULL AUTO_INCREMENT,\n"
+			   "  `note` varchar(30) DEFAULT 'it''s \\\\ a\\n(b),' COMMENT 'x,y\\n)',\n"
+			   "  `g` int(11) GENERATED ALWAYS AS (`id` + 1) STORED,\n"
+			   "  `pid` int(11) DEFAULT NULL,\n"
+			   "  PRIMARY KEY (`id`),\n"
+			   "  UNIQUE KEY `u` (`note`),\n"
+			   "  KEY `fk1` (`pid`),\n"
+			   "  CONSTRAINT `fk1` FOREIGN KEY (`pid`) REFERENCES `p` (`id`),\n"
+			   "  CONSTRAINT `c` CHECK (`id` > 0)\n"
+			   ") ENGINE=InnoDB DEFAULT CHARSET=latin1 COMMENT='a ) b'";
+
+struct texts {
+	struct cf_buf create, keys, foreign;
+};
+
+static void write_table(const char *create, const struct cf_mysql_create_options *options,
+			struct texts *texts)
+{
+	struct cf_mysql_create_table table;
+
+	*texts = (struct texts){.create = CF_BUF_INIT};
+	assert_int_equal(cf_mysql_create_table_parse(create, &table, NULL), 0);
+	assert_int_equal(cf_mysql_create_table_write(&table, options, &texts->create, &texts->keys,
+						     &texts->foreign, NULL),
+			 0);
+	cf_mysql_create_table_release(&table);
+}
+
+static void release_texts(struct texts *texts)
+{
+	cf_buf_release(&texts->create);
+	cf_buf_release(&texts->keys);
+	cf_buf_release(&texts->foreign);
+}
+
+static void table_comes_out_as_it_was(void **state)
+{
+	const struct cf_mysql_create_options options = {.name = "o,r(d"};
+	struct texts texts;
+
+	write_table(shop, &options, &texts);
+	assert_string_equal((char *)texts.create.data, shop);
+	assert_int_equal(texts.keys.len, 0);
+	assert_int_equal(texts.foreign.len, 0);
+	release_texts(&texts);
+}
+
+static void keys_wait_for_rows(void **state)
+{
+	const struct cf_mysql_create_options options = {
+		.name = "n`w", .with_defer = true, .anonymous_keys = true};
+	struct texts texts;
+
+	write_table(shop, &options, &texts);
+	assert_non_null(strstr((char *)texts.create.data, "CREATE TABLE `n``w` ("));
+	assert_non_null(
+		strstr((char *)texts.create.data, "PRIMARY KEY (`id`),\n  CONSTRAINT `c` CHECK"));
+	assert_null(strstr((char *)texts.create.data, "UNIQUE"));
+	assert_null(strstr((char *)texts.create.data, "FOREIGN"));
+	assert_string_equal(
+		(char *)texts.keys.data,
+		"ALTER TABLE `n``w`\n  ADD UNIQUE KEY `u` (`note`),\n  ADD KEY `fk1` (`pid`)");
+	assert_string_equal((char *)texts.foreign.data,
+			    "ALTER TABLE `n``w`\n  ADD FOREIGN KEY (`pid`) REFERENCES `p` (`id`)");
+	release_texts(&texts);
+}
+
+static void keys_stay_where_they_must(void **state)
+{
+	static const char *const creates[] = {
+		/* not InnoDB */
+		"CREATE TABLE `t` (\n  `a` int,\n  PRIMARY KEY (`a`),\n  KEY `k` (`a`)\n) "
+		"ENGINE=Aria",
+		/* no primary key: the unique one takes its place */
+		"CREATE TABLE `t` (\n  `a` int NOT NULL,\n  UNIQUE KEY `k` (`a`)\n) ENGINE=InnoDB",
+		/* AUTO_INCREMENT needs its key */
+		"CREATE TABLE `t` (\n  `a` int NOT NULL AUTO_INCREMENT,\n  `b` int,\n  PRIMARY KEY "
+		"(`b`),\n"
+		"  KEY `k` (`a`)\n) ENGINE=InnoDB",
+		"CREATE TABLE `t` (\n  `a` int,\n  `b` text,\n  PRIMARY KEY (`a`),\n  KEY `k` "
+		"(`a`),\n"
+		"  FULLTEXT KEY `f` (`b`)\n) ENGINE=InnoDB",
+		"CREATE TABLE `t` (\n  `a` int,\n  `b` text,\n  PRIMARY KEY (`a`),\n"
+		"  UNIQUE KEY `f` (`b`) USING HASH\n) ENGINE=InnoDB",
+		"CREATE TABLE `t` (\n  `a` int,\n  PRIMARY KEY (`a`),\n  KEY `k` (`a`)\n"
+		") ENGINE=InnoDB WITH SYSTEM VERSIONING",
+	};
+	const struct cf_mysql_create_options options = {.name = "t", .with_defer = true};
+
+	for (size_t i = 0; i < sizeof(creates) / sizeof(creates[0]); i++) {
+		struct texts texts;
+
+		write_table(creates[i], &options, &texts);
+		assert_string_equal((char *)texts.create.data, creates[i]);
+		assert_int_equal(texts.keys.len, 0);
+		release_texts(&texts);
+	}
+}
+
+static void cut_text_is_damage(void **state)
+{
+	for (size_t len = 0; len < strlen("CREATE TABLE `o,r(d` (\n  `id` int(11)"); len++) {
+		char *cut = strndup(shop, len);
+		struct cf_mysql_create_table table;
+
+		assert_int_equal(cf_mysql_create_table_parse(cut, &table, NULL), CF_ERR_DAMAGED);
+		free(cut);
+	}
+}
+
+static void names_change(void **state)
+{
+	static const struct {
+		const char *text, *word, *name, *result;
+	} cases[] = {
+		{"CREATE ALGORITHM=UNDEFINED DEFINER=`a`@`b` SQL SECURITY DEFINER VIEW `v` AS "
+		 "select 1",
+		 "VIEW", "w",
+		 "CREATE ALGORITHM=UNDEFINED DEFINER=`a`@`b` SQL SECURITY DEFINER VIEW `w` AS "
+		 "select 1"},
+		{"CREATE VIEW `d`.`v``x` AS select `v``x`.`a` from `v``x`", "VIEW", "w",
+		 "CREATE VIEW `w` AS select `v``x`.`a` from `v``x`"},
+		{"CREATE DEFINER=`VIEW`@`VIEW` VIEW `v` AS select 1", "VIEW", "w",
+		 "CREATE DEFINER=`VIEW`@`VIEW` VIEW `w` AS select 1"},
+		{"CREATE SEQUENCE `s` start with 1", "SEQUENCE", "a`b",
+		 "CREATE SEQUENCE `a``b` start with 1"},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_set_name(cases[i].text, cases[i].word, cases[i].name,
+						       &out, NULL),
+				 0);
+		assert_string_equal((char *)out.data, cases[i].result);
+	}
+	assert_int_equal(cf_mysql_ddl_set_name("CREATE VIEW", "VIEW", "w", &out, NULL),
+			 CF_ERR_DAMAGED);
+	cf_buf_release(&out);
+}
+
+static void databases_change(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_ddl_set_database(
+			"`shop`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`shop`.`s`)",
+			"shop", "n", &out, NULL),
+		0);
+	assert_string_equal((char *)out.data,
+			    "`n`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`n`.`s`)");
+	assert_true(cf_mysql_ddl_is_ambiguous("select `shop`.`a` from `shop`", "shop"));
+	assert_false(cf_mysql_ddl_is_ambiguous("select 'shop' from `shop`.`a` `b`", "shop"));
+	assert_true(cf_mysql_ddl_mentions("insert into Shop.t", "shop"));
+	assert_true(cf_mysql_ddl_mentions("insert into `shop` . t", "shop"));
+	assert_false(cf_mysql_ddl_mentions("insert into workshop.t, shops.x, shop", "shop"));
+	cf_buf_release(&out);
+}
+
+static void definers_go(void **state)
+{
+	static const char *const cases[][2] = {
+		{"CREATE DEFINER=`a`@`b%` PROCEDURE `p`() SELECT 'DEFINER=x'",
+		 "CREATE PROCEDURE `p`() SELECT 'DEFINER=x'"},
+		{"CREATE ALGORITHM=MERGE DEFINER=`a`@`b` SQL SECURITY INVOKER VIEW `v` AS select 1",
+		 "CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW `v` AS select 1"},
+		{"CREATE DEFINER=\"a\"@\"b\" TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET "
+		 "@DEFINER=1",
+		 "CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @DEFINER=1"},
+		{"CREATE DEFINER=`role` FUNCTION `f`() RETURNS int RETURN 1",
+		 "CREATE FUNCTION `f`() RETURNS int RETURN 1"},
+		{"CREATE FUNCTION `f`() RETURNS int RETURN DEFINER=1",
+		 "CREATE FUNCTION `f`() RETURNS int RETURN DEFINER=1"},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_drop_definer(cases[i][0], &out, NULL), 0);
+		assert_string_equal((char *)out.data, cases[i][1]);
+	}
+	cf_buf_release(&out);
+}
+
+static int note_sequence(void *user, const char *db, const char *sequence, struct cf_err *err)
+{
+	return cf_buf_printf(user, err, "[%s|%s]", db, sequence);
+}
+
+static void sequences_are_found(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_ddl_sequences("`a` int DEFAULT nextval(`x`.`s``1`), 'nextval(`x`.`t`)', "
+				       "DEFAULT (nextval(`y`.`s2`) + 1), nextval(`x`",
+				       note_sequence, &out, NULL),
+		0);
+	assert_string_equal((char *)out.data, "[x|s`1][y|s2]");
+	cf_buf_release(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table_comes_out_as_it_was),
+		cmocka_unit_test(keys_wait_for_rows),
+		cmocka_unit_test(keys_stay_where_they_must),
+		cmocka_unit_test(cut_text_is_damage),
+		cmocka_unit_test(names_change),
+		cmocka_unit_test(databases_change),
+		cmocka_unit_test(definers_go),
+		cmocka_unit_test(sequences_are_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
