@@ -1,0 +1,530 @@
+#include "drivers/mysql/dump.h"
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "base/stream.h"
+#include "drivers/mysql/catalog.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/facts.h"
+#include "drivers/mysql/script.h"
+#include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/table.h"
+#include "drivers/mysql/url.h"
+#include "drivers/mysql/users.h"
+#include "drivers/names.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CATALOG_TRIES = 5 };
+
+struct dump {
+	const struct cf_mysql_dump_options *options;
+	const struct cf_ctx *ctx;
+	struct cf_sink *sink;
+	struct cf_mysql_snapshot snapshot;
+	struct cf_mysql_catalog catalog;
+	struct cf_dir **table_dirs; /* one for each database */
+	pthread_mutex_t lock;	    /* of the sink's directories and of what follows */
+	int rc;			    /* the first failure of any table */
+	struct cf_err err;
+};
+
+struct table_job {
+	struct cf_job job;
+	struct dump *dump;
+	size_t database, table;
+	bool is_transactional;
+	uint64_t data_len;
+};
+
+static struct cf_entry entry_of(const struct dump *dump, enum cf_entry_type type, const char *name)
+{
+	return (struct cf_entry){
+		.type = type,
+		.name = name,
+		.mode = type == CF_ENTRY_DIR ? 0700 : 0600,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.mtime_ns = dump->snapshot.time_ns,
+		.nlink = 1,
+	};
+}
+
+static int begin_dir(struct dump *dump, struct cf_dir *parent, const char *name,
+		     struct cf_dir **dir_out, struct cf_err *err)
+{
+	struct cf_entry entry = entry_of(dump, CF_ENTRY_DIR, name);
+
+	return dump->sink->ops->dir_begin(dump->sink, parent, &entry, 0, dir_out, err);
+}
+
+static int store_text(struct dump *dump, struct cf_dir *dir, const char *name,
+		      const struct cf_buf *text, struct cf_err *err)
+{
+	static const struct cf_profile profile = {.kind = CF_PROFILE_TEXT};
+	struct cf_entry entry = entry_of(dump, CF_ENTRY_FILE, name);
+	struct cf_sink *sink = dump->sink;
+	struct cf_file *file = NULL;
+	int rc;
+
+	entry.size = text->len;
+	rc = sink->ops->file_begin(sink, dir, &entry, &profile, &file, err);
+	if (rc == 0 && text->len) {
+		rc = sink->ops->file_write(sink, file, cf_buf_span(text), err);
+		if (rc < 0)
+			sink->ops->file_abort(sink, file);
+	}
+	return rc == 0 ? sink->ops->file_end(sink, file, NULL, err) : rc;
+}
+
+/* The same before and after the snapshot is taken: then it is the snapshot's. */
+static int read_consistently(struct dump *dump, const struct cf_mysql_catalog_options *options,
+			     bool *done_out, struct cf_err *err)
+{
+	struct cf_mysql_snapshot *snapshot = &dump->snapshot;
+	struct cf_mysql_catalog before = {.databases = NULL};
+	int rc = cf_mysql_catalog_read(snapshot->control, options, &before, err);
+
+	if (rc == 0)
+		rc = cf_mysql_snapshot_lock_tables(snapshot, &before, err);
+	if (rc == 0)
+		rc = cf_mysql_snapshot_begin(snapshot, err);
+	if (rc == 0)
+		rc = cf_mysql_catalog_read(snapshot->control, options, &dump->catalog, err);
+	*done_out = rc == 0 && cf_mysql_catalog_equal(&before, &dump->catalog);
+	cf_mysql_catalog_release(&before);
+	return rc;
+}
+
+static int take_snapshot(struct dump *dump, struct cf_err *err)
+{
+	const struct cf_mysql_catalog_options options = {
+		.url = dump->options->url, .selector = dump->options->selector, .ctx = dump->ctx};
+	bool done = false;
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && !done && i < CATALOG_TRIES; i++) {
+		if (i > 0) {
+			cf_mysql_catalog_release(&dump->catalog);
+			rc = cf_mysql_snapshot_end(&dump->snapshot, err);
+		}
+		if (rc == 0)
+			rc = read_consistently(dump, &options, &done, err);
+	}
+	if (rc == 0 && !done)
+		rc = cf_err_set(
+			err, CF_ERR_BUSY,
+			"%s: tables or other objects are created, altered or dropped all the "
+			"time: no snapshot of their definitions can be had",
+			cf_mysql_server_name(dump->snapshot.control));
+	return rc == 0 ? cf_mysql_catalog_read_sequences(dump->snapshot.control, &dump->catalog,
+							 err)
+		       : rc;
+}
+
+/* Tables that a snapshot does not hold still: refused, or held by locks, or told. */
+static int judge_table(struct dump *dump, const char *database, const struct cf_mysql_table *table,
+		       struct cf_err *err)
+{
+	char name[512];
+
+	if (dump->options->require_transactional)
+		return cf_err_set(
+			err, CF_ERR_BUSY,
+			"table %s.%s is of the engine %s, which has no transactions: a backup "
+			"that must be transactional cannot hold it",
+			database, table->name, table->engine);
+	snprintf(name, sizeof(name), "%s.%s", database, table->name);
+	if (dump->snapshot.tables_locked)
+		cf_ctx_note(dump->ctx, "table.locked", name,
+			    "the engine %s has no transactions: writers wait until it was read",
+			    table->engine);
+	else
+		cf_ctx_warn(dump->ctx, "table.not_transactional", name,
+			    "the engine %s has no transactions, and this user may not lock it: its "
+			    "rows "
+			    "may be later than the others'",
+			    table->engine);
+	return 0;
+}
+
+static int judge_tables(struct dump *dump, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < dump->catalog.n_databases; i++) {
+		const struct cf_mysql_database_catalog *database = &dump->catalog.databases[i];
+
+		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++)
+			if (!database->manifest.tables[j].is_transactional &&
+			    database->plans[j].takes_rows)
+				rc = judge_table(dump, database->manifest.database,
+						 &database->manifest.tables[j], err);
+	}
+	return rc;
+}
+
+static void warn_of_views(struct dump *dump, const struct cf_mysql_manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->n_objects; i++)
+		if (manifest->objects[i].kind == CF_MYSQL_VIEW && !manifest->objects[i].n_columns)
+			cf_ctx_warn(dump->ctx, "view.invalid", manifest->objects[i].name,
+				    "the view names what is not there: no restore can make it");
+}
+
+static void announce(struct dump *dump)
+{
+	uint64_t bytes = 0, items = 0;
+
+	for (size_t i = 0; i < dump->catalog.n_databases; i++) {
+		const struct cf_mysql_database_catalog *database = &dump->catalog.databases[i];
+
+		warn_of_views(dump, &database->manifest);
+		items += database->manifest.n_tables;
+		for (size_t j = 0; j < database->manifest.n_tables; j++)
+			if (database->plans[j].takes_rows)
+				bytes += database->plans[j].data_len;
+	}
+	if (dump->sink->ops->expect)
+		dump->sink->ops->expect(dump->sink, bytes, items);
+}
+
+static int send_facts(struct dump *dump, const struct cf_mysql_server *server, struct cf_err *err)
+{
+	struct cf_sink *sink = dump->sink;
+	char key[80];
+	int rc = 0;
+
+	if (!sink->ops->fact)
+		return 0;
+	rc = sink->ops->fact(sink, "mysql.version", server->version, err);
+	if (rc == 0)
+		rc = sink->ops->fact(sink, "mysql.flavour", server->flavour, err);
+	for (size_t i = 0; rc == 0 && i < server->n_facts; i++) {
+		snprintf(key, sizeof(key), "mysql.%s", server->facts[i].key);
+		rc = sink->ops->fact(sink, key, server->facts[i].value, err);
+	}
+	return rc;
+}
+
+static int store_server(struct dump *dump, struct cf_dir *root, struct cf_err *err)
+{
+	struct cf_mysql_server server = CF_MYSQL_SERVER_INIT;
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = cf_mysql_facts_of_server(dump->snapshot.control, &server, err);
+
+	if (rc == 0)
+		rc = cf_mysql_facts_of_snapshot(&dump->snapshot, &dump->catalog, &server, err);
+	if (rc == 0)
+		rc = cf_mysql_server_encode(&server, &text, err);
+	if (rc == 0)
+		rc = store_text(dump, root, "server.json", &text, err);
+	if (rc == 0)
+		rc = send_facts(dump, &server, err);
+	cf_mysql_server_release(&server);
+	cf_buf_release(&text);
+	return rc;
+}
+
+/* Whoever saves one database need not see the users; for a whole server they are missed. */
+static int store_users(struct dump *dump, struct cf_dir *root, struct cf_err *err)
+{
+	const char *server = cf_mysql_server_name(dump->snapshot.control);
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = cf_mysql_users_read(dump->snapshot.control, dump->ctx, &text, err);
+
+	if (rc == CF_ERR_ACCESS) {
+		cf_err_clear(err);
+		rc = 0;
+		if (dump->options->url->n_databases)
+			cf_ctx_note(dump->ctx, "mysql.users", server,
+				    "users and grants are not saved: no right to read them");
+		else
+			cf_ctx_warn(dump->ctx, "mysql.users", server,
+				    "users and grants are not saved: grant SELECT on mysql.*");
+	} else if (rc == 0) {
+		rc = store_text(dump, root, "users.sql", &text, err);
+	}
+	cf_buf_release(&text);
+	return rc;
+}
+
+typedef int script_fn(const struct cf_mysql_manifest *manifest, struct cf_buf *out,
+		      struct cf_err *err);
+
+static int store_scripts(struct dump *dump, const struct cf_mysql_database_catalog *database,
+			 struct cf_dir *dir, struct cf_err *err)
+{
+	static const struct {
+		const char *name;
+		script_fn *script;
+	} scripts[] = {
+		{"sequences.sql", cf_mysql_script_sequences},
+		{"routines.sql", cf_mysql_script_routines},
+		{"views.sql", cf_mysql_script_views},
+		{"triggers.sql", cf_mysql_script_triggers},
+		{"events.sql", cf_mysql_script_events},
+	};
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = cf_buf_printf(&text, err, "%s;\n", database->create);
+
+	if (rc == 0)
+		rc = store_text(dump, dir, "database.sql", &text, err);
+	for (size_t i = 0; rc == 0 && i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		cf_buf_clear(&text);
+		rc = scripts[i].script(&database->manifest, &text, err);
+		if (rc == 0 && text.len)
+			rc = store_text(dump, dir, scripts[i].name, &text, err);
+	}
+	cf_buf_release(&text);
+	return rc;
+}
+
+static void note_failure(struct dump *dump, int rc, const struct cf_err *err)
+{
+	pthread_mutex_lock(&dump->lock);
+	if (dump->rc == 0) {
+		dump->rc = rc;
+		dump->err = *err;
+	}
+	pthread_mutex_unlock(&dump->lock);
+}
+
+static bool has_failed(struct dump *dump)
+{
+	bool failed;
+
+	pthread_mutex_lock(&dump->lock);
+	failed = dump->rc < 0;
+	pthread_mutex_unlock(&dump->lock);
+	return failed;
+}
+
+static int dump_table(const struct table_job *job, struct cf_mysql *my, struct cf_err *err)
+{
+	struct dump *dump = job->dump;
+	struct cf_mysql_database_catalog *database = &dump->catalog.databases[job->database];
+	struct cf_mysql_table *table = &database->manifest.tables[job->table];
+	struct cf_buf name = CF_BUF_INIT;
+	struct cf_entry entry;
+	int rc = cf_file_name_of((const char *const[]){table->name}, 1, ".sql", &name, err);
+
+	if (rc == 0) {
+		entry = entry_of(dump, CF_ENTRY_FILE, (const char *)name.data);
+		entry.size = job->data_len;
+		rc = cf_mysql_table_dump(
+			&(struct cf_mysql_table_dump){
+				.my = my,
+				.ctx = dump->ctx,
+				.sink = dump->sink,
+				.sink_lock = &dump->lock,
+				.dir = dump->table_dirs[job->database],
+				.entry = &entry,
+				.database = database->manifest.database,
+				.table = table,
+				.plan = &database->plans[job->table],
+			},
+			err);
+	}
+	if (rc == 0 && database->plans[job->table].takes_rows) {
+		table->file = (char *)name.data;
+		name = (struct cf_buf)CF_BUF_INIT;
+	}
+	cf_buf_release(&name);
+	return rc;
+}
+
+static void run_job(struct cf_job *base, unsigned worker)
+{
+	struct table_job *job = (struct table_job *)base;
+	struct cf_err err = CF_ERR_INIT;
+	int rc;
+
+	if (has_failed(job->dump))
+		return;
+	rc = dump_table(job, job->dump->snapshot.workers[worker], &err);
+	if (rc < 0)
+		note_failure(job->dump, rc, &err);
+}
+
+static int compare_jobs(const void *a, const void *b)
+{
+	const struct table_job *x = a, *y = b;
+
+	if (x->is_transactional != y->is_transactional)
+		return x->is_transactional ? 1 : -1;
+	if (x->data_len != y->data_len)
+		return x->data_len < y->data_len ? 1 : -1;
+	if (x->database != y->database)
+		return x->database < y->database ? -1 : 1;
+	return x->table < y->table ? -1 : x->table > y->table;
+}
+
+static int list_jobs(struct dump *dump, struct table_job **jobs_out, size_t *n_out,
+		     struct cf_err *err)
+{
+	const struct cf_mysql_catalog *catalog = &dump->catalog;
+	struct table_job *jobs;
+	size_t n = 0;
+
+	for (size_t i = 0; i < catalog->n_databases; i++)
+		n += catalog->databases[i].manifest.n_tables;
+	jobs = calloc(n + 1, sizeof(*jobs));
+	if (!jobs)
+		return cf_err_nomem(err);
+	n = 0;
+	for (size_t i = 0; i < catalog->n_databases; i++)
+		for (size_t j = 0; j < catalog->databases[i].manifest.n_tables; j++)
+			jobs[n++] = (struct table_job){
+				.job = {.run = run_job},
+				.dump = dump,
+				.database = i,
+				.table = j,
+				.is_transactional =
+					catalog->databases[i].manifest.tables[j].is_transactional,
+				.data_len = catalog->databases[i].plans[j].data_len,
+			};
+	qsort(jobs, n, sizeof(*jobs), compare_jobs);
+	*jobs_out = jobs;
+	*n_out = n;
+	return 0;
+}
+
+/* Those that writers wait for come first, and these writers go on before the rest is read. */
+static int run_jobs(struct dump *dump, struct cf_pool *pool, struct table_job *jobs, size_t n,
+		    struct cf_err *err)
+{
+	size_t i = 0;
+	int rc = 0;
+
+	while (i < n && !jobs[i].is_transactional)
+		cf_pool_submit(pool, &jobs[i++].job);
+	if (i > 0) {
+		cf_pool_wait(pool);
+		rc = cf_mysql_snapshot_unlock_tables(&dump->snapshot, err);
+	}
+	while (rc == 0 && i < n)
+		cf_pool_submit(pool, &jobs[i++].job);
+	cf_pool_wait(pool);
+	return rc;
+}
+
+static int dump_tables(struct dump *dump, struct cf_err *err)
+{
+	struct table_job *jobs = NULL;
+	struct cf_pool *pool = NULL;
+	size_t n = 0;
+	int rc = list_jobs(dump, &jobs, &n, err);
+
+	if (rc == 0 && n > 0)
+		rc = cf_pool_new(dump->snapshot.n_workers, 1, &pool, err);
+	if (rc == 0 && n > 0)
+		rc = run_jobs(dump, pool, jobs, n, err);
+	if (pool)
+		cf_pool_free(pool);
+	free(jobs);
+	if (dump->rc < 0) {
+		*err = dump->err;
+		return dump->rc;
+	}
+	return rc;
+}
+
+static int begin_database(struct dump *dump, size_t i, struct cf_dir *root, struct cf_dir **dir_out,
+			  struct cf_err *err)
+{
+	const struct cf_mysql_database_catalog *database = &dump->catalog.databases[i];
+	struct cf_buf name = CF_BUF_INIT;
+	int rc = cf_file_name_of((const char *const[]){database->manifest.database}, 1, "", &name,
+				 err);
+
+	if (rc == 0)
+		rc = begin_dir(dump, root, (const char *)name.data, dir_out, err);
+	if (rc == 0)
+		rc = begin_dir(dump, *dir_out, "tables", &dump->table_dirs[i], err);
+	if (rc == 0)
+		rc = store_scripts(dump, database, *dir_out, err);
+	cf_buf_release(&name);
+	return rc;
+}
+
+static int end_database(struct dump *dump, size_t i, struct cf_dir *dir, struct cf_err *err)
+{
+	struct cf_sink *sink = dump->sink;
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = sink->ops->dir_end(sink, dump->table_dirs[i], NULL, err);
+
+	if (rc == 0)
+		rc = cf_mysql_manifest_encode(&dump->catalog.databases[i].manifest, &text, err);
+	if (rc == 0)
+		rc = store_text(dump, dir, "database.json", &text, err);
+	if (rc == 0)
+		rc = sink->ops->dir_end(sink, dir, NULL, err);
+	cf_buf_release(&text);
+	return rc;
+}
+
+static int store_databases(struct dump *dump, struct cf_dir *root, struct cf_err *err)
+{
+	size_t n = dump->catalog.n_databases;
+	struct cf_dir **dirs = calloc(n + 1, sizeof(struct cf_dir *));
+	int rc = 0;
+
+	dump->table_dirs = calloc(n + 1, sizeof(struct cf_dir *));
+	if (!dirs || !dump->table_dirs)
+		rc = cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = begin_database(dump, i, root, &dirs[i], err);
+	if (rc == 0)
+		rc = dump_tables(dump, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = end_database(dump, i, dirs[i], err);
+	free(dirs);
+	free(dump->table_dirs);
+	return rc;
+}
+
+static int store(struct dump *dump, struct cf_err *err)
+{
+	struct cf_dir *root = NULL;
+	int rc = begin_dir(dump, NULL, "", &root, err);
+
+	if (rc == 0)
+		rc = store_server(dump, root, err);
+	if (rc == 0)
+		rc = store_users(dump, root, err);
+	if (rc == 0)
+		rc = store_databases(dump, root, err);
+	/* Only what ended well is a snapshot. */
+	if (rc == 0)
+		rc = cf_mysql_snapshot_end(&dump->snapshot, err);
+	return rc == 0 ? dump->sink->ops->dir_end(dump->sink, root, NULL, err) : rc;
+}
+
+int cf_mysql_dump(const struct cf_mysql_dump_options *options, const struct cf_ctx *ctx,
+		  struct cf_sink *sink, struct cf_err *err)
+{
+	struct dump dump = {.options = options, .ctx = ctx, .sink = sink};
+	int rc;
+
+	pthread_mutex_init(&dump.lock, NULL);
+	dump.snapshot.lock_wait_s = options->lock_wait_s;
+	rc = cf_mysql_snapshot_open(&dump.snapshot, options->url, options->jobs, ctx, err);
+	if (rc == 0)
+		rc = take_snapshot(&dump, err);
+	if (rc == 0)
+		rc = judge_tables(&dump, err);
+	if (rc == 0) {
+		announce(&dump);
+		rc = store(&dump, err);
+	}
+	cf_mysql_catalog_release(&dump.catalog);
+	cf_mysql_snapshot_close(&dump.snapshot);
+	pthread_mutex_destroy(&dump.lock);
+	return rc;
+}

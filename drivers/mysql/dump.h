@@ -1,0 +1,32 @@
+#ifndef CF_DRIVERS_MYSQL_DUMP_H
+#define CF_DRIVERS_MYSQL_DUMP_H
+
+/*
+ * A whole backup of a server: one snapshot, everything that is selected, into a sink.
+ *
+ *     server.json  users.sql  and for each database a folder with
+ *     database.json  database.sql  sequences.sql  tables/<table>.sql  routines.sql  views.sql
+ * triggers.sql  events.sql
+ *
+ * Sessions read tables at once, large ones first, those that hold others back before all.
+ */
+
+#include <stdbool.h>
+
+struct cf_ctx;
+struct cf_err;
+struct cf_mysql_url;
+struct cf_selector;
+struct cf_sink;
+
+struct cf_mysql_dump_options {
+	const struct cf_mysql_url *url;
+	struct cf_selector *selector;
+	unsigned jobs, lock_wait_s;
+	bool require_transactional;
+};
+
+int cf_mysql_dump(const struct cf_mysql_dump_options *options, const struct cf_ctx *ctx,
+		  struct cf_sink *sink, struct cf_err *err);
+
+#endif

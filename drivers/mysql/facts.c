@@ -1,0 +1,132 @@
+#include "drivers/mysql/facts.h"
+
+#include "base/err.h"
+#include "drivers/mysql/catalog.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A variable that this server does not have is no fact of it. */
+static int add_variable(struct cf_mysql *my, const char *name, struct cf_mysql_server *server,
+			struct cf_err *err)
+{
+	char *value = NULL;
+	int rc = cf_mysql_ask_value(my, &value, err, "SELECT @@global.%s", name);
+
+	if (rc < 0 && cf_mysql_errno(my) == CF_MYSQL_UNKNOWN_VARIABLE) {
+		cf_err_clear(err);
+		return 0;
+	}
+	if (rc == 0 && value)
+		rc = cf_mysql_server_add_fact(server, name, value, err);
+	free(value);
+	return rc;
+}
+
+int cf_mysql_facts_of_server(struct cf_mysql *my, struct cf_mysql_server *server,
+			     struct cf_err *err)
+{
+	static const char *const variables[] = {"version_comment",
+						"server_id",
+						"server_uuid",
+						"server_uid",
+						"sql_mode",
+						"time_zone",
+						"system_time_zone",
+						"lower_case_table_names",
+						"character_set_server",
+						"collation_server",
+						"character_set_filesystem",
+						"max_allowed_packet",
+						"default_storage_engine",
+						"innodb_page_size",
+						"log_bin",
+						"binlog_format",
+						"gtid_domain_id",
+						"gtid_mode",
+						"gtid_purged",
+						"explicit_defaults_for_timestamp"};
+	char *lower = NULL;
+	int rc = cf_mysql_copy(cf_mysql_version_text(my), &server->version, err);
+
+	if (rc == 0)
+		rc = cf_mysql_copy(cf_mysql_is_mariadb(my) ? "mariadb" : "mysql", &server->flavour,
+				   err);
+	if (rc == 0)
+		rc = cf_mysql_value(my, "SELECT @@lower_case_table_names", &lower, err);
+	if (rc == 0 && lower)
+		server->lower_case_table_names = (unsigned)strtoul(lower, NULL, 10);
+	free(lower);
+	for (size_t i = 0; rc == 0 && i < sizeof(variables) / sizeof(variables[0]); i++)
+		rc = add_variable(my, variables[i], server, err);
+	return rc;
+}
+
+static int add_time(int64_t time_ns, struct cf_mysql_server *server, struct cf_err *err)
+{
+	time_t seconds = (time_t)(time_ns / 1000000000);
+	struct tm utc;
+	char text[40];
+
+	gmtime_r(&seconds, &utc);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return cf_mysql_server_add_fact(server, "snapshot_time", text, err);
+}
+
+static int add_databases(const struct cf_mysql_catalog *catalog, struct cf_mysql_server *server,
+			 struct cf_err *err)
+{
+	size_t n_tables = 0, n_still = 0;
+	char text[24];
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < catalog->n_databases; i++) {
+		const struct cf_mysql_manifest *manifest = &catalog->databases[i].manifest;
+
+		rc = cf_mysql_server_add_database(server, manifest->database, err);
+		for (size_t j = 0; j < manifest->n_tables; j++)
+			n_still += !manifest->tables[j].is_transactional;
+		n_tables += manifest->n_tables;
+	}
+	snprintf(text, sizeof(text), "%zu", n_tables);
+	if (rc == 0)
+		rc = cf_mysql_server_add_fact(server, "tables", text, err);
+	snprintf(text, sizeof(text), "%zu", n_still);
+	return rc == 0 ? cf_mysql_server_add_fact(server, "tables_not_transactional", text, err)
+		       : rc;
+}
+
+int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
+			       const struct cf_mysql_catalog *catalog,
+			       struct cf_mysql_server *server, struct cf_err *err)
+{
+	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control);
+	char locked[24], connections[16];
+	const struct {
+		const char *key, *value;
+	} facts[] = {
+		{"snapshot_mode", snapshot->mode},
+		{"locked_seconds", locked},
+		{"connections", connections},
+		{"binlog_file", snapshot->binlog_file},
+		{"binlog_position", snapshot->binlog_position},
+	};
+	int rc = add_time(snapshot->time_ns, server, err);
+
+	snprintf(locked, sizeof(locked), "%.3f", (double)snapshot->locked_ns / 1e9);
+	snprintf(connections, sizeof(connections), "%u", snapshot->n_workers);
+	for (size_t i = 0; rc == 0 && i < sizeof(facts) / sizeof(facts[0]); i++)
+		if (facts[i].value && facts[i].value[0])
+			rc = cf_mysql_server_add_fact(server, facts[i].key, facts[i].value, err);
+	if (rc == 0 && snapshot->gtid && snapshot->gtid[0])
+		rc = cf_mysql_server_add_fact(server,
+					      is_mariadb ? "gtid_binlog_pos" : "gtid_executed",
+					      snapshot->gtid, err);
+	return rc == 0 ? add_databases(catalog, server, err) : rc;
+}

@@ -1,0 +1,384 @@
+#include "drivers/mysql/snapshot.h"
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "drivers/mysql/catalog.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/lock.h"
+#include "drivers/mysql/sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LOCK_WAIT_S = 60, LOCK_FREE_TRIES = 20 };
+
+/* Values are read as the bytes they are. No timeout of the server ends a session that waits for the
+ * others. */
+static int prepare(struct cf_mysql *my, struct cf_err *err)
+{
+	int rc = cf_mysql_run(
+		my,
+		"SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', "
+		"sql_quote_show_create = 1, net_write_timeout = 31536000, "
+		"net_read_timeout = 31536000, wait_timeout = 31536000, "
+		"character_set_results = binary",
+		err);
+
+	if (rc == 0 && cf_mysql_is_mariadb(my))
+		rc = cf_mysql_run(
+			my,
+			"SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, "
+			"idle_readonly_transaction_timeout = 0",
+			err);
+	else if (rc == 0)
+		rc = cf_mysql_run(
+			my,
+			"SET SESSION max_execution_time = 0, information_schema_stats_expiry = 0, "
+			"show_create_table_verbosity = 0",
+			err);
+	return rc;
+}
+
+static int connect_session(struct cf_mysql_snapshot *snapshot, struct cf_mysql **my_out,
+			   struct cf_err *err)
+{
+	const struct cf_mysql_connect_options options = {.program = "coffer backup"};
+	int rc = cf_mysql_connect(snapshot->url, &options, snapshot->ctx, my_out, err);
+
+	if (rc == 0)
+		rc = prepare(*my_out, err);
+	/* Of definitions that somebody changes. */
+	if (rc == 0)
+		rc = cf_mysql_do(*my_out, err, "SET SESSION lock_wait_timeout = %u",
+				 snapshot->lock_wait_s);
+	return rc;
+}
+
+int cf_mysql_snapshot_open(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_url *url,
+			   unsigned n_workers, const struct cf_ctx *ctx, struct cf_err *err)
+{
+	int rc;
+
+	snapshot->url = url;
+	snapshot->ctx = ctx;
+	if (!snapshot->lock_wait_s)
+		snapshot->lock_wait_s = LOCK_WAIT_S;
+	rc = connect_session(snapshot, &snapshot->control, err);
+	while (rc == 0 && snapshot->n_workers < n_workers)
+		rc = connect_session(snapshot, &snapshot->workers[snapshot->n_workers++], err);
+	return rc;
+}
+
+static int begin_worker(struct cf_mysql *worker, struct cf_err *err)
+{
+	int rc = cf_mysql_run(worker, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+			      err);
+
+	if (rc == 0)
+		rc = cf_mysql_run(worker, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err);
+	return rc;
+}
+
+static int begin_workers(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < snapshot->n_workers; i++)
+		rc = begin_worker(snapshot->workers[i], err);
+	return rc;
+}
+
+/* A row of SHOW STATUS; "" when there is none. */
+static int read_status(struct cf_mysql *my, const char *name, char **value_out, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_ask(my, &result, err, "SHOW STATUS LIKE %t", name);
+
+	if (rc == 0)
+		rc = cf_mysql_fetch(result, &row, err);
+	if (rc >= 0)
+		rc = cf_mysql_copy(rc > 0 ? row.values[1] : "", value_out, err);
+	cf_mysql_result_free(result);
+	return rc;
+}
+
+/* "file position" of a session's snapshot, as MariaDB remembers it with the snapshot. */
+static int read_position(struct cf_mysql *worker, char **file_out, char **position_out,
+			 struct cf_err *err)
+{
+	int rc = read_status(worker, "binlog_snapshot_file", file_out, err);
+
+	if (rc == 0)
+		rc = read_status(worker, "binlog_snapshot_position", position_out, err);
+	return rc;
+}
+
+static int positions_equal(struct cf_mysql_snapshot *snapshot, bool *equal_out, struct cf_err *err)
+{
+	char *first_file = NULL, *first_position = NULL;
+	int rc = read_position(snapshot->workers[0], &first_file, &first_position, err);
+
+	*equal_out = rc == 0 && first_file[0];
+	for (unsigned i = 1; rc == 0 && *equal_out && i < snapshot->n_workers; i++) {
+		char *file = NULL, *position = NULL;
+
+		rc = read_position(snapshot->workers[i], &file, &position, err);
+		if (rc == 0)
+			*equal_out = strcmp(file, first_file) == 0 &&
+				     strcmp(position, first_position) == 0;
+		free(file);
+		free(position);
+	}
+	free(first_file);
+	free(first_position);
+	return rc;
+}
+
+/*
+ * Equal positions mean equal snapshots only where every change goes to the binary log: not what a
+ * replica applies without logging it, and not what filters keep out.
+ */
+static int logs_everything(struct cf_mysql_snapshot *snapshot, bool *everything_out,
+			   struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	char *logs = NULL;
+	int rc =
+		cf_mysql_value(snapshot->control,
+			       "SELECT @@global.log_bin AND (@@global.log_slave_updates OR "
+			       "(SELECT SUM(VARIABLE_VALUE NOT IN ('OFF', '0')) "
+			       "FROM information_schema.GLOBAL_STATUS "
+			       "WHERE VARIABLE_NAME IN ('SLAVES_RUNNING', 'WSREP_CONNECTED')) = 0)",
+			       &logs, err);
+
+	*everything_out = rc == 0 && logs && strcmp(logs, "1") == 0;
+	free(logs);
+	if (rc < 0 || !*everything_out)
+		return rc;
+	*everything_out = false;
+	if (cf_mysql_query(snapshot->control, "SHOW MASTER STATUS", &result, NULL) < 0)
+		return cf_ctx_check(snapshot->ctx, err); /* no right to see the filters */
+	rc = cf_mysql_fetch(result, &row, err);
+	if (rc > 0)
+		*everything_out = !row.values[2][0] && !row.values[3][0];
+	cf_mysql_result_free(result);
+	return rc < 0 ? rc : 0;
+}
+
+static int begin_lock_free(struct cf_mysql_snapshot *snapshot, bool *done_out, struct cf_err *err)
+{
+	int rc;
+
+	*done_out = false;
+	if (!cf_mysql_is_mariadb(snapshot->control))
+		return 0;
+	rc = logs_everything(snapshot, done_out, err);
+	if (rc < 0 || !*done_out)
+		return rc;
+	*done_out = false;
+	for (int i = 0; rc == 0 && !*done_out && i < LOCK_FREE_TRIES; i++) {
+		rc = begin_workers(snapshot, err);
+		if (rc == 0)
+			rc = positions_equal(snapshot, done_out, err);
+	}
+	return rc;
+}
+
+/* The position that belongs to the snapshot; called before locks are released. */
+static int read_coordinates(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = 0;
+
+	if (cf_mysql_is_mariadb(snapshot->control)) {
+		rc = read_position(snapshot->workers[0], &snapshot->binlog_file,
+				   &snapshot->binlog_position, err);
+		if (rc == 0 && snapshot->binlog_file[0])
+			rc = cf_mysql_ask_value(snapshot->control, &snapshot->gtid, err,
+						"SELECT BINLOG_GTID_POS(%t, %s)",
+						snapshot->binlog_file, snapshot->binlog_position);
+		return rc;
+	}
+	if (!snapshot->global) /* nothing holds them back: they would be of another instant */
+		return 0;
+	if (cf_mysql_query(snapshot->control,
+			   cf_mysql_version(snapshot->control) >= 80400 ? "SHOW BINARY LOG STATUS"
+									: "SHOW MASTER STATUS",
+			   &result, NULL) < 0)
+		return cf_ctx_check(snapshot->ctx, err);
+	rc = cf_mysql_fetch(result, &row, err);
+	if (rc > 0)
+		rc = cf_mysql_copy(row.values[0], &snapshot->binlog_file, err);
+	if (rc == 0 && snapshot->binlog_file)
+		rc = cf_mysql_copy(row.values[1], &snapshot->binlog_position, err);
+	cf_mysql_result_free(result);
+	if (rc == 0)
+		rc = cf_mysql_value(snapshot->control, "SELECT @@global.gtid_executed",
+				    &snapshot->gtid, err);
+	return rc;
+}
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int begin_locked(struct cf_mysql_snapshot *snapshot, bool *done_out, struct cf_err *err)
+{
+	int64_t locked_ns;
+	int rc;
+
+	if (!snapshot->global) {
+		rc = connect_session(snapshot, &snapshot->global, err);
+		if (rc < 0)
+			return rc;
+	}
+	rc = cf_mysql_lock_server(snapshot->global, snapshot->lock_wait_s, snapshot->ctx,
+				  &snapshot->mode, err);
+	if (rc < 0) {
+		cf_mysql_close(snapshot->global);
+		snapshot->global = NULL;
+		if (rc != CF_ERR_ACCESS)
+			return rc;
+		cf_err_clear(err);
+		*done_out = false;
+		return 0;
+	}
+	locked_ns = monotonic_ns();
+	rc = begin_workers(snapshot, err);
+	if (rc == 0)
+		rc = read_coordinates(snapshot, err);
+	if (rc == 0)
+		rc = cf_mysql_unlock_server(snapshot->global, err);
+	snapshot->locked_ns += monotonic_ns() - locked_ns;
+	*done_out = rc == 0;
+	return rc;
+}
+
+/* What a lone session sees is consistent whatever the others do. */
+static int begin_single(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	int rc;
+
+	while (snapshot->n_workers > 1)
+		cf_mysql_close(snapshot->workers[--snapshot->n_workers]);
+	snapshot->mode = "single";
+	rc = begin_workers(snapshot, err);
+	return rc == 0 ? read_coordinates(snapshot, err) : rc;
+}
+
+static void clear_coordinates(struct cf_mysql_snapshot *snapshot)
+{
+	char **const texts[] = {&snapshot->binlog_file, &snapshot->binlog_position,
+				&snapshot->gtid};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		free(*texts[i]);
+		*texts[i] = NULL;
+	}
+}
+
+int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control), done = false;
+	int rc = 0;
+
+	clear_coordinates(snapshot);
+	if (snapshot->n_workers > 1) {
+		snapshot->mode = "lock-free";
+		rc = begin_lock_free(snapshot, &done, err);
+		if (rc == 0 && done)
+			rc = read_coordinates(snapshot, err);
+	}
+	/* MySQL tells the position of a snapshot only while it stands still. */
+	if (rc == 0 && !done && (snapshot->n_workers > 1 || !is_mariadb))
+		rc = begin_locked(snapshot, &done, err);
+	if (rc == 0 && !done && snapshot->n_workers > 1)
+		cf_ctx_note(snapshot->ctx, "mysql.jobs", cf_mysql_server_name(snapshot->control),
+			    "one connection reads; more need the right %s",
+			    is_mariadb ? "BINLOG MONITOR (and a binary log) or RELOAD" : "RELOAD");
+	if (rc == 0 && !done)
+		rc = begin_single(snapshot, err);
+	snapshot->time_ns = cf_ctx_now_ns(snapshot->ctx);
+	return rc;
+}
+
+int cf_mysql_snapshot_end(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	int rc = cf_mysql_snapshot_unlock_tables(snapshot, err);
+
+	for (unsigned i = 0; rc == 0 && i < snapshot->n_workers; i++)
+		rc = cf_mysql_run(snapshot->workers[i], "ROLLBACK", err);
+	if (rc == 0 && snapshot->global)
+		rc = cf_mysql_unlock_instance(snapshot->global, err);
+	return rc;
+}
+
+static int append_locks(const struct cf_mysql_catalog *catalog, struct cf_buf *sql, size_t *n_out,
+			struct cf_err *err)
+{
+	int rc = 0;
+
+	*n_out = 0;
+	for (size_t i = 0; i < catalog->n_databases; i++) {
+		const struct cf_mysql_database_catalog *database = &catalog->databases[i];
+
+		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++) {
+			const struct cf_mysql_table *table = &database->manifest.tables[j];
+
+			if (table->is_transactional || !database->plans[j].takes_rows)
+				continue;
+			rc = cf_mysql_sql(sql, err, "%s %n.%n READ", *n_out ? "," : "LOCK TABLES",
+					  database->manifest.database, table->name);
+			++*n_out;
+		}
+	}
+	return rc;
+}
+
+int cf_mysql_snapshot_lock_tables(struct cf_mysql_snapshot *snapshot,
+				  const struct cf_mysql_catalog *catalog, struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	size_t n = 0;
+	int rc = append_locks(catalog, &sql, &n, err);
+
+	if (rc == 0 && n > 0 && !snapshot->tables)
+		rc = connect_session(snapshot, &snapshot->tables, err);
+	if (rc == 0 && n > 0)
+		rc = cf_mysql_lock_patiently(snapshot->tables, (const char *)sql.data,
+					     snapshot->lock_wait_s, snapshot->ctx, err);
+	snapshot->tables_locked = rc == 0 && n > 0;
+	if (rc == CF_ERR_ACCESS) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	cf_buf_release(&sql);
+	return rc;
+}
+
+int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	if (!snapshot->tables_locked)
+		return 0;
+	snapshot->tables_locked = false;
+	return cf_mysql_run(snapshot->tables, "UNLOCK TABLES", err);
+}
+
+void cf_mysql_snapshot_close(struct cf_mysql_snapshot *snapshot)
+{
+	cf_mysql_close(snapshot->global);
+	cf_mysql_close(snapshot->tables);
+	for (unsigned i = 0; i < snapshot->n_workers; i++)
+		cf_mysql_close(snapshot->workers[i]);
+	cf_mysql_close(snapshot->control);
+	clear_coordinates(snapshot);
+	*snapshot = (struct cf_mysql_snapshot){.url = NULL};
+}

@@ -1,0 +1,137 @@
+#include "drivers/mysql/users.h"
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/sql.h"
+
+#include <string.h>
+
+/* Accounts in the order in which they can be made; those of the server itself are left out. */
+static const char mariadb_accounts[] =
+	"SELECT User, Host, is_role = 'Y' FROM mysql.user WHERE User <> 'mariadb.sys' "
+	"ORDER BY is_role = 'Y' DESC, CAST(User AS BINARY), CAST(Host AS BINARY)";
+static const char mysql_accounts[] =
+	"SELECT User, Host, 0 FROM mysql.user WHERE User NOT IN ('mysql.sys', 'mysql.session', "
+	"'mysql.infoschema') ORDER BY (User, Host) IN (SELECT FROM_USER, FROM_HOST FROM "
+	"mysql.role_edges) DESC, CAST(User AS BINARY), CAST(Host AS BINARY)";
+
+static int append_account_name(struct cf_buf *out, const struct cf_mysql_row *row,
+			       struct cf_err *err)
+{
+	if (row->values[2][0] == '1')
+		return cf_mysql_sql(out, err, "%n", row->values[0]);
+	return cf_mysql_sql(out, err, "%n@%n", row->values[0], row->values[1]);
+}
+
+/* Each row's last column as a statement. */
+static int append_shown(struct cf_mysql *my, const char *question, struct cf_buf *out,
+			struct cf_err *err)
+{
+	static const char create[] = "CREATE USER ";
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_query(my, question, &result, err);
+
+	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
+		const char *text = row.values[cf_mysql_n_columns(result) - 1];
+		bool creates = strncmp(text, create, sizeof(create) - 1) == 0;
+
+		rc = cf_mysql_sql(out, err, "%s%s;\n", creates ? "CREATE USER IF NOT EXISTS " : "",
+				  creates ? text + sizeof(create) - 1 : text);
+	}
+	cf_mysql_result_free(result);
+	return rc;
+}
+
+static int append_creation(struct cf_mysql *my, const struct cf_mysql_row *row, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	struct cf_buf question = CF_BUF_INIT;
+	int rc;
+
+	if (row->values[2][0] == '1')
+		return cf_mysql_sql(out, err, "CREATE ROLE IF NOT EXISTS %n;\n", row->values[0]);
+	rc = cf_mysql_sql(&question, err, "SHOW CREATE USER ");
+	if (rc == 0)
+		rc = append_account_name(&question, row, err);
+	if (rc == 0)
+		rc = append_shown(my, (const char *)question.data, out, err);
+	cf_buf_release(&question);
+	return rc;
+}
+
+static int append_grants(struct cf_mysql *my, const struct cf_mysql_row *row, struct cf_buf *out,
+			 struct cf_err *err)
+{
+	struct cf_buf question = CF_BUF_INIT;
+	int rc = cf_mysql_sql(&question, err, "SHOW GRANTS FOR ");
+
+	if (rc == 0)
+		rc = append_account_name(&question, row, err);
+	if (rc == 0)
+		rc = append_shown(my, (const char *)question.data, out, err);
+	cf_buf_release(&question);
+	return rc;
+}
+
+typedef int account_fn(struct cf_mysql *my, const struct cf_mysql_row *row, struct cf_buf *out,
+		       struct cf_err *err);
+
+/* An account for a host's name, say, which the server passes over while it resolves none. */
+static int pass_over(const struct cf_ctx *ctx, const struct cf_mysql_row *row, struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	int rc = append_account_name(&name, row, err);
+
+	if (rc == 0)
+		cf_ctx_note(ctx, "user.unknown", (const char *)name.data,
+			    "the server itself does not know this account of its tables");
+	cf_buf_release(&name);
+	return rc;
+}
+
+static int for_each_account(struct cf_mysql *my, const struct cf_ctx *ctx, account_fn *append,
+			    struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_query(my, cf_mysql_is_mariadb(my) ? mariadb_accounts : mysql_accounts,
+				&result, err);
+
+	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
+		/* What everybody is granted has no account to create. */
+		if (append == append_creation && strcmp(row.values[0], "PUBLIC") == 0) {
+			rc = 0;
+			continue;
+		}
+		rc = append(my, &row, out, err);
+		if (rc < 0 && (cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_ACCOUNT ||
+			       cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_GRANT)) {
+			cf_err_clear(err);
+			rc = pass_over(ctx, &row, err);
+		}
+	}
+	cf_mysql_result_free(result);
+	return rc;
+}
+
+int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf_buf *out,
+			struct cf_err *err)
+{
+	int rc = 0;
+
+	if (!cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 80017)
+		/* A salt may hold what no script can. */
+		rc = cf_mysql_run(my, "SET SESSION print_identified_with_as_hex = 1", err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out,
+				       "-- Roles, users and grants: load this last, as a user "
+				       "with all rights.\n",
+				       err);
+	if (rc == 0)
+		rc = for_each_account(my, ctx, append_creation, out, err);
+	if (rc == 0)
+		rc = for_each_account(my, ctx, append_grants, out, err);
+	return rc;
+}
