@@ -466,11 +466,13 @@ static int send_statement(struct cf_mysql *my, const char *sql, size_t len, stru
 /* A CALL, say, gives several results. */
 static int skip_results(struct cf_mysql *my, struct cf_err *err)
 {
-	int more;
-
-	while ((more = mysql_next_result(my->handle)) == 0)
+	/* Asking for one that is not there would forget the affected rows. */
+	while (mysql_more_results(my->handle)) {
+		if (mysql_next_result(my->handle) > 0)
+			return fail(my, err);
 		mysql_free_result(mysql_store_result(my->handle));
-	return more > 0 ? fail(my, err) : 0;
+	}
+	return 0;
 }
 
 int cf_mysql_run_span(struct cf_mysql *my, struct cf_span sql, struct cf_err *err)
