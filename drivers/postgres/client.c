@@ -30,11 +30,14 @@ void cf_pg_flatten(const char *text, char *out, size_t size)
 {
 	size_t len = 0;
 
-	for (; *text && len + 1 < size; text++) {
+	for (; *text && len + 2 < size; text++) {
 		bool is_space = *text == '\n' || *text == '\t' || *text == ' ';
 
 		if (is_space && (len == 0 || out[len - 1] == ' '))
 			continue;
+		/* A line that is indented goes on with the one before. */
+		if (*text == '\n' && text[1] && text[1] != '\t')
+			out[len++] = ';';
 		out[len++] = is_space ? ' ' : *text;
 	}
 	while (len > 0 && out[len - 1] == ' ')
@@ -230,14 +233,14 @@ int cf_pg_execf(struct cf_pg *pg, struct cf_err *err, const char *fmt, ...)
 	return rc;
 }
 
-int cf_pg_query(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
-		struct cf_pg_rows **rows_out, struct cf_err *err)
+static int query(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
+		 bool is_binary, struct cf_pg_rows **rows_out, struct cf_err *err)
 {
 	PGresult *result = NULL;
 	int rc;
 
 	pg->sqlstate[0] = '\0';
-	if (!PQsendQueryParams(pg->conn, sql, (int)n_values, NULL, values, NULL, NULL, 0))
+	if (!PQsendQueryParams(pg->conn, sql, (int)n_values, NULL, values, NULL, NULL, is_binary))
 		return connection_error(pg, err);
 	rc = flush(pg, err);
 	if (rc == 0)
@@ -245,6 +248,18 @@ int cf_pg_query(struct cf_pg *pg, const char *sql, const char *const *values, si
 	if (rc == 0)
 		*rows_out = (struct cf_pg_rows *)result;
 	return rc;
+}
+
+int cf_pg_query(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
+		struct cf_pg_rows **rows_out, struct cf_err *err)
+{
+	return query(pg, sql, values, n_values, false, rows_out, err);
+}
+
+int cf_pg_query_binary(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
+		       struct cf_pg_rows **rows_out, struct cf_err *err)
+{
+	return query(pg, sql, values, n_values, true, rows_out, err);
 }
 
 int cf_pg_query_text(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
@@ -326,24 +341,6 @@ uint64_t cf_pg_value_number(const struct cf_pg_rows *rows, size_t row, size_t co
 	const char *value = cf_pg_value(rows, row, column);
 
 	return value ? strtoull(value, NULL, 10) : 0;
-}
-
-int cf_pg_value_bytes(const struct cf_pg_rows *rows, size_t row, size_t column, struct cf_buf *out,
-		      struct cf_err *err)
-{
-	const char *value = cf_pg_value(rows, row, column);
-	size_t len = 0;
-	unsigned char *bytes;
-	int rc;
-
-	if (!value)
-		return 0;
-	bytes = PQunescapeBytea((const unsigned char *)value, &len);
-	if (!bytes)
-		return cf_err_nomem(err);
-	rc = cf_buf_append(out, bytes, len, err);
-	PQfreemem(bytes);
-	return rc;
 }
 
 void cf_pg_rows_free(struct cf_pg_rows *rows)

@@ -87,6 +87,10 @@ int cf_pg_query(struct cf_pg *pg, const char *sql, const char *const *values, si
 int cf_pg_query_text(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
 		     char **text_out, struct cf_err *err);
 
+/* The same with values in binary: of bytea the bytes as they are (cf_pg_value, cf_pg_value_len). */
+int cf_pg_query_binary(struct cf_pg *pg, const char *sql, const char *const *values, size_t n_values,
+		       struct cf_pg_rows **rows_out, struct cf_err *err);
+
 size_t cf_pg_rows_count(const struct cf_pg_rows *rows);
 /* Valid until the rows are freed; NULL when null. */
 const char *cf_pg_value(const struct cf_pg_rows *rows, size_t row, size_t column);
@@ -94,10 +98,6 @@ size_t cf_pg_value_len(const struct cf_pg_rows *rows, size_t row, size_t column)
 bool cf_pg_value_bool(const struct cf_pg_rows *rows, size_t row, size_t column);
 uint64_t cf_pg_value_number(const struct cf_pg_rows *rows, size_t row, size_t column); /* null: 0 */
 void cf_pg_rows_free(struct cf_pg_rows *rows);
-/* The bytes of a bytea value, appended to out. */
-int cf_pg_value_bytes(const struct cf_pg_rows *rows, size_t row, size_t column, struct cf_buf *out,
-		      struct cf_err *err);
-
 /* Five characters, "" when the last call on pg did not fail at the server. */
 const char *cf_pg_sqlstate(const struct cf_pg *pg);
 

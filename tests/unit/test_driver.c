@@ -68,7 +68,7 @@ static void every_driver_is_complete(void **state)
 		assert_memory_equal(driver->usage, driver->scheme, strlen(driver->scheme));
 		assert_int_equal(driver->usage[strlen(driver->scheme)], ':');
 	}
-	assert_int_equal(n, 4);
+	assert_true(n >= 4); /* those of database servers depend on the build */
 }
 
 int main(void)

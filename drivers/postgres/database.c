@@ -1,0 +1,420 @@
+/* One database from one snapshot: locks, definitions, rows, and database.json, which says what there is. */
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "drivers/names.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/dump.h"
+#include "drivers/postgres/script.h"
+#include "drivers/postgres/toc.h"
+#include "drivers/selector.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ATTEMPTS = 20,	     /* at locking all there is while tables come and go */
+	SEQUENCES_AT_ONCE = 200
+};
+
+const char *cf_pg_text_encoding(const struct cf_pg_database *database)
+{
+	return strcmp(database->manifest.encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
+}
+
+/* --- locks and snapshot --- */
+
+static int list_relations(struct cf_pg_database *database, struct cf_err *err)
+{
+	int rc;
+
+	cf_pg_catalog_release(&database->catalog);
+	rc = cf_pg_catalog_read(database->leader, &database->catalog, err);
+	if (rc < 0)
+		return rc;
+	cf_pg_catalog_select(&database->catalog, database->dump->selector, database->name);
+	return cf_pg_catalog_check_rights(&database->catalog, cf_pg_user(database->leader), err);
+}
+
+static void blame_lock(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_err ignored = CF_ERR_INIT;
+	struct cf_buf oids = CF_BUF_INIT;
+
+	if (cf_pg_exec(database->leader, "ROLLBACK", &ignored) == 0 &&
+	    cf_pg_catalog_lock_oids(&database->catalog, &oids, &ignored) == 0)
+		cf_pg_session_blame(database->leader, (const char *)oids.data, err);
+	cf_buf_release(&oids);
+}
+
+/* Lock what was listed, take the snapshot, and list again. 1 when all that is taken is locked, 0 to try again. */
+static int try_lead(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_buf statements = CF_BUF_INIT;
+	int rc = cf_pg_catalog_lock_sql(database->leader, &database->catalog, &statements, err);
+
+	cf_pg_snapshot_release(&database->snapshot);
+	if (rc == 0)
+		database->begin_ns = cf_ctx_now_ns(database->dump->ctx);
+	if (rc == 0)
+		rc = cf_pg_session_lead(database->leader, (const char *)statements.data,
+					database->dump->is_standby, &database->snapshot, err);
+	cf_buf_release(&statements);
+	if (rc == 0)
+		rc = list_relations(database, err);
+	if (rc == 0 && cf_pg_catalog_is_locked(&database->catalog))
+		return 1;
+	if (rc == CF_ERR_BUSY)
+		blame_lock(database, err);
+	/* Dropped since it was listed; or one is new. */
+	if (rc == 0 || rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		rc = cf_pg_exec(database->leader, "ROLLBACK", err);
+	}
+	return rc;
+}
+
+static int lead(struct cf_pg_database *database, struct cf_err *err)
+{
+	int rc = list_relations(database, err);
+
+	for (int i = 0; rc == 0 && i < ATTEMPTS; i++) {
+		rc = try_lead(database, err);
+		if (rc == 1)
+			return cf_pg_catalog_read_columns(database->leader, &database->catalog, err);
+		if (rc == 0)
+			rc = list_relations(database, err);
+	}
+	if (rc == 0)
+		rc = cf_err_set(err, CF_ERR_BUSY,
+				"tables are created and dropped too fast for all of them to be locked: try again later");
+	return rc;
+}
+
+/* --- what the manifest says --- */
+
+static const char facts_sql[] =
+	"SELECT pg_get_userbyid(d.datdba), shobj_description(d.oid, 'pg_database'),"
+	" pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname,"
+	" CASE to_jsonb(d)->>'datlocprovider' WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,"
+	" coalesce(to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale'), to_jsonb(d)->>'daticurules'"
+	" FROM pg_database AS d LEFT JOIN pg_tablespace AS t ON t.oid = d.dattablespace"
+	" WHERE d.datname = current_database()";
+
+static int describe_database(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_pg_manifest *manifest = &database->manifest;
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(database->leader, facts_sql, NULL, 0, &rows, err);
+
+	if (rc < 0)
+		return rc;
+	database->facts = rows;
+	manifest->name = database->name;
+	manifest->owner = cf_pg_value(rows, 0, 0);
+	manifest->comment = cf_pg_value(rows, 0, 1);
+	manifest->encoding = cf_pg_value(rows, 0, 2);
+	manifest->data_encoding = manifest->encoding;
+	manifest->collate = cf_pg_value(rows, 0, 3);
+	manifest->ctype = cf_pg_value(rows, 0, 4);
+	manifest->tablespace = cf_pg_value(rows, 0, 5);
+	manifest->locale_provider = cf_pg_value(rows, 0, 6);
+	manifest->icu_locale = cf_pg_value(rows, 0, 7);
+	manifest->icu_rules = cf_pg_value(rows, 0, 8);
+	manifest->server_version = cf_pg_server_version(database->leader);
+	manifest->filtered = database->dump->filtered;
+	return 0;
+}
+
+/* NULL in file_out when its rows are not kept. */
+static int name_file(struct cf_pg_database *database, const struct cf_pg_relation *relation, char **file_out,
+		     struct cf_err *err)
+{
+	const char *const parts[] = {relation->schema, relation->name};
+	struct cf_buf name = CF_BUF_INIT;
+	int rc;
+
+	*file_out = NULL;
+	if (relation->kind != 'r' || !relation->is_data_taken)
+		return 0;
+	if (relation->is_unlogged && database->dump->is_standby) {
+		cf_ctx_warn(database->dump->ctx, "postgres.unlogged", relation->name,
+			    "table %s.%s is unlogged: a standby does not have its rows", relation->schema,
+			    relation->name);
+		return 0;
+	}
+	rc = cf_file_name_of(parts, 2, ".copy", &name, err);
+	if (rc == 0 && asprintf(file_out, "tables/%s", (const char *)name.data) < 0) {
+		*file_out = NULL;
+		rc = cf_err_nomem(err);
+	}
+	cf_buf_release(&name);
+	return rc;
+}
+
+static int describe_tables(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_pg_manifest *manifest = &database->manifest;
+	const struct cf_pg_catalog *catalog = &database->catalog;
+	int rc = 0;
+
+	manifest->tables = calloc(catalog->n + 1, sizeof(*manifest->tables));
+	if (!manifest->tables)
+		return cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < catalog->n; i++) {
+		const struct cf_pg_relation *relation = &catalog->relations[i];
+		char *file = NULL;
+
+		if (!relation->is_taken || relation->kind == 'S')
+			continue;
+		rc = name_file(database, relation, &file, err);
+		manifest->tables[manifest->n_tables++] =
+			(struct cf_pg_table){.schema = relation->schema,
+					     .name = relation->name,
+					     .oid = relation->oid,
+					     .kind = relation->kind,
+					     .partition = relation->parent != 0,
+					     .populated = relation->kind == 'm' && relation->is_populated,
+					     .extension = relation->extension,
+					     .condition = relation->condition,
+					     .columns = relation->columns,
+					     .n_columns = relation->n_columns,
+					     .file = file};
+	}
+	return rc;
+}
+
+/* --- sequences --- */
+
+static int append_sequence(struct cf_pg_database *database, const struct cf_pg_relation *relation, bool is_first,
+			   struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = cf_buf_printf(sql, err, "%sSELECT %" PRIu32 "::oid, last_value, is_called FROM ",
+			       is_first ? "" : " UNION ALL ", relation->oid);
+
+	return rc == 0 ? cf_pg_append_qualified(database->leader, relation->schema, relation->name, sql, err) : rc;
+}
+
+static int take_values(struct cf_pg_database *database, const char *sql, struct cf_err *err)
+{
+	struct cf_pg_manifest *manifest = &database->manifest;
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(database->leader, sql, NULL, 0, &rows, err);
+
+	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
+		const struct cf_pg_relation *relation =
+			cf_pg_catalog_find(&database->catalog, (uint32_t)cf_pg_value_number(rows, i, 0));
+
+		manifest->sequences[manifest->n_sequences++] =
+			(struct cf_pg_sequence){.schema = relation->schema,
+						.name = relation->name,
+						.oid = relation->oid,
+						.last_value = strtoll(cf_pg_value(rows, i, 1), NULL, 10),
+						.is_called = cf_pg_value_bool(rows, i, 2)};
+	}
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
+static bool has_value(const struct cf_pg_database *database, const struct cf_pg_relation *relation)
+{
+	if (relation->kind != 'S' || !relation->is_data_taken)
+		return false;
+	if (!relation->is_unlogged || !database->dump->is_standby)
+		return true;
+	cf_ctx_warn(database->dump->ctx, "postgres.unlogged", relation->name,
+		    "sequence %s.%s is unlogged: a standby does not have its value", relation->schema,
+		    relation->name);
+	return false;
+}
+
+/* After the snapshot: sequences are in no transaction, so they are where its rows say, or further. */
+static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
+{
+	const struct cf_pg_catalog *catalog = &database->catalog;
+	struct cf_buf sql = CF_BUF_INIT;
+	size_t n = 0;
+	int rc = 0;
+
+	database->manifest.sequences = calloc(catalog->n + 1, sizeof(*database->manifest.sequences));
+	if (!database->manifest.sequences)
+		return cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < catalog->n; i++) {
+		if (has_value(database, &catalog->relations[i]))
+			rc = append_sequence(database, &catalog->relations[i], n++ == 0, &sql, err);
+		if (rc == 0 && n > 0 && (n == SEQUENCES_AT_ONCE || i + 1 == catalog->n)) {
+			rc = cf_buf_append(&sql, "", 1, err);
+			if (rc == 0)
+				rc = take_values(database, (const char *)sql.data, err);
+			cf_buf_clear(&sql);
+			n = 0;
+		}
+	}
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int append_setval(struct cf_pg_database *database, const struct cf_pg_sequence *sequence,
+			 struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	int rc = cf_pg_append_qualified(database->leader, sequence->schema, sequence->name, &name, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&name, "", 1, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, "SELECT pg_catalog.setval(", err);
+	if (rc == 0)
+		rc = cf_pg_append_literal(database->leader, (const char *)name.data, out, err);
+	if (rc == 0)
+		rc = cf_buf_printf(out, err, ", %" PRId64 ", %s);\n", sequence->last_value,
+				   sequence->is_called ? "true" : "false");
+	cf_buf_release(&name);
+	return rc;
+}
+
+static int put_sequences(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_buf script = CF_BUF_INIT;
+	int rc = cf_buf_printf(&script, err, "SET client_encoding = '%s';\n", cf_pg_text_encoding(database));
+
+	for (size_t i = 0; rc == 0 && i < database->manifest.n_sequences; i++)
+		rc = append_setval(database, &database->manifest.sequences[i], &script, err);
+	if (rc == 0)
+		rc = cf_pg_put_file(database->dump, database->dir, "sequences.sql", cf_buf_span(&script), err);
+	cf_buf_release(&script);
+	return rc;
+}
+
+/* --- all of it --- */
+
+static int put_manifest(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_buf document = CF_BUF_INIT;
+	int rc = cf_pg_manifest_encode(&database->manifest, &document, err);
+
+	if (rc == 0)
+		rc = cf_pg_put_file(database->dump, database->dir, "database.json", cf_buf_span(&document), err);
+	cf_buf_release(&document);
+	return rc;
+}
+
+static int describe(struct cf_pg_database *database, struct cf_err *err)
+{
+	int rc = describe_database(database, err);
+
+	if (rc == 0)
+		rc = describe_tables(database, err);
+	if (rc == 0)
+		rc = read_sequences(database, err);
+	/* Large objects belong to no table: a selection leaves them out. */
+	if (rc == 0 && cf_selector_takes_all(database->dump->selector))
+		rc = cf_pg_objects_list(database, err);
+	return rc;
+}
+
+static int put_database(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_pg_dump *dump = database->dump;
+	const char *const parts[] = {database->name};
+	struct cf_buf name = CF_BUF_INIT;
+	struct cf_entry entry;
+	int rc = cf_file_name_of(parts, 1, "", &name, err);
+
+	if (rc == 0) {
+		entry = cf_pg_entry(dump, CF_ENTRY_DIR, (const char *)name.data);
+		rc = dump->sink->ops->dir_begin(dump->sink, dump->root, &entry, 0, &database->dir, err);
+	}
+	if (rc == 0)
+		rc = cf_pg_dump_schema(database, err);
+	if (rc == 0)
+		rc = put_sequences(database, err);
+	if (rc == 0)
+		rc = cf_pg_dump_data(database, err);
+	if (rc == 0)
+		rc = put_manifest(database, err);
+	/* Had the leader been lost meanwhile, its locks were too, and a table may have been emptied before it was read. */
+	if (rc == 0)
+		rc = cf_pg_exec(database->leader, "COMMIT", err);
+	if (rc == 0)
+		rc = dump->sink->ops->dir_end(dump->sink, database->dir, NULL, err);
+	cf_buf_release(&name);
+	return rc;
+}
+
+/* The manifest's texts are const for its readers; the names of files are ours. */
+static void free_text(const char *text)
+{
+	union {
+		const char *in;
+		char *out;
+	} cast = {.in = text};
+
+	free(cast.out);
+}
+
+static void release(struct cf_pg_database *database)
+{
+	struct cf_pg_manifest *manifest = &database->manifest;
+
+	for (size_t i = 0; i < manifest->n_tables; i++)
+		free_text(manifest->tables[i].file);
+	for (size_t i = 0; i < manifest->n_large_objects; i++)
+		free_text(manifest->large_objects[i].file);
+	free(manifest->tables);
+	free(manifest->sequences);
+	free(manifest->large_objects);
+	cf_pg_script_free(database->script);
+	cf_pg_toc_free(database->toc);
+	cf_pg_rows_free(database->facts);
+	cf_pg_rows_free(database->objects);
+	cf_pg_catalog_release(&database->catalog);
+	cf_pg_snapshot_release(&database->snapshot);
+	cf_buf_release(&database->schema_args);
+	cf_pg_close(database->leader);
+}
+
+/* Patterns that match nothing are found before anything is read, unless another database may have it. */
+static int check_selection(struct cf_pg_database *database, bool *is_wanted_out, struct cf_err *err)
+{
+	struct cf_pg_dump *dump = database->dump;
+
+	*is_wanted_out = true;
+	if (!dump->options->all_databases)
+		return cf_selector_check(dump->selector, err);
+	if (!cf_selector_takes_all(dump->selector)) {
+		*is_wanted_out = false;
+		for (size_t i = 0; i < database->catalog.n; i++)
+			*is_wanted_out |= database->catalog.relations[i].is_taken;
+	}
+	return 0;
+}
+
+int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err)
+{
+	struct cf_pg_database database = {.dump = dump, .name = name};
+	unsigned lock_wait_s = dump->options->lock_wait_s ? dump->options->lock_wait_s : CF_PG_LOCK_WAIT_S;
+	bool is_wanted = false;
+	int rc = cf_pg_session_open(dump->server, name, lock_wait_s, NULL, dump->ctx, &database.leader, err);
+
+	if (rc == 0)
+		rc = lead(&database, err);
+	if (rc == 0)
+		rc = cf_pg_select_schemas(&database, err);
+	if (rc == 0)
+		rc = check_selection(&database, &is_wanted, err);
+	if (rc == 0 && is_wanted) {
+		dump->time_ns = database.snapshot.time_ns;
+		rc = describe(&database, err);
+		if (rc == 0)
+			rc = put_database(&database, err);
+		if (rc == 0)
+			rc = cf_pg_server_note_database(dump, &database, err);
+	}
+	if (rc < 0 && rc != CF_ERR_CANCELED)
+		cf_err_wrap(err, "database %s", name);
+	release(&database);
+	return rc;
+}

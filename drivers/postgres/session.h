@@ -1,0 +1,46 @@
+#ifndef CF_DRIVERS_POSTGRES_SESSION_H
+#define CF_DRIVERS_POSTGRES_SESSION_H
+
+/* The sessions of a backup: one that holds snapshot and locks, and workers that see what it sees. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cf_buf;
+struct cf_ctx;
+struct cf_err;
+struct cf_pg;
+
+/* Texts are freed by cf_pg_snapshot_release(). */
+struct cf_pg_snapshot {
+	char *id;	  /* for SET TRANSACTION SNAPSHOT */
+	char *lsn;	  /* where the WAL was, "0/15D68C0" */
+	char *time;	  /* RFC 3339, UTC, by the server's clock */
+	int64_t time_ns;  /* since 1970 */
+};
+
+void cf_pg_snapshot_release(struct cf_pg_snapshot *snapshot);
+
+/*
+ * A connection to a database of the same server for reading all of it as text that is the same from day to day: no timeouts, no
+ * row security, and a server that notices soon when we are gone. lock_wait_s: how long a lock is waited for.
+ */
+int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock_wait_s,
+		       const atomic_int *stop, const struct cf_ctx *ctx, struct cf_pg **pg_out,
+		       struct cf_err *err);
+
+/*
+ * Begin a transaction, take the locks of statements (each "LOCK TABLE ...", separated by NUL, the whole ended by one more), and
+ * only then a snapshot. So nothing can be rewritten or emptied between the two, which a snapshot would not hold still.
+ */
+int cf_pg_session_lead(struct cf_pg *pg, const char *statements, bool is_standby, struct cf_pg_snapshot *snapshot_out,
+		       struct cf_err *err);
+
+/* Begin a transaction that sees what the snapshot's leader sees. */
+int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_err *err);
+
+/* Add to the error what stands in the way of locking these tables ("{1,2}", oids), as far as the server says. Best effort. */
+void cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err);
+
+#endif
