@@ -9,12 +9,15 @@ whole packs in memory, so it is for small repositories.
 """
 
 import argparse
+import bz2
 import hashlib
 import hmac
 import json
+import lzma
 import pathlib
 import struct
 import sys
+import zlib
 from collections import namedtuple
 
 import nacl.bindings
@@ -27,7 +30,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 DATA_PACK, TREE_PACK, INDEX, SNAPSHOT = 1, 2, 3, 4
 AES_GCM, CHACHA, NONE = 1, 2, 3
 CIPHERS = {"aes-256-gcm": AES_GCM, "chacha20-poly1305": CHACHA, "none": NONE}
-RAW, ZSTD, ZSTD_DELTA = 0, 1, 2
+RAW, ZSTD, ZSTD_DELTA, LZ4, DEFLATE, BZIP2, XZ = range(7)
 FILE, DIR, SYMLINK, FIFO, SOCKET, CHARDEV, BLOCKDEV = range(1, 8)
 NO_ID = bytes(32)
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -119,6 +122,51 @@ def decompress(data, length=None, base=b""):
     return plain
 
 
+def lz4_block(data):
+    """Python's library has no LZ4: literals, then copies of what came before, in turn."""
+    out, c = bytearray(), Cursor(data)
+
+    def length(nibble):
+        total = nibble
+        while nibble == 15 and (total - 15) % 255 == 0:
+            more = c.u8()
+            total += more
+            if more < 255:
+                break
+        return total
+
+    while c.left():
+        token = c.u8()
+        out += c.take(length(token >> 4))
+        if not c.left():
+            break
+        back, n = c.u16(), length(token & 15) + 4
+        require(0 < back <= len(out), "LZ4 offset")
+        for _ in range(n):
+            out.append(out[-back])
+    return bytes(out)
+
+
+def stream_end(decoder, data):
+    plain = decoder.decompress(data)
+    require(decoder.eof and not decoder.unused_data, "stream end")
+    return plain
+
+
+def decode(codec, payload, length, base):
+    """The plain bytes of a blob's payload."""
+    if codec == RAW:
+        return payload
+    if codec in (ZSTD, ZSTD_DELTA):
+        return decompress(ZSTD_MAGIC + payload, length, base)
+    if codec == LZ4:
+        return lz4_block(payload)
+    require(codec in (DEFLATE, BZIP2, XZ), "unknown codec")
+    if codec == DEFLATE:
+        return stream_end(zlib.decompressobj(wbits=-15), payload)
+    return stream_end(bz2.BZ2Decompressor() if codec == BZIP2 else lzma.LZMADecompressor(memlimit=64 << 20), payload)
+
+
 # Keys
 
 
@@ -208,7 +256,7 @@ def parse_table(c):
     blobs, off = [], 140
     for _ in range(c.u32()):
         number, length, codec, flags, n_chunks = c.u32(), c.u32(), c.u8(), c.u8(), c.u16()
-        require(codec <= 2 and flags <= 1 and n_chunks > 0, "pack table")
+        require(codec <= XZ and flags <= 1 and n_chunks > 0, "pack table")
         chunks = []
         for _ in range(n_chunks):
             chunk_id, plain_length = c.take(32), c.u32()
@@ -376,7 +424,7 @@ class Repository:
         require(codec == place.blob.codec and length == sum(chunk.length for chunk in place.blob.chunks), "blob head")
         base = b"".join(self._whole(i) for i in place.bases)
         payload = c.take(c.left())
-        plain = payload if codec == RAW else decompress(ZSTD_MAGIC + payload, length, base)
+        plain = decode(codec, payload, length, base)
         require(len(plain) == length, "blob length")
         self.plain_blobs[key] = plain
         return plain
