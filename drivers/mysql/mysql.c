@@ -4,6 +4,7 @@
 #include "drivers/driver.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/dump.h"
+#include "drivers/mysql/mysql_load.h"
 #include "drivers/mysql/snapshot.h"
 #include "drivers/mysql/url.h"
 #include "drivers/pattern.h"
@@ -153,4 +154,5 @@ const struct cf_driver cf_mysql_driver = {
 	.open = open_source,
 	.run = run_source,
 	.close = close_source,
+	.load = cf_mysql_load,
 };
