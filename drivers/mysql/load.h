@@ -121,9 +121,15 @@ int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err);
 /* A warning for each account that objects belong to and that is not there. */
 int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err);
 
-/* Rows of the lines that begin in from .. to, in a session with the table's database. */
+/* The lines of a table's file that begin in from .. to. */
+struct cf_mysql_load_part {
+	struct cf_mysql_load_table *table;
+	uint64_t from, to;
+};
+
+/* A part's rows, in a session with the table's database. ctx: whether to stop. */
 int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
-		       const struct cf_mysql_load_table *table, uint64_t from, uint64_t to,
+		       const struct cf_mysql_load_part *part, const struct cf_ctx *ctx,
 		       uint64_t *rows_out, struct cf_err *err);
 
 /* All rows, and each table's keys after them. */

@@ -45,6 +45,7 @@ static int append_columns(struct cf_buf *sql, const struct cf_mysql_table *table
 	return rc;
 }
 
+/* Ended by NUL. */
 static int load_statement(const struct cf_mysql_load_table *table, struct cf_buf *sql,
 			  struct cf_err *err)
 {
@@ -59,12 +60,13 @@ static int load_statement(const struct cf_mysql_load_table *table, struct cf_buf
 			"'\\''"
 			" ESCAPED BY '\\\\' LINES STARTING BY '(' TERMINATED BY ')\\n'",
 			err);
-	return rc == 0 ? append_columns(sql, table->from, err) : rc;
+	if (rc == 0)
+		rc = append_columns(sql, table->from, err);
+	return rc == 0 ? cf_buf_append(sql, "", 1, err) : rc;
 }
 
 /* The server's words about a row it did not take as it was. */
-static int check_warnings(struct cf_mysql *my, const struct cf_mysql_load_table *table,
-			  struct cf_err *err)
+static int check_warnings(struct cf_mysql *my, struct cf_err *err)
 {
 	struct cf_mysql_result *result;
 	struct cf_mysql_row row;
@@ -76,27 +78,22 @@ static int check_warnings(struct cf_mysql *my, const struct cf_mysql_load_table 
 	if (rc < 0)
 		return rc;
 	rc = cf_mysql_fetch(result, &row, err);
-	if (rc == 1)
+	if (rc >= 0)
 		rc = cf_err_set(err, CF_ERR_FAILED,
-				"the server did not take the rows of %s as they are: %s",
-				table->label, row.values[2] ? row.values[2] : "?");
-	else if (rc == 0)
-		rc = cf_err_set(err, CF_ERR_FAILED,
-				"the server did not take the rows of %s as they are", table->label);
+				"the server does not take the rows as they are: %s",
+				rc == 1 && row.values[2] ? row.values[2] : "it gives no reason");
 	cf_mysql_result_free(result);
 	return rc;
 }
 
-static int check_taken(struct cf_mysql *my, const struct cf_mysql_load_table *table,
-		       uint64_t n_rows, struct cf_err *err)
+static int check_taken(struct cf_mysql *my, uint64_t n_rows, struct cf_err *err)
 {
 	uint64_t taken = cf_mysql_affected_rows(my);
-	int rc = check_warnings(my, table, err);
+	int rc = check_warnings(my, err);
 
 	if (rc == 0 && taken != n_rows)
-		rc = cf_err_set(err, CF_ERR_FAILED, "the server took %llu of %llu rows of %s",
-				(unsigned long long)taken, (unsigned long long)n_rows,
-				table->label);
+		rc = cf_err_set(err, CF_ERR_FAILED, "the server took %llu of %llu rows",
+				(unsigned long long)taken, (unsigned long long)n_rows);
 	return rc;
 }
 
@@ -117,7 +114,7 @@ static int load_by_file(struct cf_mysql_load *load, struct cf_mysql *my,
 		rc = cf_mysql_load_local(my, (const char *)sql.data, cf_mysql_row_reader_read, rows,
 					 err);
 		if (rc == 0)
-			rc = check_taken(my, table, rows->n_rows, err);
+			rc = check_taken(my, rows->n_rows, err);
 		else if (refuses_local(cf_mysql_errno(my)))
 			atomic_store(&load->by_insert, true);
 	}
@@ -177,7 +174,7 @@ static int insert_lines(struct cf_mysql *my, const struct cf_mysql_load_table *t
 	if (rc == 0)
 		rc = cf_mysql_run_span(my, cf_buf_span(sql), err);
 	if (rc == 0)
-		rc = check_warnings(my, table, err);
+		rc = check_warnings(my, err);
 	if (rc == 0) {
 		memmove(lines->data, lines->data + len, lines->len - len);
 		lines->len -= len;
@@ -214,29 +211,32 @@ static int load_by_insert(struct cf_mysql *my, const struct cf_mysql_load_table 
 			  struct cf_mysql_row_reader *rows, struct cf_err *err)
 {
 	struct cf_buf sql = CF_BUF_INIT, lines = CF_BUF_INIT;
-	int rc = cf_mysql_run(my, "SET SESSION character_set_client=binary, autocommit=0", err);
+	int rc = cf_mysql_run(my, "SET NAMES binary", err);
 
+	if (rc == 0)
+		rc = cf_mysql_run(my, "START TRANSACTION", err);
 	if (rc == 0)
 		rc = insert_all(my, table, rows, &sql, &lines, err);
 	if (rc == 0)
 		rc = cf_mysql_run(my, "COMMIT", err);
 	if (rc == 0)
-		rc = cf_mysql_run(my, "SET SESSION character_set_client=utf8mb4, autocommit=1",
-				  err);
+		rc = cf_mysql_run(my, "SET NAMES utf8mb4", err);
 	cf_buf_release(&sql);
 	cf_buf_release(&lines);
 	return rc;
 }
 
 int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
-		       const struct cf_mysql_load_table *table, uint64_t from, uint64_t to,
+		       const struct cf_mysql_load_part *part, const struct cf_ctx *ctx,
 		       uint64_t *rows_out, struct cf_err *err)
 {
+	const struct cf_mysql_load_table *table = part->table;
 	struct cf_mysql_row_reader rows;
 	bool by_insert = atomic_load(&load->by_insert);
 	int rc = 0;
 
-	cf_mysql_row_reader_init(&rows, load->tree, table->path, table->from, from, to);
+	cf_mysql_row_reader_init(&rows, load->tree, table->path, table->from, part->from, part->to);
+	rows.ctx = ctx;
 	if (!by_insert) {
 		rc = load_by_file(load, my, table, &rows, err);
 		by_insert = rc < 0 && rows.n_rows == 0 && atomic_load(&load->by_insert);

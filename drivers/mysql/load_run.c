@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/load.h"
+#include "drivers/mysql/row_reader.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,14 +44,17 @@ struct worker {
 	size_t target; /* the session's database; SIZE_MAX: none */
 };
 
-struct part {
-	struct cf_mysql_load_table *table;
-	uint64_t from, to;
-};
-
 static uint64_t data_end(const struct cf_mysql_load_table *table)
 {
 	return table->from->data_off + table->from->data_len;
+}
+
+static uint64_t part_end(const struct cf_mysql_load_table *table)
+{
+	uint64_t end = data_end(table), left = end - table->next_off;
+
+	return left > PART_LEN && cf_mysql_row_reader_cuts(table->from) ? table->next_off + PART_LEN
+									: end;
 }
 
 static bool has_rows_left(const struct cf_mysql_load_table *table)
@@ -70,7 +74,7 @@ static void note_failure(struct run *run, const struct cf_err *err)
 
 /* The next part; waits while only tables are left that others must finish alone. False: nothing is
  * left. */
-static bool take_part(struct run *run, struct part *part)
+static bool take_part(struct run *run, struct cf_mysql_load_part *part)
 {
 	struct cf_mysql_load *load = run->load;
 	bool taken = false, is_more = true;
@@ -88,8 +92,7 @@ static bool take_part(struct run *run, struct part *part)
 				continue;
 			part->table = table;
 			part->from = table->next_off;
-			part->to = data_end(table) - part->from > PART_LEN ? part->from + PART_LEN
-									   : data_end(table);
+			part->to = part_end(table);
 			table->next_off = part->to;
 			table->n_active++;
 			taken = true;
@@ -102,7 +105,7 @@ static bool take_part(struct run *run, struct part *part)
 }
 
 /* True when all rows of the table are in. */
-static bool finish_part(struct run *run, const struct part *part, uint64_t rows)
+static bool finish_part(struct run *run, const struct cf_mysql_load_part *part, uint64_t rows)
 {
 	struct cf_mysql_load_table *table = part->table;
 	bool is_last;
@@ -149,7 +152,8 @@ static int make_keys(struct worker *worker, struct cf_mysql_load_table *table, s
 	return 0;
 }
 
-static int load_part(struct worker *worker, const struct part *part, struct cf_err *err)
+static int load_part(struct worker *worker, const struct cf_mysql_load_part *part,
+		     struct cf_err *err)
 {
 	struct run *run = worker->run;
 	uint64_t rows = 0;
@@ -157,8 +161,7 @@ static int load_part(struct worker *worker, const struct part *part, struct cf_e
 	int rc = use_target(worker, part->table->target, err);
 
 	if (rc == 0)
-		rc = cf_mysql_load_rows(run->load, worker->my, part->table, part->from, part->to,
-					&rows, err);
+		rc = cf_mysql_load_rows(run->load, worker->my, part, &run->ctx, &rows, err);
 	is_last = finish_part(run, part, rows);
 	if (rc < 0)
 		cf_err_wrap(err, "%s", part->table->label);
@@ -172,7 +175,7 @@ static void run_worker(struct cf_job *job, unsigned index)
 	struct worker *worker = (struct worker *)job;
 	struct run *run = worker->run;
 	struct cf_err err = CF_ERR_INIT;
-	struct part part;
+	struct cf_mysql_load_part part;
 	int rc = cf_mysql_load_connect(run->load, &run->ctx, &worker->my, &err);
 
 	while (rc == 0 && take_part(run, &part))

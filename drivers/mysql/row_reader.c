@@ -1,5 +1,6 @@
 #include "drivers/mysql/row_reader.h"
 
+#include "base/ctx.h"
 #include "base/err.h"
 #include "base/tree.h"
 #include "drivers/mysql/manifest.h"
@@ -9,6 +10,29 @@
 enum {
 	WINDOW_LEN = 2 << 20 /* read from the tree at once */
 };
+
+static unsigned line_feeds_of(const char *name)
+{
+	unsigned n = 0;
+
+	for (; *name; name++)
+		n += *name == '\n';
+	return n;
+}
+
+static unsigned head_lines_of(const struct cf_mysql_table *table)
+{
+	unsigned n = 1 + line_feeds_of(table->name);
+
+	for (size_t i = 0; i < table->n_columns; i++)
+		n += line_feeds_of(table->columns[i].name);
+	return n;
+}
+
+bool cf_mysql_row_reader_cuts(const struct cf_mysql_table *table)
+{
+	return head_lines_of(table) == 1;
+}
 
 void cf_mysql_row_reader_init(struct cf_mysql_row_reader *rows, struct cf_tree *tree,
 			      const char *path, const struct cf_mysql_table *table, uint64_t from,
@@ -20,6 +44,8 @@ void cf_mysql_row_reader_init(struct cf_mysql_row_reader *rows, struct cf_tree *
 		.name = table->name,
 		.limit = to,
 		.data_end = table->data_off + table->data_len,
+		.n_head_lines = head_lines_of(table),
+		.n_left = 1,
 		.window_off = from,
 	};
 	/* Whether a line begins at `from` is told by the byte before it. */
@@ -45,8 +71,10 @@ static int take_piece(void *user, struct cf_span data, struct cf_err *err)
 static int refill(struct cf_mysql_row_reader *rows, struct cf_err *err)
 {
 	uint64_t len;
-	int rc;
+	int rc = rows->ctx ? cf_ctx_check(rows->ctx, err) : 0;
 
+	if (rc < 0)
+		return rc;
 	rows->window_off += rows->window.len;
 	rows->at = 0;
 	cf_buf_clear(&rows->window);
@@ -65,6 +93,7 @@ static int refill(struct cf_mysql_row_reader *rows, struct cf_err *err)
 /* What begins at the line's first byte. */
 static int begin_line(struct cf_mysql_row_reader *rows, struct cf_err *err)
 {
+	rows->n_left = 1;
 	switch (rows->window.data[rows->at]) {
 	case ',':
 	case '(':
@@ -72,6 +101,8 @@ static int begin_line(struct cf_mysql_row_reader *rows, struct cf_err *err)
 		rows->n_rows++;
 		return 0;
 	case 'I':
+		rows->n_left = rows->n_head_lines;
+		/* fall through */
 	case ';':
 		rows->state = CF_MYSQL_READER_IN_OTHER;
 		return 0;
@@ -94,7 +125,8 @@ static size_t line_rest(struct cf_mysql_row_reader *rows, size_t most)
 	end = memchr(from, '\n', left);
 	if (!end)
 		return left;
-	rows->state = CF_MYSQL_READER_AT_LINE;
+	if (--rows->n_left == 0)
+		rows->state = CF_MYSQL_READER_AT_LINE;
 	return (size_t)(end - from) + 1;
 }
 

@@ -6,25 +6,30 @@
  * lines alone, of a part of the file.
  *
  * A file is cut anywhere: a line belongs to the part in which it begins. So parts that follow one
- * another give every row once.
+ * another give every row once. Names may hold line feeds, and then the line that begins a statement
+ * is several: such a file is read from the start of its data.
  */
 
 #include "base/buf.h"
 
 #include <stdbool.h>
 
+struct cf_ctx;
 struct cf_err;
 struct cf_mysql_table;
 struct cf_tree;
 
 struct cf_mysql_row_reader {
 	struct cf_tree *tree;
-	const char *path, *name; /* borrowed; name: the table's, for messages */
-	uint64_t limit;		 /* lines that begin here or later belong to others */
+	const struct cf_ctx *ctx; /* may be set: asked whether to stop; NULL: never */
+	const char *path, *name;  /* borrowed; name: the table's, for messages */
+	uint64_t limit;		  /* lines that begin here or later belong to others */
 	uint64_t data_end;
 	uint64_t n_rows; /* given out so far, begun ones counted */
 
 	/* its own */
+	unsigned n_head_lines; /* of "INSERT INTO ..." */
+	unsigned n_left;       /* lines that the state goes on for */
 	struct cf_buf window;
 	size_t at;	     /* in the window */
 	uint64_t window_off; /* of the window's first byte in the file */
@@ -34,6 +39,9 @@ struct cf_mysql_row_reader {
 		CF_MYSQL_READER_IN_OTHER
 	} state;
 };
+
+/* Whether the table's file may be cut. */
+bool cf_mysql_row_reader_cuts(const struct cf_mysql_table *table);
 
 /* The lines that begin in from .. to, offsets in the file within the table's data. Nothing is read
  * yet. */

@@ -89,6 +89,27 @@ static void parts_give_every_row_once(void **state)
 	cf_sink_recorder_free(place.recorder);
 }
 
+static void names_may_hold_line_feeds(void **state)
+{
+	struct cf_mysql_column column = {.name = (char *)(uintptr_t) "a\n("};
+	struct cf_buf out = CF_BUF_INIT;
+	struct place place;
+
+	put_file(&place, "INSERT INTO `t` (`a\n(`) VALUES\n(1)\n;\nINSERT INTO `t` (`a\n(`) "
+			 "VALUES\n(2)\n;\n");
+	assert_true(cf_mysql_row_reader_cuts(&place.table));
+	place.table.columns = &column;
+	place.table.n_columns = 1;
+	assert_false(cf_mysql_row_reader_cuts(&place.table));
+	assert_int_equal(read_part(&place, place.table.data_off,
+				   place.table.data_off + place.table.data_len, 5, &out, NULL),
+			 2);
+	assert_int_equal(out.len, 8);
+	assert_memory_equal(out.data, "(1)\n(2)\n", 8);
+	cf_buf_release(&out);
+	cf_sink_recorder_free(place.recorder);
+}
+
 static void what_is_no_row_is_damage(void **state)
 {
 	struct cf_err err = CF_ERR_INIT;
@@ -124,6 +145,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_give_every_row_once),
+		cmocka_unit_test(names_may_hold_line_feeds),
 		cmocka_unit_test(what_is_no_row_is_damage),
 		cmocka_unit_test(short_file_is_damage),
 	};
