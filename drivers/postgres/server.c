@@ -170,6 +170,7 @@ int cf_pg_server_note_database(struct cf_pg_dump *dump, const struct cf_pg_datab
 int cf_pg_server_finish(struct cf_pg_dump *dump, struct cf_err *err)
 {
 	size_t n = json_array_size(json_object_get(dump->facts, "databases"));
+	struct cf_buf document = CF_BUF_INIT;
 	char count[24];
 	char *text;
 	int rc;
@@ -180,8 +181,11 @@ int cf_pg_server_finish(struct cf_pg_dump *dump, struct cf_err *err)
 	text = json_dumps(dump->facts, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	if (!text)
 		return cf_err_nomem(err);
-	rc = cf_pg_put_file(dump, dump->root, "server.json", cf_span_str(text), err);
+	rc = cf_buf_printf(&document, err, "%s\n", text);
 	free(text);
+	if (rc == 0)
+		rc = cf_pg_put_file(dump, dump->root, "server.json", cf_buf_span(&document), err);
+	cf_buf_release(&document);
 	snprintf(count, sizeof(count), "%zu", n);
 	return rc == 0 ? send_fact(dump, "postgres.databases", count, err) : rc;
 }
