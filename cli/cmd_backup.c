@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/database.h"
 #include "cli/escape.h"
 #include "cli/excludes.h"
 #include "cli/output.h"
@@ -26,6 +27,7 @@ struct backup {
 	struct cf_source_options source_options;
 	struct cf_writer_options writer_options; /* without source and driver */
 	struct cf_excludes excludes;
+	struct cf_database_select select;
 	const char **tags;
 	char host[256], user[256];
 	char *own_folders[2], *skip_folders[2]; /* the second: those of the first that there are */
@@ -82,6 +84,8 @@ static int read_options(struct backup *backup, struct cf_err *err)
 		rc = check_utf8("--host", backup->host, err);
 	if (rc == 0)
 		rc = cf_excludes_load(args, &backup->excludes, err);
+	if (rc == 0)
+		rc = cf_database_select_load(args, &backup->select, err);
 	if (rc < 0)
 		return rc;
 	find_user(backup->user, sizeof(backup->user));
@@ -99,13 +103,33 @@ static int read_options(struct backup *backup, struct cf_err *err)
 		.n_excludes = backup->excludes.n,
 		.one_file_system = cf_args_has(args, CF_OPT_ONE_FILE_SYSTEM),
 		.exclude_caches = cf_args_has(args, CF_OPT_EXCLUDE_CACHES),
-		.command = args->run};
+		.command = args->run,
+		.select = backup->select.selection,
+		.all_databases = cf_args_has(args, CF_OPT_ALL_DATABASES),
+		.jobs = (unsigned)cf_args_number(args, CF_OPT_JOBS),
+		.lock_wait_s = (unsigned)cf_args_number(args, CF_OPT_LOCK_WAIT),
+		.require_transactional = cf_args_has(args, CF_OPT_REQUIRE_TRANSACTIONAL),
+		.allow_old_client = cf_args_has(args, CF_OPT_ALLOW_OLD_CLIENT)};
 	return 0;
 }
+
+/* Of databases only; for another source they would do nothing, silently. */
+static const enum cf_option_id database_options[] = {CF_OPT_TABLE,
+						     CF_OPT_SCHEMA,
+						     CF_OPT_EXCLUDE_TABLE,
+						     CF_OPT_EXCLUDE_TABLE_DATA,
+						     CF_OPT_ALL_DATABASES,
+						     CF_OPT_JOBS,
+						     CF_OPT_LOCK_WAIT,
+						     CF_OPT_REQUIRE_TRANSACTIONAL,
+						     CF_OPT_ALLOW_OLD_CLIENT,
+						     CF_OPT_NONE};
 
 /* Sources that make no sense are refused before the first is read. */
 static int check_sources(const struct cf_args *args, struct cf_err *err)
 {
+	const struct cf_option_spec *of_database = cf_database_given(args, database_options);
+
 	for (size_t i = 0; i < args->n_operands; i++) {
 		const struct cf_driver *driver;
 		const char *rest;
@@ -117,6 +141,10 @@ static int check_sources(const struct cf_args *args, struct cf_err *err)
 			return cf_err_set(
 				err, CF_ERR_USAGE,
 				"a command behind -- needs exactly one source, stream:NAME");
+		if (of_database && !driver->is_server)
+			return cf_err_set(err, CF_ERR_USAGE,
+					  "%s makes no sense for %s: it is for database servers",
+					  cf_spec_option_text(of_database).s, args->operands[i]);
 	}
 	return 0;
 }
@@ -308,6 +336,7 @@ int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 	free(backup.own_folders[0]);
 	free(backup.own_folders[1]);
 	cf_excludes_release(&backup.excludes);
+	cf_database_select_release(&backup.select);
 	free(backup.tags);
 	return rc;
 }

@@ -16,6 +16,7 @@ static int find_topic(const char *name, const struct cf_command_spec **command_o
 	if (*command_out)
 		return 0;
 	cf_suggest_offer(&suggest, "options");
+	cf_suggest_offer(&suggest, "databases");
 	for (size_t i = 0; i < CF_N_COMMANDS; i++)
 		cf_suggest_offer(&suggest, cf_spec_commands[i].name);
 	if (suggest.best)
@@ -31,12 +32,13 @@ int cf_cmd_help(struct cf_cli *cli, struct cf_err *err)
 		   *shell = cf_args_text(cli->args, CF_OPT_COMPLETION);
 	const struct cf_command_spec *command = NULL;
 	bool man = cf_args_has(cli->args, CF_OPT_MAN),
-	     options = topic && strcmp(topic, "options") == 0;
+	     options = topic && strcmp(topic, "options") == 0,
+	     databases = topic && strcmp(topic, "databases") == 0;
 	int rc = 0;
 
 	if (shell && (topic || man))
 		return cf_err_set(err, CF_ERR_USAGE, "--completion stands alone");
-	if (topic && !(options && !man))
+	if (topic && !((options || databases) && !man))
 		rc = find_topic(topic, &command, err);
 	if (rc < 0)
 		return rc;
@@ -46,6 +48,8 @@ int cf_cmd_help(struct cf_cli *cli, struct cf_err *err)
 		cf_help_man(stdout, command);
 	else if (options)
 		cf_help_options(stdout);
+	else if (databases)
+		cf_help_databases(stdout);
 	else if (command)
 		cf_help_command(stdout, command);
 	else

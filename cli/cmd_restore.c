@@ -2,10 +2,12 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/database.h"
 #include "cli/escape.h"
 #include "cli/doc.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/restore_server.h"
 #include "cli/select.h"
 #include "cli/verify.h"
 #include "drivers/files/restore.h"
@@ -119,19 +121,17 @@ static void print_text(const struct outcome *outcome, const char *folder)
 		       cf_text_count(outcome->verified.files, "file", "files").s);
 }
 
-int cf_cmd_restore(struct cf_cli *cli, struct cf_err *err)
+static int restore_to_folder(struct cf_cli *cli, const char *folder, struct cf_err *err)
 {
-	const char *folder = cf_args_text(cli->args, CF_OPT_TO);
 	struct cf_select select = {0};
 	struct cf_place place = {0};
 	struct outcome outcome = {.dry_run = cf_args_has(cli->args, CF_OPT_DRY_RUN)};
 	int64_t begin_ns;
-	int rc;
+	int rc = cf_restore_check_folder_options(cli, err);
 
-	if (!folder)
-		return cf_err_set(err, CF_ERR_USAGE, "restore needs a folder: --to DIR");
 	outcome.verify = cf_args_has(cli->args, CF_OPT_VERIFY) && !outcome.dry_run;
-	rc = cf_select_open(&select, cli, err);
+	if (rc == 0)
+		rc = cf_select_open(&select, cli, err);
 	if (rc == 0)
 		rc = cf_select_place(&select, cli->args->operands[0], &place, err);
 	begin_ns = cf_ctx_now_ns(&cli->ctx);
@@ -146,4 +146,29 @@ int cf_cmd_restore(struct cf_cli *cli, struct cf_err *err)
 	cf_place_release(&place);
 	cf_select_close(&select);
 	return rc;
+}
+
+static void hint_folder(const char *target, struct cf_err *err)
+{
+	struct cf_err why = *err;
+
+	cf_err_set(err, why.code, "%s; a folder of this name is written ./%s", why.text, target);
+}
+
+int cf_cmd_restore(struct cf_cli *cli, struct cf_err *err)
+{
+	const char *target = cf_args_text(cli->args, CF_OPT_TO), *rest;
+	const struct cf_driver *driver = NULL;
+	int rc;
+
+	if (!target)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "restore needs a folder or a server: --to TARGET");
+	rc = cf_database_target("--to", target, &driver, &rest, err);
+	if (rc == CF_ERR_USAGE)
+		hint_folder(target, err);
+	if (rc < 0)
+		return rc;
+	return driver ? cf_restore_to_server(cli, driver, rest, err)
+		      : restore_to_folder(cli, target, err);
 }

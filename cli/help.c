@@ -54,10 +54,26 @@ static void print_option(FILE *out, const struct cf_option_spec *option)
 	print_wrapped(out, about, ABOUT_COLUMN, ABOUT_COLUMN);
 }
 
+/* Those for databases have a page of their own. */
 static void print_options(FILE *out, const struct cf_option_spec *options)
 {
 	for (; options->id != CF_OPT_NONE; options++)
-		print_option(out, options);
+		if (!options->for_databases)
+			print_option(out, options);
+}
+
+/* Only their names: help of a command has to fit a screen. */
+static void print_database_options(FILE *out, const struct cf_option_spec *options)
+{
+	char names[512] = "";
+	size_t len = 0;
+
+	for (; options->id != CF_OPT_NONE; options++)
+		if (options->for_databases)
+			len += (size_t)snprintf(names + len, sizeof(names) - len, " --%s",
+						options->name);
+	if (len > 0)
+		print_wrapped(out, names + 1, fprintf(out, "  Databases: "), 4);
 }
 
 void cf_help_overview(FILE *out)
@@ -66,11 +82,10 @@ void cf_help_overview(FILE *out)
 	fprintf(out, "coffer: %s\n\n", cf_spec_about);
 	for (size_t i = 0; i < CF_N_COMMANDS; i++)
 		fprintf(out, "  %-11s %s\n", cf_spec_commands[i].name, cf_spec_commands[i].about);
-	fprintf(out,
-		"\n`coffer help COMMAND` explains a command, `coffer help options` what all share\n"
-		"(-r, --key-file, --password-file, --json, -q and more), `coffer help --man`\n"
-		"prints the manual. Exit status: 0 done, 1 failed, 2 usage, 3 something was\n"
-		"skipped, 4 damaged data, 5 wrong or no key, 6 busy, 128+n signal n.\n");
+	fprintf(out, "\n`coffer help COMMAND` explains a command, `coffer help options` what all "
+		     "share,\n"
+		     "`coffer help databases` what is for databases; `coffer help --man`: the "
+		     "manual.\n");
 }
 
 void cf_help_command(FILE *out, const struct cf_command_spec *command)
@@ -83,10 +98,12 @@ void cf_help_command(FILE *out, const struct cf_command_spec *command)
 	print_wrapped(out, usage, fprintf(out, "Usage: coffer "), 15);
 	fprintf(out, "%s.\n\n", command->about);
 	print_options(out, command->options);
+	print_database_options(out, command->options);
 	fprintf(out, "%sExamples:\n", command->options->id != CF_OPT_NONE ? "\n" : "");
 	for (const struct cf_example *example = command->examples; example->line; example++)
 		fprintf(out, "  %s\n", example->line);
-	fprintf(out, "\n`coffer help options` explains what all commands share.\n");
+	fprintf(out,
+		"`coffer help options` and `coffer help databases` explain what commands share.\n");
 }
 
 void cf_help_options(FILE *out)
@@ -96,4 +113,25 @@ void cf_help_options(FILE *out)
 	fprintf(out,
 		"\nCOFFER_PASSWORD may hold the password itself. Without any of these coffer asks\n"
 		"for one on the terminal.\n");
+}
+
+static bool is_option_before(size_t command, enum cf_option_id id)
+{
+	for (size_t i = 0; i < command; i++)
+		for (const struct cf_option_spec *option = cf_spec_commands[i].options;
+		     option->id != CF_OPT_NONE; option++)
+			if (option->id == id)
+				return true;
+	return false;
+}
+
+void cf_help_databases(FILE *out)
+{
+	fprintf(out, "For databases, among the options of backup, restore and verify:\n");
+	for (size_t i = 0; i < CF_N_COMMANDS; i++)
+		for (const struct cf_option_spec *option = cf_spec_commands[i].options;
+		     option->id != CF_OPT_NONE; option++)
+			if (option->for_databases && !is_option_before(i, option->id))
+				print_option(out, option);
+	fprintf(out, "\nA PATTERN is psql's: shop.orders, shop.*, \"Odd Name\".\n");
 }

@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/escape.h"
 #include "cli/help.h"
 #include "cli/report.h"
 
@@ -59,6 +58,7 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_MOUNT] = cf_cmd_mount,
 	[CF_COMMAND_UMOUNT] = cf_cmd_umount,
 	[CF_COMMAND_CHECK] = cf_cmd_check,
+	[CF_COMMAND_VERIFY] = cf_cmd_verify,
 	[CF_COMMAND_STATS] = cf_cmd_stats,
 	[CF_COMMAND_TAG] = cf_cmd_tag,
 	[CF_COMMAND_VERSION] = cf_cmd_version,
@@ -168,9 +168,7 @@ int main(int argc, char **argv)
 	install_handlers();
 	rc = cf_args_parse((const char *const *)argv, &args, &err);
 	if (rc < 0) {
-		fputs("coffer: ", stderr);
-		cf_escape_print(stderr, err.text, CF_ESCAPE_MESSAGE);
-		fputc('\n', stderr);
+		cf_report_complain(NULL, err.text);
 		status = cf_err_exit_status(rc);
 	} else {
 		status = run(&args);

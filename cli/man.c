@@ -70,10 +70,24 @@ static void print_flag(FILE *out, const struct cf_option_spec *option)
 	fputc('\n', out);
 }
 
-static void print_options(FILE *out, const struct cf_option_spec *options)
+static bool has_options(const struct cf_option_spec *options, bool for_databases)
 {
+	for (; options->id != CF_OPT_NONE; options++)
+		if (options->for_databases == for_databases)
+			return true;
+	return false;
+}
+
+static void print_options(FILE *out, const struct cf_option_spec *options, bool for_databases)
+{
+	if (!has_options(options, for_databases))
+		return;
+	if (for_databases)
+		fputs(".Pp\nFor databases:\n", out);
 	fputs(".Bl -tag -width Ds\n", out);
 	for (; options->id != CF_OPT_NONE; options++) {
+		if (options->for_databases != for_databases)
+			continue;
 		print_flag(out, options);
 		fprintf(out, "%s.\n", options->about);
 		if (options->env)
@@ -115,8 +129,8 @@ static void print_synopsis(FILE *out, const struct cf_command_spec *command)
 static void print_command(FILE *out, const struct cf_command_spec *command)
 {
 	print_paragraphs(out, command->text);
-	if (command->options->id != CF_OPT_NONE)
-		print_options(out, command->options);
+	print_options(out, command->options, false);
+	print_options(out, command->options, true);
 }
 
 static void print_environment(FILE *out)
@@ -152,7 +166,7 @@ static void print_overview(FILE *out)
 	fputs(".Sh DESCRIPTION\n", out);
 	print_paragraphs(out, cf_spec_text);
 	fputs(".Pp\nThe options of every command are:\n", out);
-	print_options(out, cf_spec_globals);
+	print_options(out, cf_spec_globals, false);
 	fputs(".Sh COMMANDS\n", out);
 	for (size_t i = 0; i < CF_N_COMMANDS; i++) {
 		fprintf(out, ".Ss coffer %s\n", cf_spec_commands[i].name);

@@ -4,6 +4,7 @@
 #include "cli/escape.h"
 #include "cli/doc.h"
 #include "cli/progress.h"
+#include "cli/redact.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -191,10 +192,16 @@ void cf_report_pause(struct cf_report *report)
 
 void cf_report_complain(struct cf_report *report, const char *text)
 {
-	pthread_mutex_lock(&report->lock);
-	erase_line(report);
+	char *shown = cf_redact(text);
+
+	if (report) {
+		pthread_mutex_lock(&report->lock);
+		erase_line(report);
+	}
 	fputs("coffer: ", stderr);
-	cf_escape_print(stderr, text, CF_ESCAPE_MESSAGE);
+	cf_escape_print(stderr, shown ? shown : "out of memory", CF_ESCAPE_MESSAGE);
 	fputc('\n', stderr);
-	pthread_mutex_unlock(&report->lock);
+	if (report)
+		pthread_mutex_unlock(&report->lock);
+	free(shown);
 }

@@ -26,7 +26,7 @@ const struct cf_reporter *cf_report_reporter(const struct cf_report *report);
  * starts to measure anew. */
 void cf_report_pause(struct cf_report *report);
 
-/* Print "coffer: text" as one harmless line on standard error. */
+/* Print "coffer: text" as one harmless line on standard error, without passwords. report may be NULL. */
 void cf_report_complain(struct cf_report *report, const char *text);
 
 #endif

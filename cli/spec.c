@@ -19,8 +19,8 @@ const char *const cf_spec_text[] = {
 	"holds already is stored once, what resembles it is stored as a small difference, the "
 	"rest is compressed. Each backup of a source makes a snapshot, and any snapshot can be "
 	"restored alone.",
-	"A SOURCE is written scheme:rest: files:PATH, sqlite:PATH, tar:PATH, stream:NAME. A path "
-	"alone means files. A SNAPSHOT is an id, the first digits of one (at least 4), or the "
+	"A SOURCE is written scheme:rest: files:PATH, sqlite:PATH, postgres://HOST/DATABASE, "
+	"mysql://HOST/DATABASE, tar:PATH, stream:NAME. A path alone means files. A SNAPSHOT is an id, the first digits of one (at least 4), or the "
 	"word latest, among those that --source, --tag and --host admit. A PATH behind it may "
 	"begin with a slash or not.",
 	"The repository is a folder. What opens it is a password or a key file, and is never "
@@ -65,6 +65,33 @@ const struct cf_option_spec cf_spec_globals[] = {
 	{.id = CF_OPT_HOST, .kind = CF_VALUE_TEXT, .name = "host", .value = "HOST", \
 	 .about = "Only snapshots of this host"}
 
+#define DATABASE_FLAG(opt, opt_name, opt_about) \
+	{.id = opt, .name = opt_name, .for_databases = true, .about = opt_about}
+#define TABLE_OPTION \
+	{.id = CF_OPT_TABLE, .kind = CF_VALUE_TEXT, .letter = 't', .name = "table", \
+	 .value = "PATTERN", .repeats = true, \
+	 .for_databases = true, .about = "Only these tables (repeatable)"}
+#define SCHEMA_OPTION \
+	{.id = CF_OPT_SCHEMA, .kind = CF_VALUE_TEXT, .name = "schema", .value = "PATTERN", \
+	 .repeats = true, \
+	 .for_databases = true, .about = "Only these schemas (repeatable)"}
+#define EXCLUDE_TABLE_OPTION \
+	{.id = CF_OPT_EXCLUDE_TABLE, .kind = CF_VALUE_TEXT, .name = "exclude-table", \
+	 .value = "PATTERN", .repeats = true, \
+	 .for_databases = true, .about = "Leave out these tables (repeatable)"}
+#define EXCLUDE_TABLE_DATA_OPTION \
+	{.id = CF_OPT_EXCLUDE_TABLE_DATA, .kind = CF_VALUE_TEXT, .name = "exclude-table-data", \
+	 .value = "PATTERN", .repeats = true, \
+	 .for_databases = true, .about = "Leave these tables empty (repeatable)"}
+#define SELECTION_OPTIONS \
+	TABLE_OPTION, SCHEMA_OPTION, EXCLUDE_TABLE_OPTION, EXCLUDE_TABLE_DATA_OPTION
+#define JOBS_OPTION \
+	{.id = CF_OPT_JOBS, .kind = CF_VALUE_COUNT, .letter = 'j', .name = "jobs", .value = "N", \
+	 .min = 1, .max = 256, .for_databases = true, .about = "Connections to work with at once"}
+#define ALLOW_OLD_CLIENT_OPTION \
+	DATABASE_FLAG(CF_OPT_ALLOW_OLD_CLIENT, "allow-old-client", \
+		      "Use client programs with known holes")
+
 static const struct cf_option_spec filter_options[] = {FILTER_OPTIONS, END_OPTIONS};
 static const struct cf_option_spec no_options[] = {END_OPTIONS};
 
@@ -97,10 +124,19 @@ static const struct cf_option_spec backup_options[] = {
 	     "Read files although size and times are equal"),
 	{.id = CF_OPT_COMPRESSION, .kind = CF_VALUE_COMPRESSION, .name = "compression",
 	 .value = "METHOD",
-	 .otherwise = "zstd:1", .about = "zstd[:LEVEL], lz4, gzip[:LEVEL], bzip2, xz or none"},
+	 .otherwise = "zstd:1", .about = "zstd[:N], lz4, gzip[:N], bzip2, xz, none"},
 	{.id = CF_OPT_FRAME, .kind = CF_VALUE_SIZE, .name = "frame", .value = "SIZE", .min = 4096,
 	 .max = 64u << 20, .about = "Compress this many bytes together, 4K to 64M"},
-	END_OPTIONS};
+	SELECTION_OPTIONS,
+	DATABASE_FLAG(CF_OPT_ALL_DATABASES, "all-databases",
+		      "All databases of the server, in one snapshot"),
+	JOBS_OPTION,
+	{.id = CF_OPT_LOCK_WAIT, .kind = CF_VALUE_COUNT, .name = "lock-wait", .value = "SECONDS",
+	 .min = 1, .max = 86400, .for_databases = true,
+	 .about = "Give up when a lock is not had by then"},
+	DATABASE_FLAG(CF_OPT_REQUIRE_TRANSACTIONAL, "require-transactional",
+		      "Refuse tables that no snapshot holds still"),
+	ALLOW_OLD_CLIENT_OPTION, END_OPTIONS};
 
 static const struct cf_option_spec ls_options[] = {
 	FLAG(CF_OPT_LONG, 'l', NULL, "Show type, mode, owner, size and time"),
@@ -108,14 +144,24 @@ static const struct cf_option_spec ls_options[] = {
 	END_OPTIONS};
 
 static const struct cf_option_spec restore_options[] = {
-	{.id = CF_OPT_TO, .kind = CF_VALUE_FOLDER, .name = "to", .value = "DIR",
-	 .about = "Folder to restore into (required)"},
+	{.id = CF_OPT_TO, .kind = CF_VALUE_FOLDER, .name = "to", .value = "TARGET",
+	 .about = "Folder or database server to restore into (required)"},
 	FLAG(CF_OPT_OVERWRITE, 0, "overwrite", "Replace files that exist there"),
 	FLAG(CF_OPT_VERIFY, 0, "verify", "Read back and compare what was restored"),
-	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Walk the snapshot, write nothing"),
+	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Say what would be done, change nothing"),
 	FLAG(CF_OPT_KEEP_GOING, 0, "keep-going", "Leave out damaged files instead of stopping"),
-	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set user and group"),
+	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set owners"),
 	FLAG(CF_OPT_SYNC, 0, "sync", "End when everything is on disk, not only written"),
+	SELECTION_OPTIONS,
+	{.id = CF_OPT_RENAME, .kind = CF_VALUE_TEXT, .name = "rename", .value = "OLD=NEW",
+	 .repeats = true, .for_databases = true,
+	 .about = "Rename a table or schema (repeatable)"},
+	DATABASE_FLAG(CF_OPT_CREATE, "create", "Create the database first"),
+	DATABASE_FLAG(CF_OPT_CLEAN, "clean", "Drop what is in the way first"),
+	DATABASE_FLAG(CF_OPT_SCHEMA_ONLY, "schema-only", "No rows"),
+	DATABASE_FLAG(CF_OPT_DATA_ONLY, "data-only", "Only rows, into tables that exist"),
+	DATABASE_FLAG(CF_OPT_NO_PRIVILEGES, "no-privileges", "Grant nothing"),
+	JOBS_OPTION, ALLOW_OLD_CLIENT_OPTION,
 	FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec mount_options[] = {
@@ -140,6 +186,15 @@ static const struct cf_option_spec check_options[] = {
 	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_PERCENT, .name = "read-data", .value = "N%",
 	 .about = "Read all data too, or a share chosen at random"},
 	END_OPTIONS};
+
+static const struct cf_option_spec verify_options[] = {
+	{.id = CF_OPT_LEVEL, .kind = CF_VALUE_CHOICE, .name = "level", .value = "LEVEL",
+	 .choices = "quick standard comprehensive", .otherwise = "standard",
+	 .about = "How thorough: quick, standard or comprehensive"},
+	{.id = CF_OPT_AGAINST, .kind = CF_VALUE_TEXT, .name = "against", .value = "URL",
+	 .otherwise = "a server of its own", .for_databases = true,
+	 .about = "Try the restore on this server"},
+	JOBS_OPTION, ALLOW_OLD_CLIENT_OPTION, FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec tag_options[] = {
 	{.id = CF_OPT_ADD, .kind = CF_VALUE_TEXT, .name = "add", .value = "TAG", .repeats = true,
@@ -188,9 +243,17 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"A COMMAND is run without a shell and its output is the stream; when it "
 			"fails, so does the backup. It needs exactly one SOURCE, stream:NAME.",
 			"Patterns are those of .gitignore, relative to the source's folder. What "
-			"cannot be read is a warning, and the exit status is then 3."),
+			"cannot be read is a warning, and the exit status is then 3.",
+			"A database server is read by several connections that see one state of "
+			"it. Patterns of tables and schemas are those of psql and pg_dump: * and "
+			"? stand for characters, a dot separates schema and table, double quotes "
+			"take everything as it is. One that matches nothing is an error. "
+			"Passwords belong in PGPASSWORD, ~/.pgpass, MYSQL_PWD or ~/.my.cnf, never "
+			"into the source."),
 		.examples = EXAMPLES(
 			{"coffer backup /etc sqlite:/srv/app.db --tag daily", "two snapshots"},
+			{"coffer backup postgres://db.example/shop --exclude-table-data 'log_*'",
+			 "a database, some of its tables empty"},
 			{"coffer backup stream:db.sql -- pg_dump db", "a command's output"}),
 	},
 	[CF_COMMAND_SNAPSHOTS] = {
@@ -234,17 +297,24 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_RESTORE] = {
 		.id = CF_COMMAND_RESTORE, .name = "restore",
-		.about = "Restore a snapshot into a folder",
+		.about = "Restore a snapshot into a folder or a database server",
 		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = restore_options,
 		.text = TEXT(
 			"Restores the snapshot, or what is below PATH, into a folder, which is "
 			"made when missing. Nothing outside it is written, and no existing file "
 			"is replaced without --overwrite.",
 			"With --verify every file is read back and compared with the repository; "
-			"a difference ends the command with status 4."),
+			"a difference ends the command with status 4.",
+			"A TARGET written postgres://HOST/DATABASE or mysql://HOST/DATABASE takes "
+			"a snapshot of such a server: all of it, or the tables and schemas that "
+			"are named, with what they need. What is in the way is an error unless "
+			"--clean is given. --dry-run prints each step. A folder whose name begins "
+			"like a server's is written ./postgres:x."),
 		.examples = EXAMPLES(
 			{"coffer restore latest --source /etc --to /tmp/etc", "the newest"},
-			{"coffer restore 1a2b3c4d:/ssh --to /tmp/ssh", "one folder"}),
+			{"coffer restore 1a2b3c4d:/ssh --to /tmp/ssh", "one folder"},
+			{"coffer restore 1a2b3c4d --to postgres://db.example/shop -t orders",
+			 "one table"}),
 	},
 	[CF_COMMAND_DUMP] = {
 		.id = CF_COMMAND_DUMP, .name = "dump", .about = "Write one file to standard output",
@@ -290,6 +360,27 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.examples = EXAMPLES(
 			{"coffer check --read-data=5%", "with a twentieth of the data"}),
 	},
+	[CF_COMMAND_VERIFY] = {
+		.id = CF_COMMAND_VERIFY, .name = "verify", .about = "Prove that a snapshot restores",
+		.operands = "SNAPSHOT", .n_min = 1, .n_max = 1, .options = verify_options,
+		.text = TEXT(
+			"Databases are restored into a server of their own, started in a temporary "
+			"folder and ended, or into scratch databases of the one --against names. "
+			"quick restores the schema and reads every row; standard restores "
+			"everything and compares tables, numbers of rows, indexes and "
+			"constraints; comprehensive dumps what was restored and compares every "
+			"byte.",
+			"SQLite databases are restored into a temporary folder and checked by "
+			"SQLite: quick looks at the header, standard runs quick_check, "
+			"comprehensive integrity_check and foreign_key_check. Of files, quick "
+			"checks that every part is in the repository, and the others read "
+			"everything.",
+			"Each check is printed; one that fails ends the command with status 4."),
+		.examples = EXAMPLES(
+			{"coffer verify latest --source sqlite:/srv/app.db", "the newest of a source"},
+			{"coffer verify latest --level comprehensive --against postgres://test.example",
+			 "every byte, on a test server"}),
+	},
 	[CF_COMMAND_STATS] = {
 		.id = CF_COMMAND_STATS, .name = "stats", .about = "Show what the repository holds",
 		.operands = "", .options = no_options,
@@ -319,7 +410,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_HELP] = {
 		.id = CF_COMMAND_HELP, .name = "help",
 		.about = "Explain a command, or print man pages",
-		.operands = "[COMMAND | options]", .n_max = 1, .has_no_repository = true,
+		.operands = "[COMMAND | options | databases]", .n_max = 1, .has_no_repository = true,
 		.options = help_options,
 		.text = TEXT(
 			"Explains coffer, one command, or the options that every command has."),

@@ -25,6 +25,7 @@ enum cf_command_id {
 	CF_COMMAND_MOUNT,
 	CF_COMMAND_UMOUNT,
 	CF_COMMAND_CHECK,
+	CF_COMMAND_VERIFY,
 	CF_COMMAND_STATS,
 	CF_COMMAND_TAG,
 	CF_COMMAND_VERSION,
@@ -79,6 +80,23 @@ enum cf_option_id {
 	CF_OPT_CACHE_SIZE,
 	CF_OPT_LOG,
 	CF_OPT_LAZY,
+	CF_OPT_TABLE,
+	CF_OPT_SCHEMA,
+	CF_OPT_EXCLUDE_TABLE,
+	CF_OPT_EXCLUDE_TABLE_DATA,
+	CF_OPT_ALL_DATABASES,
+	CF_OPT_JOBS,
+	CF_OPT_LOCK_WAIT,
+	CF_OPT_REQUIRE_TRANSACTIONAL,
+	CF_OPT_ALLOW_OLD_CLIENT,
+	CF_OPT_RENAME,
+	CF_OPT_CREATE,
+	CF_OPT_CLEAN,
+	CF_OPT_SCHEMA_ONLY,
+	CF_OPT_DATA_ONLY,
+	CF_OPT_NO_PRIVILEGES,
+	CF_OPT_LEVEL,
+	CF_OPT_AGAINST,
 	CF_OPT_MAN,
 	CF_OPT_COMPLETION
 };
@@ -101,6 +119,7 @@ struct cf_option_spec {
 	char letter;	       /* 0: none */
 	bool repeats;	       /* every value counts; else the last */
 	bool may_be_empty;     /* CF_VALUE_TEXT: "" is a value */
+	bool for_databases;    /* help has a page of its own for these */
 	const char *name;      /* NULL: only the letter */
 	const char *value;     /* what help calls the value; NULL for a flag */
 	const char *env;       /* taken when the option is not given */

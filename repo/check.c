@@ -253,6 +253,20 @@ static int take_inventory(struct cf_check *check, struct inventory *inventory, s
 	return rc < 0 ? rc : list_packs(check, err);
 }
 
+/* The outcome, and everything released. */
+static int finish(struct cf_check *check, int rc, struct cf_check_figures *figures_out, struct cf_err *err)
+{
+	*figures_out = check->figures;
+	if (rc == 0 && check->figures.errors)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%llu problem%s found",
+				(unsigned long long)check->figures.errors, check->figures.errors == 1 ? "" : "s");
+	cf_id_set_release(&check->visited);
+	cf_id_set_release(&check->missing);
+	free(check->packs);
+	pthread_mutex_destroy(&check->lock);
+	return rc;
+}
+
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
 		 struct cf_check_figures *figures_out, struct cf_err *err)
 {
@@ -274,15 +288,24 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc == 0 && options->read_percent > 0)
 		rc = cf_check_packs(&check, options->read_percent, own);
 	swap_back(&check);
-	*figures_out = check.figures;
-	if (rc == 0 && check.figures.errors)
-		rc = cf_err_set(own, CF_ERR_DAMAGED, "%llu problem%s found",
-				(unsigned long long)check.figures.errors, check.figures.errors == 1 ? "" : "s");
-	cf_id_set_release(&check.visited);
-	cf_id_set_release(&check.missing);
-	free(check.packs);
 	free(inventory.snapshots);
 	free(inventory.segments);
-	pthread_mutex_destroy(&check.lock);
-	return rc;
+	return finish(&check, rc, figures_out, own);
+}
+
+int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, cf_check_fn *fn, void *user,
+		      struct cf_check_figures *figures_out, struct cf_err *err)
+{
+	struct cf_check check = {.repo = repo, .fn = fn, .user = user};
+	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	int rc;
+
+	pthread_mutex_init(&check.lock, NULL);
+	rc = list_packs(&check, own);
+	/* Which segments cover them is not asked here. */
+	for (size_t i = 0; i < check.n_packs; i++)
+		check.packs[i].is_indexed = true;
+	if (rc == 0)
+		rc = cf_check_tree(&check, snapshot, own);
+	return finish(&check, rc, figures_out, own);
 }

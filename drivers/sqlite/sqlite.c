@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/sqlite/pages.h"
 #include "drivers/sqlite/reader.h"
+#include "drivers/sqlite/verify.h"
 #include "drivers/timestamp.h"
 
 #include <errno.h>
@@ -232,4 +233,5 @@ const struct cf_driver cf_sqlite_driver = {
 	.open = open_source,
 	.run = run_source,
 	.close = close_source,
+	.verify = cf_sqlite_verify,
 };

@@ -3,6 +3,7 @@
 #include "cli/doc.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/redact.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -248,10 +249,37 @@ static void progress_rate_is_smoothed(void **state)
 	assert_true(progress.rate == 0);
 }
 
+static void passwords_are_not_shown(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{"", ""},
+		{"postgres://host/db", "postgres://host/db"},
+		{"postgres://me@host:5432/db", "postgres://me@host:5432/db"},
+		{"postgres://me:secret@host/db", "postgres://me:***@host/db"},
+		{"postgres://me:s@c:r/t@host/db", "postgres://me:***@host/db"},
+		{"mysql://:x@/db", "mysql://:***@/db"},
+		{"mysql://me:@host", "mysql://me:@host"},
+		{"'a://b:c@d' and 'e://f:g@h'", "'a://b:***@d' and 'e://f:***@h'"},
+		{"postgres://h/d?password=x&sslpassword=y", "postgres://h/d?password=***&sslpassword=***"},
+		{"postgres:host=h PASSWORD=x y", "postgres:host=h PASSWORD=*** y"},
+		{"cannot read /tmp/a:b@c: no", "cannot read /tmp/a:b@c: no"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *shown = cf_redact(cases[i].text);
+
+		assert_string_equal(shown, cases[i].shown);
+		free(shown);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_have_one_decimal),
+		cmocka_unit_test(passwords_are_not_shown),
 		cmocka_unit_test(rates_shares_and_durations_read_well),
 		cmocka_unit_test(times_are_iso),
 		cmocka_unit_test(names_are_harmless_on_a_terminal),

@@ -375,7 +375,7 @@ static void assert_fits_screen(const char *text)
 
 static void every_help_fits_a_screen(void **state)
 {
-	for (size_t i = 0; i < CF_N_COMMANDS + 2; i++) {
+	for (size_t i = 0; i < CF_N_COMMANDS + 3; i++) {
 		char *text = NULL;
 		size_t len;
 		FILE *out = open_memstream(&text, &len);
@@ -385,8 +385,10 @@ static void every_help_fits_a_screen(void **state)
 			cf_help_command(out, &cf_spec_commands[i]);
 		else if (i == CF_N_COMMANDS)
 			cf_help_overview(out);
-		else
+		else if (i == CF_N_COMMANDS + 1)
 			cf_help_options(out);
+		else
+			cf_help_databases(out);
 		fclose(out);
 		assert_fits_screen(text);
 		free(text);
