@@ -209,6 +209,43 @@ static void an_unchanged_file_is_not_read(void **state)
 	assert_text(r, "f", "different");
 }
 
+static uint64_t stored_of(struct run *r, const char *name, struct cf_span data,
+			  const struct cf_profile *profile)
+{
+	const struct cf_entry entry = {.type = CF_ENTRY_FILE, .name = name};
+	struct cf_recorded *found;
+	struct cf_file *file;
+	uint64_t stored;
+
+	begin(r);
+	assert_int_equal(r->sink->ops->file_begin(r->sink, r->root, &entry, profile, &file, NULL),
+			 0);
+	assert_int_equal(r->sink->ops->file_write(r->sink, file, data, NULL), 0);
+	assert_int_equal(r->sink->ops->file_end(r->sink, file, NULL, NULL), 0);
+	stored = end(r).bytes_stored;
+	found = cf_sink_recorder_find(r->back, name);
+	assert_int_equal(found->content.len, data.len);
+	assert_memory_equal(found->content.data, data.data, data.len);
+	return stored;
+}
+
+static void content_said_to_be_compressed_is_stored_as_it_is(void **state)
+{
+	const struct cf_profile compressed = {.is_compressed = true};
+	struct cf_buf rows = CF_BUF_INIT;
+	struct run *r = *state;
+
+	source_rows(1, &rows, 700000);
+	assert_true(stored_of(r, "compressed", cf_buf_span(&rows), &compressed) > rows.len);
+	/* And deduplicated like any other. */
+	assert_true(stored_of(r, "again", cf_buf_span(&rows), NULL) < 10000);
+	rows.data[0] ^= 1;
+	tear_down(state);
+	set_up(state);
+	assert_true(stored_of(*state, "plain", cf_buf_span(&rows), NULL) < rows.len / 2);
+	cf_buf_release(&rows);
+}
+
 struct thread_file {
 	struct run *r;
 	pthread_t thread;
@@ -426,6 +463,7 @@ int main(void)
 		TEST(names_of_one_inode_share_its_content),
 		TEST(a_link_takes_the_content_of_the_file_it_names),
 		TEST(an_unchanged_file_is_not_read),
+		TEST(content_said_to_be_compressed_is_stored_as_it_is),
 		TEST(files_may_be_written_by_threads),
 		TEST(an_unchanged_file_whose_chunk_is_lost_is_read_again),
 		TEST(seeking_equals_walking),
