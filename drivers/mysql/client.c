@@ -180,13 +180,33 @@ static int load_error(void *state, char *text, unsigned len)
 	return 2000;
 }
 
+/* Where the server certainly is on this host, so that encryption protects from nobody. */
+static bool is_local(const char *host)
+{
+	return !host || strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+	       strcmp(host, "::1") == 0;
+}
+
+/* What neither the URL nor an option file says comes from the environment, as with the server's own
+ * client. */
+static const char *host_of(const struct cf_mysql_url *url)
+{
+	if (url->socket)
+		return "localhost";
+	return url->host || url->defaults_file ? url->host : getenv("MYSQL_HOST");
+}
+
+/* Over a network connections are encrypted when the server can, and must be when the URL says so.
+ */
 static void set_tls(MYSQL *handle, const struct cf_mysql_url *url)
 {
 	bool enforce = url->ssl == 1 || url->ssl_ca || url->ssl_verify == 1;
 	bool verify = url->ssl_verify == 1 || (url->ssl_ca && url->ssl_verify != 0);
+	bool wanted = enforce || url->ssl_cert || (url->ssl != 0 && !is_local(host_of(url)));
 
-	mysql_ssl_set(handle, url->ssl_key, url->ssl_cert, url->ssl_ca, NULL, NULL);
 #ifdef MARIADB_PACKAGE_VERSION
+	if (wanted)
+		mysql_ssl_set(handle, url->ssl_key, url->ssl_cert, url->ssl_ca, NULL, NULL);
 	if (enforce)
 		mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &(my_bool){1});
 	if (verify || url->ssl_verify == 0)
@@ -194,10 +214,10 @@ static void set_tls(MYSQL *handle, const struct cf_mysql_url *url)
 #else
 	unsigned mode = verify	  ? SSL_MODE_VERIFY_IDENTITY
 			: enforce ? SSL_MODE_REQUIRED
-				  : SSL_MODE_PREFERRED;
+			: wanted  ? SSL_MODE_PREFERRED
+				  : SSL_MODE_DISABLED;
 
-	if (url->ssl == 0)
-		mode = SSL_MODE_DISABLED;
+	mysql_ssl_set(handle, url->ssl_key, url->ssl_cert, url->ssl_ca, NULL, NULL);
 	mysql_options(handle, MYSQL_OPT_SSL_MODE, &mode);
 #endif
 }
@@ -214,25 +234,22 @@ static void set_options(struct cf_mysql *my, MYSQL *handle,
 	mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &timeout_s);
 	mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &local);
 	mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	/* Else a port of this host is passed over for the socket. */
+	if (url->port && is_local(url->host))
+		mysql_options(handle, MYSQL_OPT_PROTOCOL, &(unsigned){MYSQL_PROTOCOL_TCP});
 	mysql_options4(handle, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", options->program);
 	set_tls(handle, url);
 	mysql_set_local_infile_handler(handle, load_init, load_read, load_end, load_error, my);
 }
 
-/* As the server's own client: what neither the URL nor an option file says comes from the
- * environment. */
 static bool connect_handle(MYSQL *handle, const struct cf_mysql_url *url, const char *database)
 {
-	const char *host = url->host, *password = NULL;
+	const char *password = NULL;
 
-	if (url->socket)
-		host = "localhost";
-	else if (!host && !url->defaults_file)
-		host = getenv("MYSQL_HOST");
 #ifndef MARIADB_PACKAGE_VERSION
 	password = getenv("MYSQL_PWD"); /* the other library looks for itself */
 #endif
-	return mysql_real_connect(handle, host, url->user, password, database, url->port,
+	return mysql_real_connect(handle, host_of(url), url->user, password, database, url->port,
 				  url->socket, CLIENT_MULTI_RESULTS) != NULL;
 }
 
@@ -302,7 +319,7 @@ static int learn_server(struct cf_mysql *my, struct cf_err *err)
 static int name_target(struct cf_mysql *my, struct cf_err *err)
 {
 	const struct cf_mysql_url *url = my->url;
-	const char *host = url->host ? url->host : getenv("MYSQL_HOST");
+	const char *host = host_of(url);
 	int n;
 
 	if (url->socket)
