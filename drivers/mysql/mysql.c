@@ -151,6 +151,7 @@ const struct cf_driver cf_mysql_driver = {
 	.alias = "mariadb",
 	.usage = "mysql://[USER@][HOST][:PORT]/[DATABASE,...]",
 	.about = "A MySQL or MariaDB server, consistent while it is in use",
+	.is_server = true,
 	.open = open_source,
 	.run = run_source,
 	.close = close_source,

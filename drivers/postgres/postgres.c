@@ -222,6 +222,7 @@ const struct cf_driver cf_postgres_driver = {
 	.alias = "postgresql",
 	.usage = "postgres://[USER@]HOST[:PORT]/DATABASE",
 	.about = "A PostgreSQL database, or all of a server, dumped from one snapshot",
+	.is_server = true,
 	.open = open_source,
 	.run = run_source,
 	.close = close_source,
