@@ -168,7 +168,9 @@ static void select_relation(struct cf_pg_catalog *catalog, struct cf_pg_relation
 	while (at) {
 		excluded |= cf_selector_excludes(selector, database, at->schema, at->name);
 		taken |= cf_selector_takes(selector, database, at->schema, at->name);
-		data &= cf_selector_takes_data(selector, database, at->schema, at->name);
+		/* A sequence keeps its value where the rows of its table are left out. */
+		if (at == relation || relation->kind != 'S')
+			data &= cf_selector_takes_data(selector, database, at->schema, at->name);
 		at = at->parent || at->owned_by
 			     ? cf_pg_catalog_find(catalog, at->parent ? at->parent : at->owned_by)
 			     : NULL;

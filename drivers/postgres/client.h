@@ -4,8 +4,9 @@
 /*
  * Connections to a PostgreSQL server: the one module that knows libpq, and translates its errors.
  *
- * Text goes both ways in UTF-8, whatever the database's encoding is: names fit into messages and documents. Data
- * that must keep its bytes is copied with COPY's own ENCODING option.
+ * Text goes both ways in UTF-8, whatever the database's encoding is: names fit into messages and documents. Only a
+ * SQL_ASCII database, which has none, gives and takes bytes as they are. Data that must keep its bytes is copied with
+ * COPY's own ENCODING option.
  *
  * Every wait looks about ten times a second whether to stop (ctx, options.stop), and gives up with
  * CF_ERR_CANCELED. One thread per connection.

@@ -156,6 +156,18 @@ static int connect_error(struct cf_pg *pg, struct cf_err *err)
 							      : "");
 }
 
+/* What is sent before anything else: nobody's objects stand for those that statements name, and a database without an encoding
+ * gives its bytes as they are. */
+static int settle(struct cf_pg *pg, struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(pg, "server_encoding");
+	int rc = cf_pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', false)", err);
+
+	if (rc == 0 && encoding && strcmp(encoding, "SQL_ASCII") == 0)
+		rc = cf_pg_exec(pg, "SET client_encoding = 'SQL_ASCII'", err);
+	return rc;
+}
+
 /*
  * Only libpq itself can go on to the next of several hosts when one does not answer in time, so then it is left to wait
  * alone; otherwise we wait, and can be stopped.
@@ -199,8 +211,7 @@ static int connect_params(struct params *params, const struct cf_pg_options *opt
 	rc = start_connection(pg, params, err);
 	if (rc == 0) {
 		PQsetNoticeProcessor(pg->conn, drop_notice, NULL);
-		/* Before anything else: nobody's objects stand for those that statements name. */
-		rc = cf_pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', false)", err);
+		rc = settle(pg, err);
 	}
 	if (rc < 0) {
 		cf_pg_close(pg);
