@@ -128,22 +128,35 @@ static struct cf_mysql_token first_key_column(struct cf_span text)
 	return cf_mysql_token_next(&pos);
 }
 
+/* The name of the AUTO_INCREMENT column; of kind END when there is none. */
+static struct cf_mysql_token numbered_column(const struct cf_mysql_create_table *table)
+{
+	for (size_t i = 0; i < table->n_parts; i++) {
+		const char *pos = (const char *)table->parts[i].text.data;
+
+		if (table->parts[i].kind == CF_MYSQL_PART_COLUMN &&
+		    has_word(table->parts[i].text, "AUTO_INCREMENT"))
+			return cf_mysql_token_next(&pos);
+	}
+	return (struct cf_mysql_token){.kind = CF_MYSQL_TOKEN_END};
+}
+
+bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, const char *column)
+{
+	struct cf_mysql_token name = numbered_column(table);
+
+	return cf_mysql_token_is_name(&name, column);
+}
+
 /* The server wants the AUTO_INCREMENT column to begin a key: true when the primary key does that,
  * or there is none. */
 static bool increments_by_primary_key(const struct cf_mysql_create_table *table,
 				      const struct cf_mysql_part *primary)
 {
-	struct cf_mysql_token key = first_key_column(primary->text);
+	struct cf_mysql_token key = first_key_column(primary->text), name = numbered_column(table);
 
-	for (size_t i = 0; i < table->n_parts; i++) {
-		const char *pos = (const char *)table->parts[i].text.data;
-		struct cf_mysql_token name = cf_mysql_token_next(&pos);
-
-		if (table->parts[i].kind == CF_MYSQL_PART_COLUMN &&
-		    has_word(table->parts[i].text, "AUTO_INCREMENT"))
-			return key.len == name.len && !memcmp(key.text, name.text, name.len);
-	}
-	return true;
+	return name.kind == CF_MYSQL_TOKEN_END ||
+	       (key.len == name.len && !memcmp(key.text, name.text, name.len));
 }
 
 /*

@@ -58,6 +58,9 @@ int cf_mysql_create_table_write(const struct cf_mysql_create_table *table,
 				struct cf_buf *create_out, struct cf_buf *keys_out,
 				struct cf_buf *foreign_out, struct cf_err *err);
 
+/* Whether column is the one that the server numbers. */
+bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, const char *column);
+
 /* The text with another name in place of the first backquoted one after the word ("VIEW"), and of a
  * database before it. out is replaced and ended by NUL. */
 int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/row_reader.h"
 
@@ -15,17 +16,40 @@ enum {
 	INSERT_LEN = 512 << 10 /* of one statement, but for a longer row */
 };
 
+/* Beside a SET of others, the server takes a 0 in its numbered column for "the next number"
+ * (MariaDB 10.11) unless that one is set, too. */
+static int find_numbered(const struct cf_mysql_table *table, size_t *index_out, struct cf_err *err)
+{
+	struct cf_mysql_create_table parsed;
+	bool has_hex = false;
+	int rc;
+
+	*index_out = SIZE_MAX;
+	for (size_t i = 0; i < table->n_columns; i++)
+		has_hex |= table->columns[i].is_hex;
+	if (!has_hex)
+		return 0;
+	rc = cf_mysql_create_table_parse(table->create, &parsed, err);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < table->n_columns; i++)
+		if (cf_mysql_create_table_numbers(&parsed, table->columns[i].name))
+			*index_out = i;
+	cf_mysql_create_table_release(&parsed);
+	return 0;
+}
+
 /* (`a`,@v1) SET `b`=UNHEX(SUBSTRING(@v1,3)) */
 static int append_columns(struct cf_buf *sql, const struct cf_mysql_table *table,
 			  struct cf_err *err)
 {
 	const char *set = " SET ";
-	int rc = cf_buf_append_str(sql, " (", err);
+	size_t numbered;
+	int rc = find_numbered(table, &numbered, err);
 
 	for (size_t i = 0; rc == 0 && i < table->n_columns; i++) {
-		if (i > 0)
-			rc = cf_buf_append_str(sql, ",", err);
-		if (rc == 0 && table->columns[i].is_hex)
+		rc = cf_buf_append_str(sql, i == 0 ? " (" : ",", err);
+		if (rc == 0 && (table->columns[i].is_hex || i == numbered))
 			rc = cf_buf_printf(sql, err, "@v%zu", i);
 		else if (rc == 0)
 			rc = cf_mysql_quote_name(table->columns[i].name, sql, err);
@@ -33,13 +57,15 @@ static int append_columns(struct cf_buf *sql, const struct cf_mysql_table *table
 	if (rc == 0)
 		rc = cf_buf_append_str(sql, ")", err);
 	for (size_t i = 0; rc == 0 && i < table->n_columns; i++) {
-		if (!table->columns[i].is_hex)
+		if (!table->columns[i].is_hex && i != numbered)
 			continue;
 		rc = cf_buf_append_str(sql, set, err);
 		if (rc == 0)
 			rc = cf_mysql_quote_name(table->columns[i].name, sql, err);
 		if (rc == 0)
-			rc = cf_buf_printf(sql, err, "=UNHEX(SUBSTRING(@v%zu,3))", i);
+			rc = i == numbered
+				     ? cf_buf_printf(sql, err, "=@v%zu", i)
+				     : cf_buf_printf(sql, err, "=UNHEX(SUBSTRING(@v%zu,3))", i);
 		set = ",";
 	}
 	return rc;

@@ -359,11 +359,16 @@ static int make_database(struct cf_mysql_load *load, struct cf_mysql_load_target
 static int run_drop(struct cf_mysql_load *load, const struct cf_mysql_load_drop *drop,
 		    struct cf_err *err)
 {
+	/* The only mode in which MariaDB 10.11 knows the word. */
+	bool is_package = !strncmp(drop->sql, "DROP PACKAGE", strlen("DROP PACKAGE"));
 	int rc = cf_ctx_check(load->ctx, err);
 
 	load->has_begun = true;
 	if (rc == 0)
 		rc = cf_mysql_load_use(load, load->my, drop->target, err);
+	if (rc == 0)
+		rc = cf_mysql_run(load->my, is_package ? "SET sql_mode=ORACLE" : "SET sql_mode=''",
+				  err);
 	if (rc == 0)
 		rc = cf_mysql_run(load->my, drop->sql, err);
 	if (rc < 0)

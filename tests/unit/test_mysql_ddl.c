@@ -111,6 +111,16 @@ static void keys_stay_where_they_must(void **state)
 	}
 }
 
+static void numbered_column_is_known(void **state)
+{
+	struct cf_mysql_create_table table;
+
+	assert_int_equal(cf_mysql_create_table_parse(shop, &table, NULL), 0);
+	assert_true(cf_mysql_create_table_numbers(&table, "id"));
+	assert_false(cf_mysql_create_table_numbers(&table, "pid"));
+	cf_mysql_create_table_release(&table);
+}
+
 static void cut_text_is_damage(void **state)
 {
 	for (size_t len = 0; len < strlen("CREATE TABLE `o,r(d` (\n  `id` int(11)"); len++) {
@@ -219,6 +229,7 @@ int main(void)
 		cmocka_unit_test(table_comes_out_as_it_was),
 		cmocka_unit_test(keys_wait_for_rows),
 		cmocka_unit_test(keys_stay_where_they_must),
+		cmocka_unit_test(numbered_column_is_known),
 		cmocka_unit_test(cut_text_is_damage),
 		cmocka_unit_test(names_change),
 		cmocka_unit_test(databases_change),
