@@ -55,6 +55,13 @@ struct cf_pg_database {
 	struct cf_dir *dir, *tables_dir;
 };
 
+/* One table to be read, or (relation NULL) all large objects. */
+struct cf_pg_task {
+	struct cf_pg_relation *relation;
+	struct cf_pg_table *table;
+	uint64_t len;
+};
+
 /* How the file or folder of this name looks in the tree. */
 struct cf_entry cf_pg_entry(const struct cf_pg_dump *dump, enum cf_entry_type type, const char *name);
 
@@ -67,6 +74,8 @@ int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err
 int cf_pg_select_schemas(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_schema(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_data(struct cf_pg_database *database, struct cf_err *err);
+int cf_pg_dump_table(struct cf_pg_database *database, struct cf_pg *pg, const struct cf_pg_task *task,
+		     struct cf_err *err);
 int cf_pg_objects_list(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_objects(struct cf_pg_database *database, struct cf_pg *worker, struct cf_err *err);
 int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err);
