@@ -35,8 +35,8 @@ static bool is_desc(const struct cf_pg_toc_entry *entry, const char *desc)
 
 bool cf_pg_is_relation(const struct cf_pg_toc_entry *entry)
 {
-	static const char *const relations[] = {"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW",
-						NULL};
+	static const char *const relations[] = {"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW",
+						"VIEW", NULL};
 
 	return is_one_of(entry->desc, relations);
 }
@@ -92,14 +92,15 @@ static void index_entries(struct cf_pg_graph *graph)
 
 	for (size_t i = 0; i < toc->n_entries; i++) {
 		graph->by_id[i] = (struct key){(uint32_t)toc->entries[i].dump_id, i};
-		if (cf_pg_is_relation(&toc->entries[i]))
+		if (cf_pg_is_relation(&toc->entries[i]) || is_desc(&toc->entries[i], "SEQUENCE"))
 			graph->by_oid[graph->n_relations++] = (struct key){toc->entries[i].oid, i};
 	}
 	qsort(graph->by_id, toc->n_entries, sizeof(*graph->by_id), by_value);
 	qsort(graph->by_oid, graph->n_relations, sizeof(*graph->by_oid), by_value);
 }
 
-/* The tag of a table's satellite begins with the table's name and a space: how much of it the name is. */
+/* The tag of a table's satellite begins with the table's name and a space: how much of it the name
+ * is. */
 static size_t tag_match(const struct cf_pg_toc_entry *entry, const struct cf_pg_toc_entry *table)
 {
 	size_t len = strlen(table->tag);
@@ -109,14 +110,16 @@ static size_t tag_match(const struct cf_pg_toc_entry *entry, const struct cf_pg_
 	return strncmp(entry->tag, table->tag, len) == 0 && entry->tag[len] == ' ' ? len : 0;
 }
 
-/* Of several tables that it depends on (a policy's expression may read others), the one its tag names. */
+/* Of several tables that it depends on (a policy's expression may read others), the one its tag
+ * names. */
 static size_t owner_by_tag(const struct cf_pg_graph *graph, const struct cf_pg_toc_entry *entry)
 {
 	size_t best = CF_PG_NO_ENTRY, best_len = 0;
 
 	for (size_t i = 0; i < entry->n_deps; i++) {
 		size_t dep = cf_pg_graph_entry(graph, entry->deps[i]);
-		size_t len = dep == CF_PG_NO_ENTRY ? 0 : tag_match(entry, &graph->toc->entries[dep]);
+		size_t len =
+			dep == CF_PG_NO_ENTRY ? 0 : tag_match(entry, &graph->toc->entries[dep]);
 
 		if (len > best_len) {
 			best = dep;
@@ -139,11 +142,12 @@ static size_t first_relation(const struct cf_pg_graph *graph, const struct cf_pg
 
 static size_t find_owner(const struct cf_pg_graph *graph, const struct cf_pg_toc_entry *entry)
 {
-	static const char *const tagged[] = {"DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT",
-					     "TRIGGER", "RULE", "POLICY", NULL};
+	static const char *const tagged[] = {"DEFAULT",	      "CONSTRAINT", "CHECK CONSTRAINT",
+					     "FK CONSTRAINT", "TRIGGER",    "RULE",
+					     "POLICY",	      NULL};
 	static const char *const lone[] = {"INDEX", "STATISTICS", "SEQUENCE", "ROW SECURITY", NULL};
-	static const char *const attached[] = {"COMMENT", "SECURITY LABEL", "ACL", "SEQUENCE OWNED BY",
-					       NULL};
+	static const char *const attached[] = {"COMMENT", "SECURITY LABEL", "ACL",
+					       "SEQUENCE OWNED BY", NULL};
 
 	if (is_one_of(entry->desc, tagged))
 		return owner_by_tag(graph, entry);
@@ -209,8 +213,8 @@ int cf_pg_graph_new(const struct cf_pg_toc *toc, struct cf_pg_graph **graph_out,
 	graph->parents = calloc(n + 1, sizeof(*graph->parents));
 	graph->satellites = calloc(n + 1, sizeof(*graph->satellites));
 	graph->first_satellites = calloc(n + 2, sizeof(*graph->first_satellites));
-	if (!graph->by_id || !graph->by_oid || !graph->owners || !graph->parents || !graph->satellites ||
-	    !graph->first_satellites) {
+	if (!graph->by_id || !graph->by_oid || !graph->owners || !graph->parents ||
+	    !graph->satellites || !graph->first_satellites) {
 		cf_pg_graph_free(graph);
 		return cf_err_nomem(err);
 	}
@@ -239,7 +243,8 @@ int cf_pg_set_init(const struct cf_pg_graph *graph, struct cf_pg_set *set, struc
 {
 	size_t n = graph->toc->n_entries;
 
-	*set = (struct cf_pg_set){.marks = calloc(n + 1, 1), .list = malloc((n + 1) * sizeof(*set->list))};
+	*set = (struct cf_pg_set){.marks = calloc(n + 1, 1),
+				  .list = malloc((n + 1) * sizeof(*set->list))};
 	if (!set->marks || !set->list) {
 		cf_pg_set_release(set);
 		return cf_err_nomem(err);
@@ -288,7 +293,8 @@ static void add_needed(const struct cf_pg_graph *graph, struct cf_pg_set *set, s
 	}
 }
 
-/* Of what is only needed, without which it would not be the same: comments, a domain's constraints. */
+/* Of what is only needed, without which it would not be the same: comments, a domain's constraints.
+ */
 static bool follows_needed(const struct cf_pg_graph *graph, size_t owner, size_t satellite)
 {
 	const struct cf_pg_toc_entry *entry = &graph->toc->entries[satellite];

@@ -1,6 +1,6 @@
 /*
- * Text that is not UTF-8 becomes {"bytes": "<hexadecimal>"}, since JSON has no other bytes. Absent text, false and 0 are
- * left out of tables and large objects, of which there may be many.
+ * Text that is not UTF-8 becomes {"bytes": "<hexadecimal>"}, since JSON has no other bytes. Absent
+ * text, false and 0 are left out of tables and large objects, of which there may be many.
  */
 
 #include "drivers/postgres/manifest.h"
@@ -13,8 +13,11 @@
 #include <string.h>
 
 #define FORMAT_NAME "coffer-postgres-database"
-#define TEXT(type, member) {#member, offsetof(struct type, member)}
-#define N_OF(array)	   (sizeof(array) / sizeof((array)[0]))
+#define TEXT(type, member)                                                                         \
+	{                                                                                          \
+#member, offsetof(struct type, member)                                             \
+	}
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 struct text_field {
 	const char *key;
@@ -22,11 +25,16 @@ struct text_field {
 };
 
 static const struct text_field database_texts[] = {
-	TEXT(cf_pg_manifest, name),	       TEXT(cf_pg_manifest, owner),
-	TEXT(cf_pg_manifest, comment),	       TEXT(cf_pg_manifest, encoding),
-	TEXT(cf_pg_manifest, collate),	       TEXT(cf_pg_manifest, ctype),
-	TEXT(cf_pg_manifest, locale_provider), TEXT(cf_pg_manifest, icu_locale),
-	TEXT(cf_pg_manifest, icu_rules),       TEXT(cf_pg_manifest, tablespace),
+	TEXT(cf_pg_manifest, name),
+	TEXT(cf_pg_manifest, owner),
+	TEXT(cf_pg_manifest, comment),
+	TEXT(cf_pg_manifest, encoding),
+	TEXT(cf_pg_manifest, collate),
+	TEXT(cf_pg_manifest, ctype),
+	TEXT(cf_pg_manifest, locale_provider),
+	TEXT(cf_pg_manifest, icu_locale),
+	TEXT(cf_pg_manifest, icu_rules),
+	TEXT(cf_pg_manifest, tablespace),
 	TEXT(cf_pg_manifest, data_encoding),
 };
 static const struct text_field table_texts[] = {
@@ -156,7 +164,8 @@ static json_t *manifest_to_json(const struct cf_pg_manifest *manifest)
 	for (size_t i = 0; i < manifest->n_tables; i++)
 		failed |= json_array_append_new(tables, table_to_json(&manifest->tables[i]));
 	for (size_t i = 0; i < manifest->n_sequences; i++)
-		failed |= json_array_append_new(sequences, sequence_to_json(&manifest->sequences[i]));
+		failed |=
+			json_array_append_new(sequences, sequence_to_json(&manifest->sequences[i]));
 	for (size_t i = 0; i < manifest->n_large_objects; i++)
 		failed |= json_array_append_new(large_objects,
 						large_object_to_json(&manifest->large_objects[i]));
@@ -175,7 +184,8 @@ static int append_dump(const char *buffer, size_t len, void *user)
 	return cf_buf_append(user, buffer, len, NULL) < 0 ? -1 : 0;
 }
 
-int cf_pg_manifest_encode(const struct cf_pg_manifest *manifest, struct cf_buf *out, struct cf_err *err)
+int cf_pg_manifest_encode(const struct cf_pg_manifest *manifest, struct cf_buf *out,
+			  struct cf_err *err)
 {
 	json_t *document = manifest_to_json(manifest);
 	int rc = 0;
@@ -249,7 +259,8 @@ static int get_text(json_t *value, const char **text_out, struct cf_err *err)
 	return 0;
 }
 
-static int get_texts(json_t *object, void *to, const struct text_field *fields, size_t n, struct cf_err *err)
+static int get_texts(json_t *object, void *to, const struct text_field *fields, size_t n,
+		     struct cf_err *err)
 {
 	int rc = 0;
 
@@ -259,7 +270,8 @@ static int get_texts(json_t *object, void *to, const struct text_field *fields, 
 	return rc;
 }
 
-static int get_number(json_t *object, const char *key, uint64_t max, uint64_t *number_out, struct cf_err *err)
+static int get_number(json_t *object, const char *key, uint64_t max, uint64_t *number_out,
+		      struct cf_err *err)
 {
 	json_t *value = json_object_get(object, key);
 	json_int_t number = json_integer_value(value);
@@ -286,7 +298,8 @@ static bool is_file_path(const char *path)
 	for (const char *part = path;; part++) {
 		size_t len = strcspn(part, "/");
 
-		if (len == 0 || (len == 1 && part[0] == '.') || (len == 2 && part[0] == '.' && part[1] == '.'))
+		if (len == 0 || (len == 1 && part[0] == '.') ||
+		    (len == 2 && part[0] == '.' && part[1] == '.'))
 			return false;
 		part += len;
 		if (!*part)
@@ -371,13 +384,15 @@ static int get_large_object(json_t *object, void *to, struct cf_err *err)
 	if (rc < 0)
 		return rc;
 	if (large->oid == 0 || (large->file && !is_file_path(large->file)))
-		return bad(err, "a large object has no number, or its file is outside of the folder");
+		return bad(err,
+			   "a large object has no number, or its file is outside of the folder");
 	return 0;
 }
 
 /* The elements of an array, each element_len bytes, zeroed and filled by get. */
-static int get_array(json_t *array, size_t element_len, int (*get)(json_t *, void *, struct cf_err *),
-		     void **elements_out, size_t *n_out, struct cf_err *err)
+static int get_array(json_t *array, size_t element_len,
+		     int (*get)(json_t *, void *, struct cf_err *), void **elements_out,
+		     size_t *n_out, struct cf_err *err)
 {
 	size_t n = json_array_size(array);
 	char *elements;
@@ -398,15 +413,15 @@ static int get_array(json_t *array, size_t element_len, int (*get)(json_t *, voi
 static int get_arrays(json_t *document, struct cf_pg_manifest *manifest, struct cf_err *err)
 {
 	void *elements = NULL;
-	int rc = get_array(json_object_get(document, "tables"), sizeof(*manifest->tables), get_table, &elements,
-			   &manifest->n_tables, err);
+	int rc = get_array(json_object_get(document, "tables"), sizeof(*manifest->tables),
+			   get_table, &elements, &manifest->n_tables, err);
 
 	manifest->tables = elements;
 	if (rc < 0)
 		return rc;
 	elements = NULL;
-	rc = get_array(json_object_get(document, "sequences"), sizeof(*manifest->sequences), get_sequence,
-		       &elements, &manifest->n_sequences, err);
+	rc = get_array(json_object_get(document, "sequences"), sizeof(*manifest->sequences),
+		       get_sequence, &elements, &manifest->n_sequences, err);
 	manifest->sequences = elements;
 	if (rc < 0)
 		return rc;
@@ -428,9 +443,10 @@ static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struc
 	if (!format || strcmp(format, FORMAT_NAME) != 0 || version == 0)
 		return bad(err, "it is something else");
 	if (version > CF_PG_MANIFEST_VERSION)
-		return cf_err_set(err, CF_ERR_UNSUPPORTED,
-				  "the manifest of the database has version %llu, made by a newer coffer",
-				  (unsigned long long)version);
+		return cf_err_set(
+			err, CF_ERR_UNSUPPORTED,
+			"the manifest of the database has version %llu, made by a newer coffer",
+			(unsigned long long)version);
 	rc = get_texts(document, manifest, database_texts, N_OF(database_texts), err);
 	if (rc == 0)
 		rc = get_number(document, "server_version", INT32_MAX, &server_version, err);
@@ -441,7 +457,8 @@ static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struc
 	return rc < 0 ? rc : get_arrays(document, manifest, err);
 }
 
-int cf_pg_manifest_decode(struct cf_span document, struct cf_pg_manifest **manifest_out, struct cf_err *err)
+int cf_pg_manifest_decode(struct cf_span document, struct cf_pg_manifest **manifest_out,
+			  struct cf_err *err)
 {
 	struct decoded *decoded = calloc(1, sizeof(*decoded));
 	json_error_t error;
@@ -450,8 +467,8 @@ int cf_pg_manifest_decode(struct cf_span document, struct cf_pg_manifest **manif
 	if (!decoded)
 		return cf_err_nomem(err);
 	decoded->manifest.storage = decoded;
-	decoded->document =
-		json_loadb((const char *)document.data, document.len, JSON_REJECT_DUPLICATES, &error);
+	decoded->document = json_loadb((const char *)document.data, document.len,
+				       JSON_REJECT_DUPLICATES, &error);
 	if (!decoded->document)
 		rc = bad(err, error.text);
 	else

@@ -5,7 +5,8 @@
  * database.json: what the folder of one database holds. Restore and verification go by it.
  *
  * Whoever makes a manifest owns the arrays and texts it points to; those of a decoded one end with
- * cf_pg_manifest_free. Text that is not UTF-8 (names of a SQL_ASCII database) is kept byte for byte. Absent text is NULL.
+ * cf_pg_manifest_free. Text that is not UTF-8 (names of a SQL_ASCII database) is kept byte for
+ * byte. Absent text is NULL.
  */
 
 #include "base/buf.h"
@@ -20,14 +21,16 @@ struct cf_err;
 struct cf_pg_table {
 	const char *schema, *name;
 	uint32_t oid;
-	char kind;             /* pg_class.relkind: r, p, f, m, v */
-	bool partition;        /* pg_class.relispartition */
-	bool populated;        /* a materialized view that holds rows: restore refreshes it */
-	const char *extension; /* whose configuration table it is: the archive has no CREATE TABLE for it */
+	char kind;	       /* pg_class.relkind: r, p, f, m, v */
+	bool partition;	       /* pg_class.relispartition */
+	bool populated;	       /* a materialized view that holds rows: restore refreshes it */
+	const char *extension; /* whose configuration table it is: the archive has no CREATE TABLE
+				  for it */
 	const char *condition; /* of such a table: "WHERE ..." that chose the rows */
 	const char *const *columns; /* that the data has, in its order */
 	size_t n_columns;
-	const char *file; /* "tables/public.orders.copy", from the database's folder; NULL: no data was taken */
+	const char *file; /* "tables/public.orders.copy", from the database's folder; NULL: no data
+			     was taken */
 	uint64_t rows, bytes;
 };
 
@@ -42,7 +45,8 @@ struct cf_pg_large_object {
 	uint32_t oid;
 	const char *owner;
 	const char *comment;
-	const char *grants; /* the statements REVOKE and GRANT, ended by semicolons, when the rights are not the default */
+	const char *grants; /* the statements REVOKE and GRANT, ended by semicolons, when the rights
+			       are not the default */
 	const char *file;   /* "large-objects/16402" */
 	uint64_t bytes;
 };
@@ -55,9 +59,10 @@ struct cf_pg_manifest {
 	const char *icu_locale, *icu_rules;
 	const char *tablespace;
 	const char *data_encoding; /* client_encoding of the COPY data and of these texts */
-	int server_version;        /* server_version_num: 150020 */
-	bool filtered;             /* a selection was dumped, not the whole database */
-	struct cf_pg_table *tables; /* every table-like object of the dump, ordered by schema and name */
+	int server_version;	   /* server_version_num: 150020 */
+	bool filtered;		   /* a selection was dumped, not the whole database */
+	struct cf_pg_table
+		*tables; /* every table-like object of the dump, ordered by schema and name */
 	size_t n_tables;
 	struct cf_pg_sequence *sequences;
 	size_t n_sequences;
@@ -67,11 +72,13 @@ struct cf_pg_manifest {
 };
 
 /* Appends the document, ended by a newline. The same manifest always gives the same bytes. */
-int cf_pg_manifest_encode(const struct cf_pg_manifest *manifest, struct cf_buf *out, struct cf_err *err);
+int cf_pg_manifest_encode(const struct cf_pg_manifest *manifest, struct cf_buf *out,
+			  struct cf_err *err);
 
-/* CF_ERR_UNSUPPORTED for a newer version, CF_ERR_DAMAGED for what is no manifest. File names are checked: each
- * is a path below the database's folder. */
-int cf_pg_manifest_decode(struct cf_span document, struct cf_pg_manifest **manifest_out, struct cf_err *err);
+/* CF_ERR_UNSUPPORTED for a newer version, CF_ERR_DAMAGED for what is no manifest. File names are
+ * checked: each is a path below the database's folder. */
+int cf_pg_manifest_decode(struct cf_span document, struct cf_pg_manifest **manifest_out,
+			  struct cf_err *err);
 void cf_pg_manifest_free(struct cf_pg_manifest *manifest);
 
 #endif

@@ -5,6 +5,7 @@
 #include "drivers/pattern.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/dump.h"
+#include "drivers/postgres/load.h"
 #include "drivers/selector.h"
 
 #include <stdio.h>
@@ -226,4 +227,5 @@ const struct cf_driver cf_postgres_driver = {
 	.open = open_source,
 	.run = run_source,
 	.close = close_source,
+	.load = cf_pg_load,
 };

@@ -28,15 +28,18 @@ static int by_oid(const void *a, const void *b)
 	return ((*x)->oid > (*y)->oid) - ((*x)->oid < (*y)->oid);
 }
 
-static int index_sequences(struct cf_pg_script *script, const struct cf_pg_manifest *manifest, struct cf_err *err)
+static int index_sequences(struct cf_pg_script *script, const struct cf_pg_manifest *manifest,
+			   struct cf_err *err)
 {
-	script->sequences = calloc(manifest->n_sequences + 1, sizeof(const struct cf_pg_sequence *));
+	script->sequences =
+		calloc(manifest->n_sequences + 1, sizeof(const struct cf_pg_sequence *));
 	if (!script->sequences)
 		return cf_err_nomem(err);
 	for (size_t i = 0; i < manifest->n_sequences; i++)
 		script->sequences[i] = &manifest->sequences[i];
 	script->n_sequences = manifest->n_sequences;
-	qsort(script->sequences, script->n_sequences, sizeof(const struct cf_pg_sequence *), by_oid);
+	qsort(script->sequences, script->n_sequences, sizeof(const struct cf_pg_sequence *),
+	      by_oid);
 	return 0;
 }
 
@@ -116,7 +119,8 @@ static int append_head(const struct cf_pg_script *script, struct cf_buf *out, st
 }
 
 /* Several scripts of one database may be loaded into the same one: they share schemas. */
-static int append_schema(const struct cf_pg_toc_entry *entry, struct cf_buf *out, struct cf_err *err)
+static int append_schema(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
+			 struct cf_err *err)
 {
 	static const char create[] = "CREATE SCHEMA ";
 	const char *defn = entry->defn;
@@ -131,7 +135,8 @@ static int append_schema(const struct cf_pg_toc_entry *entry, struct cf_buf *out
 
 static int append_entry(const struct cf_pg_toc_entry *entry, struct cf_buf *out, struct cf_err *err)
 {
-	bool other_am = entry->table_am && entry->table_am[0] && strcmp(entry->table_am, "heap") != 0;
+	bool other_am =
+		entry->table_am && entry->table_am[0] && strcmp(entry->table_am, "heap") != 0;
 	int rc = 0;
 
 	if (other_am) {
@@ -167,8 +172,8 @@ static bool refers_to_itself(const struct cf_pg_script *script, const struct cf_
 
 static bool belongs(const struct cf_pg_script *script, size_t index, size_t table)
 {
-	static const char *const left_out[] = {"ACL", "SECURITY LABEL", "TABLE ATTACH", "INDEX ATTACH",
-					       NULL};
+	static const char *const left_out[] = {"ACL", "SECURITY LABEL", "TABLE ATTACH",
+					       "INDEX ATTACH", NULL};
 	const struct cf_pg_toc_entry *entry = &script->toc->entries[index];
 
 	if (!entry->defn || !entry->defn[0] || entry->section == CF_PG_SECTION_DATA)
@@ -176,7 +181,8 @@ static bool belongs(const struct cf_pg_script *script, size_t index, size_t tabl
 	for (const char *const *desc = left_out; *desc; desc++)
 		if (is_desc(entry, *desc))
 			return false;
-	/* Of a trigger that a partition has from its parent, and the script's plain table has not. */
+	/* Of a trigger that a partition has from its parent, and the script's plain table has not.
+	 */
 	if (is_desc(entry, "TRIGGER") && !strstr(entry->defn, "CREATE "))
 		return false;
 	return !is_desc(entry, "FK CONSTRAINT") || refers_to_itself(script, entry, table);
@@ -185,7 +191,7 @@ static bool belongs(const struct cf_pg_script *script, size_t index, size_t tabl
 static const struct cf_pg_sequence *find_sequence(const struct cf_pg_script *script, uint32_t oid)
 {
 	struct cf_pg_sequence wanted = {.oid = oid};
-	const struct cf_pg_sequence *key = &wanted, *const *found;
+	const struct cf_pg_sequence *key = &wanted, *const * found;
 
 	found = bsearch(&key, script->sequences, script->n_sequences, sizeof(key), by_oid);
 	return found ? *found : NULL;
@@ -229,7 +235,8 @@ static int append_sequences(const struct cf_pg_script *script, const struct cf_p
 	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
 }
 
-/* What the table needs stands before it, but its indexes and triggers wait for the rows, as do comments on them. */
+/* What the table needs stands before it, but its indexes and triggers wait for the rows, as do
+ * comments on them. */
 static bool comes_after(const struct cf_pg_script *script, size_t index)
 {
 	const struct cf_pg_toc_entry *entry = &script->toc->entries[index];
@@ -240,8 +247,8 @@ static bool comes_after(const struct cf_pg_script *script, size_t index)
 	return entry->section == CF_PG_SECTION_POST_DATA;
 }
 
-static int append_entries(const struct cf_pg_script *script, const struct cf_pg_set *set, size_t table,
-			  bool after, struct cf_buf *out, struct cf_err *err)
+static int append_entries(const struct cf_pg_script *script, const struct cf_pg_set *set,
+			  size_t table, bool after, struct cf_buf *out, struct cf_err *err)
 {
 	int rc = 0;
 
@@ -262,7 +269,8 @@ int cf_pg_script_table(const struct cf_pg_script *script, uint32_t oid, const ch
 	int rc;
 
 	if (table == CF_PG_NO_ENTRY)
-		return cf_err_set(err, CF_ERR_NOT_FOUND, "the archive does not make the table with oid %u", oid);
+		return cf_err_set(err, CF_ERR_NOT_FOUND,
+				  "the archive does not make the table with oid %u", oid);
 	rc = cf_pg_set_init(script->graph, &set, err);
 	if (rc < 0)
 		return rc;

@@ -181,7 +181,8 @@ int cf_sql_append_name(const char *name, struct cf_buf *out, struct cf_err *err)
 	return append_quoted(name, '"', out, err);
 }
 
-int cf_sql_append_qualified(const char *schema, const char *name, struct cf_buf *out, struct cf_err *err)
+int cf_sql_append_qualified(const char *schema, const char *name, struct cf_buf *out,
+			    struct cf_err *err)
 {
 	int rc = 0;
 

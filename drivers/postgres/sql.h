@@ -2,8 +2,8 @@
 #define CF_DRIVERS_POSTGRES_SQL_H
 
 /*
- * PostgreSQL's SQL as text: its tokens, and names and literals quoted without a connection. In any encoding that a server
- * can have: none of them uses ASCII bytes within other characters.
+ * PostgreSQL's SQL as text: its tokens, and names and literals quoted without a connection. In any
+ * encoding that a server can have: none of them uses ASCII bytes within other characters.
  */
 
 #include "base/buf.h"
@@ -12,13 +12,13 @@ struct cf_err;
 
 enum cf_sql_kind {
 	CF_SQL_END,
-	CF_SQL_SPACE,	/* and comments */
-	CF_SQL_WORD,	/* identifier or keyword without quotes */
-	CF_SQL_QUOTED,	/* "identifier" */
-	CF_SQL_STRING,	/* 'text', E'text', B'', X'', N'', U&'' */
-	CF_SQL_DOLLAR,	/* $tag$text$tag$ */
+	CF_SQL_SPACE,  /* and comments */
+	CF_SQL_WORD,   /* identifier or keyword without quotes */
+	CF_SQL_QUOTED, /* "identifier" */
+	CF_SQL_STRING, /* 'text', E'text', B'', X'', N'', U&'' */
+	CF_SQL_DOLLAR, /* $tag$text$tag$ */
 	CF_SQL_NUMBER,
-	CF_SQL_OTHER	/* one character */
+	CF_SQL_OTHER /* one character */
 };
 
 struct cf_sql_token {
@@ -27,16 +27,19 @@ struct cf_sql_token {
 	size_t len;
 };
 
-/* The token at *at, which moves behind it. What is not closed reaches to the end. Standard-conforming strings. */
+/* The token at *at, which moves behind it. What is not closed reaches to the end.
+ * Standard-conforming strings. */
 struct cf_sql_token cf_sql_next(const char **at);
 
-/* An identifier's name, without quotes and folded as the server does: replaces out, ended by a NUL. */
+/* An identifier's name, without quotes and folded as the server does: replaces out, ended by a NUL.
+ */
 int cf_sql_name_of(const struct cf_sql_token *token, struct cf_buf *out, struct cf_err *err);
 
 /* Always quoted. */
 int cf_sql_append_name(const char *name, struct cf_buf *out, struct cf_err *err);
 /* schema.name, each quoted; schema may be NULL. */
-int cf_sql_append_qualified(const char *schema, const char *name, struct cf_buf *out, struct cf_err *err);
+int cf_sql_append_qualified(const char *schema, const char *name, struct cf_buf *out,
+			    struct cf_err *err);
 int cf_sql_append_literal(const char *text, struct cf_buf *out, struct cf_err *err);
 
 #endif

@@ -2,10 +2,11 @@
  * A custom archive begins:
  *
  *     "PGDMP", version (3 bytes), size of an integer, size of an offset, format
- *     compression (1.15: one byte, before: an integer), time (7 integers), database, server and program version
- *     number of entries, entries
+ *     compression (1.15: one byte, before: an integer), time (7 integers), database, server and
+ * program version number of entries, entries
  *
- * An integer is a sign byte and its little-endian bytes; a text its length as an integer, -1 for none, and its bytes.
+ * An integer is a sign byte and its little-endian bytes; a text its length as an integer, -1 for
+ * none, and its bytes.
  */
 
 #include "drivers/postgres/toc.h"
@@ -24,7 +25,7 @@
 #define VERSION_NEWEST	      VERSION(1, 16)
 
 #define FORMAT_CUSTOM 1
-#define INT_LEN	      5	 /* sign and four bytes */
+#define INT_LEN	      5 /* sign and four bytes */
 #define N_TIME_PARTS  7
 #define ENTRY_LEN_MIN 80 /* with every text absent */
 
@@ -151,8 +152,8 @@ static void read_entry(struct reader *r, unsigned version, struct cf_pg_toc_entr
 	read_text(r); /* WITH OIDS, of servers before 12 */
 	read_deps(r, entry);
 	skip_bytes(r, 1 + r->offset_len); /* where its data is */
-	if (entry->dump_id <= 0 || section < CF_PG_SECTION_NONE || section > CF_PG_SECTION_POST_DATA ||
-	    !entry->tag || !entry->desc)
+	if (entry->dump_id <= 0 || section < CF_PG_SECTION_NONE ||
+	    section > CF_PG_SECTION_POST_DATA || !entry->tag || !entry->desc)
 		r->failed = true;
 	else
 		entry->section = (enum cf_pg_section)section;
@@ -178,9 +179,10 @@ static int read_magic(struct reader *r, unsigned *version_out, struct cf_err *er
 	format = read_byte(r);
 	*version_out = VERSION(major, minor);
 	if (*version_out < VERSION_OLDEST || *version_out > VERSION_NEWEST)
-		return cf_err_set(err, CF_ERR_UNSUPPORTED,
-				  "format %u.%u of pg_dump's archive is not supported (1.12 to 1.16 are)",
-				  major, minor);
+		return cf_err_set(
+			err, CF_ERR_UNSUPPORTED,
+			"format %u.%u of pg_dump's archive is not supported (1.12 to 1.16 are)",
+			major, minor);
 	if (format != FORMAT_CUSTOM)
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
 				  "it is an archive of pg_dump, but not in the custom format");
@@ -228,7 +230,8 @@ static int read_entries(struct reader *r, struct cf_pg_toc *toc, struct cf_err *
 	int32_t n = read_int(r);
 
 	if (r->failed || n < 0 || (size_t)n > (size_t)(r->end - r->at) / ENTRY_LEN_MIN)
-		return cf_err_set(err, CF_ERR_DAMAGED, "the archive of pg_dump is cut off or damaged");
+		return cf_err_set(err, CF_ERR_DAMAGED,
+				  "the archive of pg_dump is cut off or damaged");
 	toc->entries = calloc((size_t)n + 1, sizeof(*toc->entries));
 	if (!toc->entries)
 		return cf_err_nomem(err);
@@ -237,7 +240,8 @@ static int read_entries(struct reader *r, struct cf_pg_toc *toc, struct cf_err *
 		read_entry(r, toc->version, &toc->entries[i]);
 		if (r->failed)
 			return cf_err_set(err, CF_ERR_DAMAGED,
-					  "entry %zu of pg_dump's archive is cut off or damaged", i + 1);
+					  "entry %zu of pg_dump's archive is cut off or damaged",
+					  i + 1);
 	}
 	return 0;
 }

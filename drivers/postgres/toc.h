@@ -2,10 +2,12 @@
 #define CF_DRIVERS_POSTGRES_TOC_H
 
 /*
- * The table of contents of a pg_dump archive in the custom format (pg_dump -Fc), versions 1.12 to 1.16 (PostgreSQL 9.0
- * to 18), as ReadHead and ReadToc of pg_backup_archiver.c read it. An archive made with -s is nothing else.
+ * The table of contents of a pg_dump archive in the custom format (pg_dump -Fc), versions 1.12
+ * to 1.16 (PostgreSQL 9.0 to 18), as ReadHead and ReadToc of pg_backup_archiver.c read it. An
+ * archive made with -s is nothing else.
  *
- * The bytes are untrusted. What is allocated is bounded by a small multiple of the archive's length.
+ * The bytes are untrusted. What is allocated is bounded by a small multiple of the archive's
+ * length.
  */
 
 #include "base/buf.h"
@@ -26,7 +28,7 @@ struct cf_pg_toc_entry {
 	int32_t dump_id;
 	uint32_t table_oid, oid; /* the catalog and the object in it; 0 when there is none */
 	enum cf_pg_section section;
-	int relkind;      /* 1.16: of a table-like object, else 0 */
+	int relkind;	  /* 1.16: of a table-like object, else 0 */
 	const char *tag;  /* name, for satellites after the table's: "orders orders_pkey" */
 	const char *desc; /* "TABLE", "FK CONSTRAINT", ... */
 	const char *defn; /* the SQL that makes it */
@@ -41,10 +43,10 @@ struct cf_pg_toc_entry {
 };
 
 struct cf_pg_toc {
-	unsigned version;            /* of the format: 0x010e for 1.14 */
-	const char *database;        /* that was dumped */
-	const char *server_version;  /* "15.20 (Debian 15.20-0+deb12u1)" */
-	const char *program_version; /* of pg_dump */
+	unsigned version;		 /* of the format: 0x010e for 1.14 */
+	const char *database;		 /* that was dumped */
+	const char *server_version;	 /* "15.20 (Debian 15.20-0+deb12u1)" */
+	const char *program_version;	 /* of pg_dump */
 	struct cf_pg_toc_entry *entries; /* in an order that fits their dependencies */
 	size_t n_entries;
 };

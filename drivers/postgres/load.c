@@ -1,0 +1,450 @@
+/*
+ * Which databases: a path to one database of the snapshot (its tree then begins there), or the only
+ * one it has, go into the database that the target names, or one called as in the snapshot. Of
+ * several databases all are restored, each under its own name, with --create alone.
+ */
+
+#include "drivers/postgres/load.h"
+
+#include "base/err.h"
+#include "base/tree.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/manifest.h"
+#include "drivers/postgres/sql.h"
+#include "drivers/postgres/toc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define JOBS_MAX      64
+#define STEP_TEXT_MAX 512
+
+void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *action,
+		     const char *fmt, ...)
+{
+	char object[STEP_TEXT_MAX];
+	va_list args;
+
+	if (!load->options->plan)
+		return;
+	va_start(args, fmt);
+	vsnprintf(object, sizeof(object), fmt, args);
+	va_end(args);
+	load->options->plan(
+		load->options->plan_user,
+		&(struct cf_plan_step){.action = action, .object = object, .bytes = bytes});
+}
+
+/* --- the target --- */
+
+static int connect_elsewhere(struct cf_pg_load *load, const char *target, struct cf_pg **pg_out,
+			     struct cf_err *err)
+{
+	struct cf_pg_options options = {.application = "coffer restore", .database = "postgres"};
+	int rc = cf_pg_connect(target, &options, load->ctx, pg_out, err);
+
+	if (rc == 0 || rc == CF_ERR_CANCELED)
+		return rc;
+	/* There need not be one of that name. */
+	options.database = "template1";
+	return cf_pg_connect(target, &options, load->ctx, pg_out, NULL) == 0 ? 0 : rc;
+}
+
+static int create_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
+{
+	struct cf_pg_options options = {.application = "coffer restore",
+					.database = load->database};
+	struct cf_pg *pg = NULL;
+	int rc = connect_elsewhere(load, target, &pg, err);
+
+	if (rc == 0)
+		rc = cf_pg_load_check_server(load, pg, err);
+	if (rc == 0)
+		rc = cf_pg_load_make_database(load, pg, err);
+	if (rc == 0 && !load->options->dry_run)
+		rc = cf_pg_connect_again(pg, &options, load->ctx, &load->pg, err);
+	cf_pg_close(pg);
+	return rc;
+}
+
+static int open_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
+{
+	struct cf_pg_options options = {.application = "coffer restore",
+					.fallback_database = load->manifest->name};
+	int rc = cf_pg_connect(target, &options, load->ctx, &load->pg, err);
+
+	if (rc < 0)
+		return rc;
+	free(load->database);
+	load->database = strdup(cf_pg_database(load->pg));
+	if (!load->database)
+		return cf_err_nomem(err);
+	rc = cf_pg_load_check_server(load, load->pg, err);
+	return rc < 0 ? rc : cf_pg_load_check_database(load, err);
+}
+
+static int reach_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
+{
+	int rc = cf_pg_target_database(target, &load->database, err);
+
+	if (rc == 0 && !load->database) {
+		load->database = strdup(load->manifest->name);
+		rc = load->database ? 0 : cf_err_nomem(err);
+	}
+	if (rc < 0)
+		return rc;
+	return load->options->create ? create_database(load, target, err)
+				     : open_database(load, target, err);
+}
+
+/* What --create has made is taken away again: half a database helps nobody. */
+static void undo_database(struct cf_pg_load *load, const char *target)
+{
+	struct cf_ctx quiet = *load->ctx;
+	struct cf_pg_options options = {.application = "coffer restore", .database = "postgres"};
+	struct cf_pg *pg = NULL;
+
+	/* Also when it was the user who stopped it. */
+	quiet.cancel = NULL;
+	cf_pg_close(load->pg);
+	load->pg = NULL;
+	if (cf_pg_connect(target, &options, &quiet, &pg, NULL) == 0 &&
+	    cf_pg_load_drop_database(load, pg, NULL) == 0)
+		load->made_database = false;
+	cf_pg_close(pg);
+}
+
+/* --- what is done, in its order --- */
+
+static void plan_all(struct cf_pg_load *load)
+{
+	size_t n_after = 0;
+
+	for (size_t i = 0; i < load->set.n; i++)
+		n_after += cf_pg_load_comes_after(load, load->set.list[i]);
+	if (load->options->clean && !load->options->create)
+		cf_pg_load_step(load, 0, "drop", "%s",
+				load->everything ? "what is in the way" : "the tables in the way");
+	if (cf_pg_load_wants_schema(load))
+		cf_pg_load_step(load, 0, "create", "%zu objects", load->set.n - n_after);
+	for (size_t i = 0; i < load->n_tables; i++)
+		cf_pg_load_step(load, load->tables[i].table->bytes, "load", "table %s.%s",
+				load->tables[i].schema, load->tables[i].name);
+	if (cf_pg_load_wants_schema(load))
+		cf_pg_load_step(load, 0, "index", "%zu indexes, constraints, triggers and rights",
+				n_after);
+}
+
+/* Whether a schema that is renamed as a whole is made as the archive says, with its rights. */
+static bool makes_schema(const struct cf_pg_load *load, const struct cf_rename *rename)
+{
+	for (size_t i = 0; !rename->old_table && i < load->set.n; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
+
+		if (strcmp(entry->desc, "SCHEMA") == 0 &&
+		    strcmp(entry->tag, rename->old_schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int make_new_schemas(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->renames.n; i++) {
+		const char *name = load->renames.items[i].new_schema;
+		const char *values[] = {name};
+		struct cf_pg_rows *rows = NULL;
+		struct cf_buf sql = CF_BUF_INIT;
+
+		if (makes_schema(load, &load->renames.items[i]))
+			continue;
+		/* IF NOT EXISTS asks for the right to make one even where it exists. */
+		rc = cf_pg_query(load->pg, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
+				 values, 1, &rows, err);
+		if (rc == 0 && cf_pg_rows_count(rows) == 0) {
+			rc = cf_buf_append_str(&sql, "CREATE SCHEMA ", err);
+			if (rc == 0)
+				rc = cf_sql_append_name(name, &sql, err);
+			if (rc == 0)
+				rc = cf_buf_append(&sql, "", 1, err);
+			if (rc == 0)
+				rc = cf_pg_exec(load->pg, (const char *)sql.data, err);
+		}
+		cf_pg_rows_free(rows);
+		cf_buf_release(&sql);
+	}
+	return rc;
+}
+
+static int load_before(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	if (load->options->clean && !load->options->create)
+		rc = cf_pg_load_clean(load, err);
+	if (rc < 0 || !cf_pg_load_wants_schema(load))
+		return rc;
+	cf_pg_load_step(load, 0, "create", "schema");
+	if (load->everything) {
+		load->changed = true;
+		return cf_pg_load_archive(load, false, err);
+	}
+	rc = make_new_schemas(load, err);
+	return rc < 0 ? rc : cf_pg_load_schema(load, false, err);
+}
+
+static int load_after(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc;
+
+	if (!cf_pg_load_wants_schema(load))
+		return 0;
+	cf_pg_load_step(load, 0, "index", "indexes, constraints, triggers and rights");
+	rc = load->single ? cf_pg_load_schema(load, true, err)
+			  : cf_pg_load_archive(load, true, err);
+	if (rc == 0 && cf_pg_load_wants_data(load))
+		rc = cf_pg_load_refresh(load, err);
+	if (rc == 0 && load->made_database)
+		rc = cf_pg_load_finish_database(load, err);
+	return rc;
+}
+
+static int load_data(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	if (!cf_pg_load_wants_data(load))
+		return 0;
+	load->changed |= !load->single;
+	rc = cf_pg_load_rows(load, err);
+	if (rc == 0)
+		rc = cf_pg_load_sequences(load, err);
+	return rc < 0 ? rc : cf_pg_load_large_objects(load, err);
+}
+
+/* Chosen tables begin in a transaction; a single one ends in it. */
+static int run_steps(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = cf_pg_load_configure(load, load->pg, err);
+
+	if (rc == 0 && !load->everything)
+		rc = cf_pg_exec(load->pg, "BEGIN", err);
+	if (rc == 0)
+		rc = load_before(load, err);
+	if (rc == 0 && !load->everything && !load->single)
+		rc = cf_pg_exec(load->pg, "COMMIT", err);
+	if (rc == 0)
+		rc = load_data(load, err);
+	if (rc == 0)
+		rc = load_after(load, err);
+	if (rc == 0 && load->single)
+		rc = cf_pg_exec(load->pg, "COMMIT", err);
+	return rc;
+}
+
+static void tell_state(struct cf_pg_load *load, const char *target, struct cf_err *err)
+{
+	bool made = load->made_database;
+	struct cf_err failure;
+
+	if (made)
+		undo_database(load, target);
+	if (!err)
+		return;
+	failure = *err;
+	if (made && !load->made_database)
+		cf_err_set(err, failure.code, "%.700s (database %s was dropped again)",
+			   failure.text, load->database);
+	else if (load->changed)
+		cf_err_set(err, failure.code,
+			   "%.700s (database %s is left incomplete: %llu of %zu tables have their "
+			   "rows)",
+			   failure.text, load->database, (unsigned long long)load->n_loaded,
+			   load->n_tables);
+	else
+		cf_err_set(err, failure.code, "%.700s (database %s was not changed)", failure.text,
+			   load->database);
+}
+
+static int restore_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
+{
+	int rc = cf_pg_load_select(load, err);
+
+	if (rc == 0)
+		rc = cf_pg_load_name_all(load, err);
+	if (rc == 0) {
+		load->kept = calloc(load->toc->n_entries + 1, sizeof(*load->kept));
+		rc = load->kept ? reach_database(load, target, err) : cf_err_nomem(err);
+	}
+	if (rc == 0 && load->options->dry_run)
+		plan_all(load);
+	else if (rc == 0)
+		rc = run_steps(load, err);
+	if (rc < 0 && (load->made_database || load->pg))
+		tell_state(load, target, err);
+	return rc;
+}
+
+static int load_database(const char *folder, const char *target, struct cf_tree *tree,
+			 const struct cf_load_options *options, const struct cf_ctx *ctx,
+			 struct cf_load_figures *figures, struct cf_err *err)
+{
+	struct cf_pg_load load = {.options = options, .ctx = ctx, .tree = tree, .folder = folder};
+	int rc = restore_database(&load, target, err);
+
+	figures->tables += load.n_loaded;
+	figures->rows += load.rows_loaded;
+	figures->bytes += load.bytes_loaded;
+	cf_pg_close(load.pg);
+	cf_pg_load_release_names(&load);
+	cf_pg_load_release_selection(&load);
+	free(load.kept);
+	free(load.database);
+	return rc;
+}
+
+/* --- databases of the snapshot --- */
+
+/* Folders with a manifest, each ended by "/"; "" for the root itself. */
+struct folders {
+	struct cf_tree *tree;
+	char **items;
+	size_t n;
+};
+
+static void release_folders(struct folders *folders)
+{
+	for (size_t i = 0; i < folders->n; i++)
+		free(folders->items[i]);
+	free(folders->items);
+}
+
+static int has_manifest(struct cf_tree *tree, const char *folder, bool *has, struct cf_err *err)
+{
+	struct cf_entry *entry = NULL;
+	struct cf_buf path = CF_BUF_INIT;
+	int rc = cf_buf_printf(&path, err, "%sdatabase.json%c", folder, 0);
+
+	if (rc == 0)
+		rc = tree->ops->find(tree, (const char *)path.data, &entry, err);
+	*has = rc == 0;
+	if (rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	free(entry);
+	cf_buf_release(&path);
+	return rc;
+}
+
+static int add_folder(struct folders *folders, const char *folder, struct cf_err *err)
+{
+	char **items = realloc(folders->items, (folders->n + 1) * sizeof(*items));
+
+	if (!items)
+		return cf_err_nomem(err);
+	folders->items = items;
+	items[folders->n] = strdup(folder);
+	if (!items[folders->n])
+		return cf_err_nomem(err);
+	folders->n++;
+	return 0;
+}
+
+static int consider_entry(void *user, const struct cf_entry *entry, struct cf_err *err)
+{
+	struct folders *folders = user;
+	struct cf_buf folder = CF_BUF_INIT;
+	bool has = false;
+	int rc;
+
+	if (entry->type != CF_ENTRY_DIR)
+		return 0;
+	rc = cf_buf_printf(&folder, err, "%s/%c", entry->name, 0);
+	if (rc == 0)
+		rc = has_manifest(folders->tree, (const char *)folder.data, &has, err);
+	if (rc == 0 && has)
+		rc = add_folder(folders, (const char *)folder.data, err);
+	cf_buf_release(&folder);
+	return rc;
+}
+
+static int find_folders(struct folders *folders, struct cf_err *err)
+{
+	bool has;
+	int rc = has_manifest(folders->tree, "", &has, err);
+
+	if (rc == 0)
+		rc = has ? add_folder(folders, "", err)
+			 : folders->tree->ops->list(folders->tree, "", consider_entry, folders,
+						    err);
+	if (rc == 0 && folders->n == 0)
+		rc = cf_err_set(
+			err, CF_ERR_NOT_FOUND,
+			"there is no PostgreSQL database in the snapshot, or at the path given");
+	return rc;
+}
+
+static int check_options(const char *target, const struct folders *folders,
+			 const struct cf_load_options *options, struct cf_err *err)
+{
+	char *database = NULL;
+	int rc = 0;
+
+	if (options->schema_only && options->data_only)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "--schema-only and --data-only exclude each other");
+	if (options->data_only && (options->clean || options->create || options->n_renames > 0))
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "--data-only goes with none of --clean, --create and --rename");
+	if (folders->n < 2)
+		return 0;
+	if (!options->create)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "the snapshot has %zu databases: name one as SNAPSHOT:/%.*s, or "
+				  "give --create to restore all",
+				  folders->n, (int)strlen(folders->items[0]) - 1,
+				  folders->items[0]);
+	rc = cf_pg_target_database(target, &database, err);
+	if (rc == 0 && database)
+		rc = cf_err_set(err, CF_ERR_USAGE,
+				"the snapshot has %zu databases, which keep their names: leave %s "
+				"out of the target",
+				folders->n, database);
+	free(database);
+	return rc;
+}
+
+static unsigned default_jobs(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
+}
+
+int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
+	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err)
+{
+	struct folders folders = {.tree = tree};
+	struct cf_load_options own = *options;
+	int rc = cf_pg_check_target(target, err);
+
+	*figures_out = (struct cf_load_figures){0};
+	if (own.jobs == 0)
+		own.jobs = default_jobs();
+	if (own.jobs > JOBS_MAX)
+		own.jobs = JOBS_MAX;
+	if (rc == 0)
+		rc = find_folders(&folders, err);
+	if (rc == 0)
+		rc = check_options(target, &folders, &own, err);
+	for (size_t i = 0; rc == 0 && i < folders.n; i++)
+		rc = load_database(folders.items[i], target, tree, &own, ctx, figures_out, err);
+	release_folders(&folders);
+	return rc;
+}

@@ -1,0 +1,148 @@
+#ifndef CF_DRIVERS_POSTGRES_LOAD_H
+#define CF_DRIVERS_POSTGRES_LOAD_H
+
+/*
+ * A snapshot of PostgreSQL back into a server: cf_driver.load.
+ *
+ *     load.c           databases of the snapshot, the target's, and the order of it all
+ *     load_select.c    the snapshot's documents, and what of them is restored
+ *     load_check.c     whether the target would take it
+ *     load_database.c  making the database
+ *     load_clean.c     dropping what is in the way
+ *     load_archive.c   schema by pg_restore: everything, in parallel
+ *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
+ *     load_rename.c    names in SQL
+ *     load_copy.c      rows
+ *     load_objects.c   values of sequences, large objects, materialized views
+ *
+ * Everything, or several tables: schema, then rows by several connections, then indexes,
+ * constraints, triggers and rights by several. One table, or under another name: all of it in one
+ * transaction.
+ */
+
+#include "base/buf.h"
+#include "drivers/driver.h"
+#include "drivers/postgres/graph.h"
+#include "drivers/rename.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct cf_err;
+struct cf_pg;
+struct cf_pg_manifest;
+struct cf_pg_new_name;
+struct cf_pg_table;
+struct cf_pg_toc;
+struct cf_pg_toc_entry;
+struct cf_selector;
+
+/* cf_driver.load: how databases of a snapshot map to the target's is said in load.c. */
+int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
+	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err);
+
+/* A table whose rows are restored. */
+struct cf_pg_load_table {
+	const struct cf_pg_table *table;
+	const char *schema, *name; /* at the target */
+	bool is_new;		   /* made by this restore */
+};
+
+/* One database on its way. */
+struct cf_pg_load {
+	const struct cf_load_options *options;
+	const struct cf_ctx *ctx;
+	struct cf_tree *tree;
+	const char *folder; /* "", or "name/": what files of the manifest are relative to */
+	struct cf_load_figures *figures;
+
+	/* load_select.c */
+	struct cf_buf archive;
+	struct cf_pg_manifest *manifest;
+	struct cf_pg_toc *toc;
+	struct cf_pg_graph *graph;
+	struct cf_selector *selector;
+	struct cf_renames renames;
+	struct cf_pg_set set;		 /* entries of the archive */
+	struct cf_pg_load_table *tables; /* largest first */
+	size_t n_tables;
+	uint64_t bytes;
+	bool everything;		  /* the whole database, perhaps but for excluded tables */
+	bool single;			  /* in one transaction */
+	bool *kept;			  /* entries that the target has already: load_schema.c */
+	struct cf_pg_new_name *new_names; /* load_rename.c */
+	size_t n_new_names;
+
+	/* the target */
+	char *database;
+	struct cf_pg *pg;
+	bool no_tablespaces; /* some are missing there */
+	bool made_database;
+
+	atomic_uint_least64_t n_loaded, rows_loaded, bytes_loaded; /* tables */
+	atomic_uint_least64_t reported_ns;
+	bool changed; /* something was committed */
+};
+
+static inline bool cf_pg_load_wants_schema(const struct cf_pg_load *load)
+{
+	return !load->options->data_only;
+}
+
+static inline bool cf_pg_load_wants_data(const struct cf_pg_load *load)
+{
+	return !load->options->schema_only;
+}
+
+/* Tell the user's plan. */
+void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *action,
+		     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* load_select.c: fills in what is noted above. CF_ERR_NOT_FOUND when a pattern matches nothing. */
+int cf_pg_load_select(struct cf_pg_load *load, struct cf_err *err);
+void cf_pg_load_release_selection(struct cf_pg_load *load);
+
+/* load_check.c: what the server must offer, and then what stands in the database. */
+int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
+
+/* load_database.c: make the one called load->database by a connection to another one; and when all
+ * is in it, its settings, rights and comment. */
+int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
+int cf_pg_load_drop_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+
+/* load_clean.c */
+int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);
+
+/* load_archive.c: entries before the rows, and those after. */
+int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);
+
+/* load_schema.c: the same by load->pg, within the caller's transaction. */
+int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err);
+/* False for what the restore leaves out. Warns of a foreign key that has nothing to refer to. */
+int cf_pg_load_wants_entry(struct cf_pg_load *load, size_t index, bool *wanted_out,
+			   struct cf_err *err);
+/* True for what has to wait for the rows. */
+bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index);
+
+/* load_rename.c: what each object of the set is called at the target; then, SQL of the archive with
+ * these names, appended. */
+int cf_pg_load_name_all(struct cf_pg_load *load, struct cf_err *err);
+void cf_pg_load_release_names(struct cf_pg_load *load);
+void cf_pg_load_new_name(const struct cf_pg_load *load, size_t entry, const char **schema_out,
+			 const char **name_out);
+int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			  const char *sql, struct cf_buf *out, struct cf_err *err);
+
+/* load_copy.c: all rows by several connections, or by load->pg within its transaction. */
+int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err);
+/* Settings of every session that writes. */
+int cf_pg_load_configure(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+
+/* load_objects.c */
+int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err);
+int cf_pg_load_large_objects(struct cf_pg_load *load, struct cf_err *err);
+int cf_pg_load_refresh(struct cf_pg_load *load, struct cf_err *err);
+
+#endif

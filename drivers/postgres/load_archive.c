@@ -1,0 +1,171 @@
+/* The archive's entries by pg_restore, which knows each kind of object and makes indexes in
+ * parallel. */
+
+#include "base/err.h"
+#include "base/file.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/load.h"
+#include "drivers/postgres/program.h"
+#include "drivers/postgres/toc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ARGS_MAX 16
+
+/* A file in memory that programs we start open as /proc/self/fd/N: nothing of a snapshot lies on a
+ * disk. */
+static int make_file(const char *name, struct cf_span content, int *fd_out, char path[32],
+		     struct cf_err *err)
+{
+	int fd = memfd_create(name, 0);
+	int rc;
+
+	if (fd < 0)
+		return cf_err_errno(err, errno, "cannot make a file in memory");
+	rc = cf_fd_write_all(fd, name, content, err);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	snprintf(path, 32, "/proc/self/fd/%d", fd);
+	*fd_out = fd;
+	return 0;
+}
+
+static int schema_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, bool *exists,
+			 struct cf_err *err)
+{
+	const char *values[] = {entry->tag};
+	struct cf_pg_rows *rows = NULL;
+	int rc;
+
+	*exists = false;
+	if (strcmp(entry->desc, "SCHEMA") != 0)
+		return 0;
+	rc = cf_pg_query(load->pg, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", values,
+			 1, &rows, err);
+	if (rc == 0)
+		*exists = cf_pg_rows_count(rows) > 0;
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
+/* Dump ids of what is made now. Schemas that are there stay as they are. */
+static int make_list(struct cf_pg_load *load, bool after, struct cf_buf *list, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
+		size_t index = load->set.list[i];
+		bool exists = false, wanted = true;
+
+		if (cf_pg_load_comes_after(load, index) != after)
+			continue;
+		rc = schema_exists(load, &load->toc->entries[index], &exists, err);
+		if (rc == 0)
+			rc = cf_pg_load_wants_entry(load, index, &wanted, err);
+		if (rc == 0 && wanted && !exists)
+			rc = cf_buf_printf(list, err, "%d;\n", load->toc->entries[index].dump_id);
+	}
+	return rc;
+}
+
+/* Without waiting for the disk at each of the many small commits. */
+static int session_environment(struct cf_pg_load *load, char ***environment_out, struct cf_err *err)
+{
+	char **environment = NULL, **larger;
+	size_t n = 0;
+	int rc = cf_pg_environment(load->pg, NULL, &environment, err);
+
+	if (rc < 0)
+		return rc;
+	for (; environment[n]; n++)
+		if (strncmp(environment[n], "PGOPTIONS=", strlen("PGOPTIONS=")) == 0)
+			goto done;
+	larger = realloc(environment, (n + 2) * sizeof(*environment));
+	if (!larger) {
+		cf_pg_environment_free(environment);
+		return cf_err_nomem(err);
+	}
+	environment = larger;
+	environment[n] = strdup("PGOPTIONS=-c synchronous_commit=off");
+	environment[n + 1] = NULL;
+done:
+	*environment_out = environment;
+	return 0;
+}
+
+static int run_program(struct cf_pg_load *load, const char *archive, const char *list, bool after,
+		       struct cf_err *err)
+{
+	struct cf_pg_program program = {0};
+	const char *args[ARGS_MAX];
+	char **environment = NULL;
+	char jobs[16];
+	size_t n = 0;
+	/* It reads what the pg_dump of its own version wrote, or an older one. */
+	int rc = cf_pg_program_find(
+		"pg_restore",
+		atoi(load->toc->program_version ? load->toc->program_version : "") * 10000,
+		load->options->allow_old_client, load->ctx, &program, err);
+
+	if (rc == 0)
+		rc = session_environment(load, &environment, err);
+	if (rc < 0)
+		goto out;
+	args[n++] = "--exit-on-error";
+	/* Which one says PGDATABASE. */
+	args[n++] = "--dbname=";
+	args[n++] = "--use-list";
+	args[n++] = list;
+	if (load->options->no_owner)
+		args[n++] = "--no-owner";
+	if (load->options->no_privileges)
+		args[n++] = "--no-privileges";
+	if (load->no_tablespaces)
+		args[n++] = "--no-tablespaces";
+	if (after) {
+		snprintf(jobs, sizeof(jobs), "%u", load->options->jobs);
+		args[n++] = "--jobs";
+		args[n++] = jobs;
+	}
+	args[n++] = archive;
+	args[n] = NULL;
+	rc = cf_pg_program_run(&(struct cf_pg_run){.program = &program,
+						   .args = args,
+						   .environment = environment,
+						   .input_fd = -1},
+			       NULL, NULL, load->ctx, err);
+out:
+	cf_pg_environment_free(environment);
+	cf_pg_program_release(&program);
+	return rc;
+}
+
+int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
+{
+	struct cf_buf list = CF_BUF_INIT;
+	int archive_fd = -1, list_fd = -1;
+	char archive_path[32], list_path[32];
+	int rc = make_list(load, after, &list, err);
+
+	if (rc < 0 || list.len == 0)
+		goto out;
+	rc = make_file("schema.dump", cf_buf_span(&load->archive), &archive_fd, archive_path, err);
+	if (rc == 0)
+		rc = make_file("list", cf_buf_span(&list), &list_fd, list_path, err);
+	if (rc == 0)
+		rc = run_program(load, archive_path, list_path, after, err);
+out:
+	if (archive_fd >= 0)
+		close(archive_fd);
+	if (list_fd >= 0)
+		close(list_fd);
+	cf_buf_release(&list);
+	return rc;
+}

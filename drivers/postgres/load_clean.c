@@ -1,0 +1,173 @@
+/*
+ * Dropping what is in the way. All statements go to the server at once, which makes them one
+ * transaction, so that a refusal leaves the target as it was.
+ *
+ * Everything: each entry's own DROP in the reverse of the archive's order, with IF EXISTS where
+ * pg_restore --if-exists puts it. Chosen tables: one DROP TABLE for all of them, because foreign
+ * keys may link them; what else depends on them (views, foreign keys of other tables) is not
+ * dropped: the server refuses and names it.
+ */
+
+#include "base/err.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/load.h"
+#include "drivers/postgres/manifest.h"
+#include "drivers/postgres/sql.h"
+#include "drivers/postgres/toc.h"
+
+#include <string.h>
+
+/* sql with IF EXISTS behind what begins with prefix, or nothing when it begins otherwise. */
+static int append_if_exists(const char *sql, const char *prefix, struct cf_buf *out,
+			    struct cf_err *err)
+{
+	size_t len = strlen(prefix);
+
+	if (strncmp(sql, prefix, len) != 0)
+		return 0;
+	return cf_buf_printf(out, err, "%s IF EXISTS%s", prefix, sql + len);
+}
+
+static int append_alter(const char *sql, struct cf_buf *out, struct cf_err *err)
+{
+	static const char alter[] = "ALTER TABLE", drop[] = " DROP CONSTRAINT ";
+	const char *mark = strstr(sql, drop);
+
+	if (!mark)
+		return append_if_exists(sql, alter, out, err);
+	return cf_buf_printf(out, err, "ALTER TABLE IF EXISTS%.*s DROP CONSTRAINT IF EXISTS %s",
+			     (int)((size_t)(mark - sql) - strlen(alter)), sql + strlen(alter),
+			     mark + strlen(drop));
+}
+
+static int append_drop(const struct cf_pg_toc_entry *entry, struct cf_buf *out, struct cf_err *err)
+{
+	const char *sql = entry->drop_stmt;
+	char prefix[64];
+
+	if (!sql || !sql[0])
+		return 0;
+	if (strncmp(sql, "ALTER TABLE ", strlen("ALTER TABLE ")) == 0)
+		return append_alter(sql, out, err);
+	if (strlen(entry->desc) > sizeof(prefix) - sizeof("DROP "))
+		return 0;
+	strcpy(prefix, "DROP ");
+	strcat(prefix, entry->desc);
+	return append_if_exists(sql, prefix, out, err);
+}
+
+static bool is_index(const struct cf_pg_toc_entry *entry)
+{
+	return strcmp(entry->desc, "INDEX") == 0 || strcmp(entry->desc, "CONSTRAINT") == 0;
+}
+
+/* Of a partition, as a part of its parent's index: it goes with that one, and not before. */
+static bool is_part_of_index(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
+{
+	for (size_t i = 0; is_index(entry) && i < entry->n_deps; i++) {
+		size_t dep = cf_pg_graph_entry(load->graph, entry->deps[i]);
+
+		if (dep != CF_PG_NO_ENTRY && is_index(&load->toc->entries[dep]))
+			return true;
+	}
+	return false;
+}
+
+static int drop_everything(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = load->set.n; rc == 0 && i-- > 0;) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
+
+		if (!is_part_of_index(load, entry))
+			rc = append_drop(entry, sql, err);
+	}
+	return rc;
+}
+
+static const char *kind_of(const struct cf_pg_table *table)
+{
+	switch (table->kind) {
+	case 'v':
+		return "VIEW";
+	case 'm':
+		return "MATERIALIZED VIEW";
+	case 'f':
+		return "FOREIGN TABLE";
+	default:
+		return "TABLE";
+	}
+}
+
+static bool is_chosen(const struct cf_pg_load *load, const struct cf_pg_table *table)
+{
+	size_t index = cf_pg_graph_relation(load->graph, table->oid);
+
+	return index != CF_PG_NO_ENTRY && load->set.marks[index] == CF_PG_CHOSEN;
+}
+
+/* DROP of all chosen relations of one kind. */
+static int drop_kind(struct cf_pg_load *load, const char *kind, struct cf_buf *sql,
+		     struct cf_err *err)
+{
+	bool first = true;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->manifest->n_tables; i++) {
+		const struct cf_pg_table *table = &load->manifest->tables[i];
+		const char *schema, *name;
+
+		if (!is_chosen(load, table) || strcmp(kind_of(table), kind) != 0)
+			continue;
+		cf_renames_apply(&load->renames, table->schema, table->name, &schema, &name);
+		rc = first ? cf_buf_printf(sql, err, "DROP %s IF EXISTS ", kind)
+			   : cf_buf_append_str(sql, ", ", err);
+		if (rc == 0)
+			rc = cf_sql_append_qualified(schema, name, sql, err);
+		first = false;
+	}
+	return rc < 0 || first ? rc : cf_buf_append_str(sql, ";\n", err);
+}
+
+static int drop_chosen(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	static const char *const kinds[] = {"VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TABLE"};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		rc = drop_kind(load, kinds[i], sql, err);
+	return rc;
+}
+
+static int drop_large_objects(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->manifest->n_large_objects; i++)
+		rc = cf_buf_printf(sql, err,
+				   "SELECT pg_catalog.lo_unlink(oid) FROM "
+				   "pg_catalog.pg_largeobject_metadata WHERE oid = %u;\n",
+				   load->manifest->large_objects[i].oid);
+	return rc;
+}
+
+int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc;
+
+	cf_pg_load_step(load, 0, "drop", "%s",
+			load->everything ? "what is in the way" : "the tables in the way");
+	rc = load->everything ? drop_everything(load, &sql, err) : drop_chosen(load, &sql, err);
+	if (rc == 0 && load->everything && cf_pg_load_wants_data(load))
+		rc = drop_large_objects(load, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(load->pg, (const char *)sql.data, err);
+	if (rc < 0)
+		cf_err_wrap(err, "cannot drop what is in the way");
+	cf_buf_release(&sql);
+	return rc;
+}

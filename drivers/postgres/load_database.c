@@ -1,0 +1,147 @@
+/* A database as the archive describes it, under whatever name. */
+
+#include "base/err.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/load.h"
+#include "drivers/postgres/manifest.h"
+#include "drivers/postgres/sql.h"
+#include "drivers/postgres/toc.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* sql with the name behind each word DATABASE replaced. */
+static int append_for_database(const struct cf_pg_load *load, const char *sql, struct cf_buf *out,
+			       struct cf_err *err)
+{
+	bool follows = false;
+	struct cf_sql_token token;
+	int rc = 0;
+
+	while (rc == 0 && (token = cf_sql_next(&sql)).kind != CF_SQL_END) {
+		if (follows && (token.kind == CF_SQL_WORD || token.kind == CF_SQL_QUOTED))
+			rc = cf_sql_append_name(load->database, out, err);
+		else
+			rc = cf_buf_append(out, token.text, token.len, err);
+		if (token.kind != CF_SQL_SPACE)
+			follows = token.kind == CF_SQL_WORD && token.len == strlen("DATABASE") &&
+				  strncasecmp(token.text, "DATABASE", token.len) == 0;
+	}
+	return rc;
+}
+
+static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
+			     struct cf_err *err)
+{
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = append_for_database(load, sql, &text, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&text, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(pg, (const char *)text.data, err);
+	cf_buf_release(&text);
+	return rc;
+}
+
+static int exec_with_name(const struct cf_pg_load *load, struct cf_pg *pg, const char *before,
+			  const char *name, const char *after, struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_printf(&sql, err, "%s DATABASE ", before);
+
+	if (rc == 0)
+		rc = cf_sql_append_name(load->database, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, after, err);
+	if (rc == 0 && name)
+		rc = cf_sql_append_name(name, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(pg, (const char *)sql.data, err);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static const char *create_statement(const struct cf_pg_load *load)
+{
+	for (size_t i = 0; i < load->toc->n_entries; i++)
+		if (strcmp(load->toc->entries[i].desc, "DATABASE") == 0)
+			return load->toc->entries[i].defn;
+	return NULL;
+}
+
+int cf_pg_load_drop_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+{
+	return exec_with_name(load, pg, "DROP", NULL, "", err);
+}
+
+int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+{
+	const char *sql = create_statement(load), *values[] = {load->database};
+	struct cf_pg_rows *rows = NULL;
+	bool exists;
+	int rc = cf_pg_query(pg, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", values, 1,
+			     &rows, err);
+
+	exists = rc == 0 && cf_pg_rows_count(rows) > 0;
+	cf_pg_rows_free(rows);
+	if (rc < 0)
+		return rc;
+	if (!sql)
+		return cf_err_set(err, CF_ERR_UNSUPPORTED,
+				  "the snapshot does not say how its database was made: make %s "
+				  "and leave --create away",
+				  load->database);
+	if (exists && !load->options->clean)
+		return cf_err_set(err, CF_ERR_EXISTS,
+				  "database %s exists: leave --create away, name another one, or "
+				  "replace it with --clean",
+				  load->database);
+	if (exists)
+		cf_pg_load_step(load, 0, "drop", "database %s", load->database);
+	cf_pg_load_step(load, 0, "create", "database %s", load->database);
+	if (load->options->dry_run)
+		return 0;
+	if (exists)
+		rc = cf_pg_load_drop_database(load, pg, err);
+	if (rc == 0)
+		rc = exec_for_database(load, pg, sql, err);
+	load->made_database = rc == 0;
+	if (rc == 0 && load->manifest->owner && !load->options->no_owner)
+		rc = exec_with_name(load, pg, "ALTER", load->manifest->owner, " OWNER TO ", err);
+	if (rc < 0)
+		cf_err_wrap(err, "database %s", load->database);
+	return rc;
+}
+
+/* Of the database itself, not of what is in it. */
+static bool is_finish(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
+{
+	static const char prefix[] = "DATABASE ";
+
+	if (!entry->defn || !entry->defn[0])
+		return false;
+	if (strcmp(entry->desc, "DATABASE PROPERTIES") == 0)
+		return true;
+	if (strcmp(entry->desc, "ACL") == 0 && load->options->no_privileges)
+		return false;
+	return entry->section == CF_PG_SECTION_NONE && !entry->nspname &&
+	       strncmp(entry->tag, prefix, strlen(prefix)) == 0;
+}
+
+int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
+
+		if (is_finish(load, entry))
+			rc = exec_for_database(load, load->pg, entry->defn, err);
+	}
+	if (rc < 0)
+		cf_err_wrap(err, "settings of database %s", load->database);
+	return rc;
+}

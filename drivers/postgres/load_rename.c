@@ -1,0 +1,391 @@
+/*
+ * Other names for what is restored.
+ *
+ * A list says which object of the archive gets which name: tables and schemas as asked for; the
+ * sequences, indexes, index-making constraints and statistics of a table that is renamed within its
+ * schema after the table, since they would collide. SQL is read token by token: "schema.name" is
+ * replaced where the list has it, as is an index's or constraint's bare name behind the words that
+ * introduce one, a schema's behind SCHEMA, and a name within a text that is cast to regclass. Texts
+ * and the bodies of functions stay as they are.
+ */
+
+#include "base/err.h"
+#include "drivers/postgres/load.h"
+#include "drivers/postgres/sql.h"
+#include "drivers/postgres/toc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define NAME_LEN_MAX 63
+#define HASH_LEN     9 /* "_" and 8 digits */
+
+struct cf_pg_new_name {
+	const char *schema, *new_schema; /* of the archive, and of load->renames */
+	char *old_name, *new_name;
+	size_t entry;
+	size_t table; /* whose satellite it is, or CF_PG_NO_ENTRY */
+};
+
+static bool is_desc(const struct cf_pg_toc_entry *entry, const char *desc)
+{
+	return strcmp(entry->desc, desc) == 0;
+}
+
+/* The name alone: of a function without its arguments, of a constraint without its table. */
+static char *bare_name(const struct cf_pg_toc_entry *entry, const struct cf_pg_toc_entry *table)
+{
+	const char *tag = entry->tag, *open = strchr(tag, '(');
+
+	if (table && is_desc(entry, "CONSTRAINT"))
+		return strdup(tag + strlen(table->tag) + 1);
+	if (open && open != tag && !cf_pg_is_relation(entry) && !is_desc(entry, "SEQUENCE") &&
+	    !is_desc(entry, "INDEX"))
+		return strndup(tag, (size_t)(open - tag));
+	return strdup(tag);
+}
+
+/* Cut at a character, and told apart by a hash of the whole. */
+static void shorten(char *name)
+{
+	size_t len = strlen(name), end = NAME_LEN_MAX - HASH_LEN;
+	uint32_t hash = 2166136261u;
+
+	if (len <= NAME_LEN_MAX)
+		return;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+	while (end > 0 && ((unsigned char)name[end] & 0xc0) == 0x80)
+		end--;
+	snprintf(name + end, HASH_LEN + 1, "_%08x", hash);
+}
+
+/* orders_pkey of orders, when that becomes old: old_pkey; any other name behind the table's:
+ * old_name. */
+static char *follow_table(const char *name, const char *table, const char *new_table)
+{
+	size_t len = strlen(table);
+	bool begins = strncmp(name, table, len) == 0;
+	char *out = NULL;
+
+	if (asprintf(&out, "%s%s%s", new_table, begins ? "" : "_", begins ? name + len : name) < 0)
+		return NULL;
+	shorten(out);
+	return out;
+}
+
+static bool follows_table(const struct cf_pg_toc_entry *entry)
+{
+	return is_desc(entry, "SEQUENCE") || is_desc(entry, "INDEX") ||
+	       is_desc(entry, "STATISTICS") ||
+	       (is_desc(entry, "CONSTRAINT") && entry->section == CF_PG_SECTION_POST_DATA);
+}
+
+static int name_satellite(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			  size_t table, struct cf_pg_new_name *to, struct cf_err *err)
+{
+	const struct cf_pg_toc_entry *owner = &load->toc->entries[table];
+	const char *new_table;
+
+	cf_renames_apply(&load->renames, owner->nspname, owner->tag, &to->new_schema, &new_table);
+	to->table = table;
+	to->old_name = bare_name(entry, owner);
+	if (!to->old_name)
+		return cf_err_nomem(err);
+	if (strcmp(to->new_schema, owner->nspname) == 0 && strcmp(new_table, owner->tag) != 0)
+		to->new_name = follow_table(to->old_name, owner->tag, new_table);
+	else
+		to->new_name = strdup(to->old_name);
+	return to->new_name ? 0 : cf_err_nomem(err);
+}
+
+static int name_object(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+		       struct cf_pg_new_name *to, struct cf_err *err)
+{
+	const char *new_name = NULL;
+
+	to->table = CF_PG_NO_ENTRY;
+	to->old_name = bare_name(entry, NULL);
+	if (!to->old_name)
+		return cf_err_nomem(err);
+	if (cf_pg_is_relation(entry))
+		cf_renames_apply(&load->renames, entry->nspname, to->old_name, &to->new_schema,
+				 &new_name);
+	else
+		cf_renames_apply(&load->renames, entry->nspname, NULL, &to->new_schema, &new_name);
+	to->new_name = strdup(new_name ? new_name : to->old_name);
+	return to->new_name ? 0 : cf_err_nomem(err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct cf_pg_new_name *x = a, *y = b;
+	int order = strcmp(x->schema, y->schema);
+
+	return order ? order : strcmp(x->old_name, y->old_name);
+}
+
+static int make_list(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	load->new_names = calloc(load->set.n + 1, sizeof(*load->new_names));
+	if (!load->new_names)
+		return cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
+		size_t index = load->set.list[i], owner = cf_pg_graph_owner(load->graph, index);
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+		struct cf_pg_new_name *to = &load->new_names[load->n_new_names];
+
+		if (!entry->nspname || entry->section == CF_PG_SECTION_NONE)
+			continue;
+		if (owner != CF_PG_NO_ENTRY && !follows_table(entry))
+			continue;
+		load->n_new_names++;
+		to->entry = index;
+		to->schema = entry->nspname;
+		rc = owner == CF_PG_NO_ENTRY ? name_object(load, entry, to, err)
+					     : name_satellite(load, entry, owner, to, err);
+	}
+	return rc;
+}
+
+int cf_pg_load_name_all(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc;
+
+	if (load->renames.n == 0)
+		return 0;
+	rc = make_list(load, err);
+	if (rc == 0)
+		qsort(load->new_names, load->n_new_names, sizeof(*load->new_names), by_name);
+	return rc;
+}
+
+void cf_pg_load_release_names(struct cf_pg_load *load)
+{
+	for (size_t i = 0; i < load->n_new_names; i++) {
+		free(load->new_names[i].old_name);
+		free(load->new_names[i].new_name);
+	}
+	free(load->new_names);
+}
+
+static const struct cf_pg_new_name *find_name(const struct cf_pg_load *load, const char *schema,
+					      char *name)
+{
+	struct cf_pg_new_name key = {.schema = schema, .old_name = name};
+
+	if (load->n_new_names == 0)
+		return NULL;
+	return bsearch(&key, load->new_names, load->n_new_names, sizeof(key), by_name);
+}
+
+void cf_pg_load_new_name(const struct cf_pg_load *load, size_t entry, const char **schema_out,
+			 const char **name_out)
+{
+	*schema_out = load->toc->entries[entry].nspname;
+	*name_out = load->toc->entries[entry].tag;
+	for (size_t i = 0; i < load->n_new_names; i++) {
+		if (load->new_names[i].entry != entry)
+			continue;
+		*schema_out = load->new_names[i].new_schema;
+		*name_out = load->new_names[i].new_name;
+		return;
+	}
+}
+
+/* --- SQL --- */
+
+struct rewriter {
+	struct cf_pg_load *load;
+	size_t table; /* whose satellite the SQL makes or describes */
+	struct cf_buf schema, name;
+	struct cf_sql_token word; /* the last one that was no space */
+	struct cf_buf *out;
+	struct cf_err *err;
+};
+
+static bool is_name(const struct cf_sql_token *token)
+{
+	return token->kind == CF_SQL_WORD || token->kind == CF_SQL_QUOTED;
+}
+
+static bool is_word(const struct cf_sql_token *token, const char *word)
+{
+	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
+	       strncasecmp(token->text, word, token->len) == 0;
+}
+
+static bool is_char(const struct cf_sql_token *token, char c)
+{
+	return token->kind == CF_SQL_OTHER && token->text[0] == c;
+}
+
+static int copy_token(struct rewriter *r, const struct cf_sql_token *token)
+{
+	return cf_buf_append(r->out, token->text, token->len, r->err);
+}
+
+/* schema.name, of which schema is read and *at stands on the dot. */
+static int rewrite_pair(struct rewriter *r, const struct cf_sql_token *schema, const char **at)
+{
+	struct cf_sql_token dot = cf_sql_next(at);
+	const char *behind = *at;
+	struct cf_sql_token name = cf_sql_next(&behind);
+	const struct cf_pg_new_name *found = NULL;
+	int rc = cf_sql_name_of(schema, &r->schema, r->err);
+
+	if (rc == 0 && is_name(&name))
+		rc = cf_sql_name_of(&name, &r->name, r->err);
+	if (rc == 0 && is_name(&name))
+		found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
+	if (rc < 0)
+		return rc;
+	if (found) {
+		*at = behind;
+		return cf_sql_append_qualified(found->new_schema, found->new_name, r->out, r->err);
+	}
+	rc = copy_token(r, schema);
+	if (rc == 0)
+		rc = copy_token(r, &dot);
+	if (rc == 0 && is_name(&name)) {
+		*at = behind;
+		rc = copy_token(r, &name);
+	}
+	return rc;
+}
+
+/* An index or a constraint of this table by its name alone. */
+static const struct cf_pg_new_name *find_satellite(struct rewriter *r, const char *name)
+{
+	for (size_t i = 0; r->table != CF_PG_NO_ENTRY && i < r->load->n_new_names; i++) {
+		const struct cf_pg_new_name *item = &r->load->new_names[i];
+
+		if (item->table == r->table && strcmp(item->old_name, name) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+/* A name without a schema: of a schema, an index or a constraint, by the word before it. */
+static int rewrite_bare(struct rewriter *r, const struct cf_sql_token *token)
+{
+	bool of_schema = is_word(&r->word, "SCHEMA");
+	bool of_satellite = is_word(&r->word, "INDEX") || is_word(&r->word, "CONSTRAINT") ||
+			    is_word(&r->word, "ON");
+	const struct cf_pg_new_name *found = NULL;
+	const char *new_schema, *unused;
+	int rc;
+
+	if (!of_schema && !of_satellite)
+		return copy_token(r, token);
+	rc = cf_sql_name_of(token, &r->name, r->err);
+	if (rc < 0)
+		return rc;
+	if (of_schema) {
+		cf_renames_apply(&r->load->renames, (const char *)r->name.data, NULL, &new_schema,
+				 &unused);
+		if (strcmp(new_schema, (const char *)r->name.data) != 0)
+			return cf_sql_append_name(new_schema, r->out, r->err);
+		return copy_token(r, token);
+	}
+	found = find_satellite(r, (const char *)r->name.data);
+	return found ? cf_sql_append_name(found->new_name, r->out, r->err) : copy_token(r, token);
+}
+
+/* The text of 'shop.orders_id_seq'::regclass, doubled quotes halved. */
+static int text_of_string(const struct cf_sql_token *token, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = 0;
+
+	cf_buf_clear(out);
+	for (size_t i = 1; rc == 0 && i + 1 < token->len; i++) {
+		rc = cf_buf_append(out, &token->text[i], 1, err);
+		i += token->text[i] == '\'';
+	}
+	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
+}
+
+static bool is_cast_to_regclass(const char *at)
+{
+	static const char cast[] = "::regclass", catalog_cast[] = "::pg_catalog.regclass";
+
+	return strncmp(at, cast, strlen(cast)) == 0 ||
+	       strncmp(at, catalog_cast, strlen(catalog_cast)) == 0;
+}
+
+static int rewrite_string(struct rewriter *r, const struct cf_sql_token *token, const char *behind)
+{
+	struct cf_buf text = CF_BUF_INIT, rewritten = CF_BUF_INIT, *out = r->out;
+	struct cf_sql_token schema;
+	const char *at;
+	int rc;
+
+	if (token->text[0] != '\'' || !is_cast_to_regclass(behind))
+		return copy_token(r, token);
+	rc = text_of_string(token, &text, r->err);
+	at = (const char *)text.data;
+	if (rc == 0) {
+		schema = cf_sql_next(&at);
+		r->out = &rewritten;
+		rc = is_name(&schema) && *at == '.' ? rewrite_pair(r, &schema, &at)
+						    : copy_token(r, &schema);
+		if (rc == 0)
+			rc = cf_buf_append(&rewritten, at, strlen(at) + 1, r->err);
+		r->out = out;
+	}
+	if (rc == 0)
+		rc = cf_sql_append_literal((const char *)rewritten.data, out, r->err);
+	cf_buf_release(&text);
+	cf_buf_release(&rewritten);
+	return rc;
+}
+
+static int rewrite(struct rewriter *r, const char *at)
+{
+	struct cf_sql_token token;
+	int rc = 0;
+
+	while (rc == 0 && (token = cf_sql_next(&at)).kind != CF_SQL_END) {
+		if (is_name(&token) && *at == '.' && !is_char(&r->word, '.'))
+			rc = rewrite_pair(r, &token, &at);
+		else if (is_name(&token) && !is_char(&r->word, '.'))
+			rc = rewrite_bare(r, &token);
+		else if (token.kind == CF_SQL_STRING)
+			rc = rewrite_string(r, &token, at);
+		else
+			rc = copy_token(r, &token);
+		if (token.kind != CF_SQL_SPACE)
+			r->word = token;
+	}
+	return rc;
+}
+
+/* The relation that an entry belongs to, over what it describes. */
+static size_t table_of(const struct cf_pg_load *load, size_t index)
+{
+	for (int depth = 0; index != CF_PG_NO_ENTRY && depth < 3; depth++) {
+		if (cf_pg_is_relation(&load->toc->entries[index]))
+			return index;
+		index = cf_pg_graph_owner(load->graph, index);
+	}
+	return CF_PG_NO_ENTRY;
+}
+
+int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			  const char *sql, struct cf_buf *out, struct cf_err *err)
+{
+	struct rewriter r = {.load = load, .out = out, .err = err};
+	int rc;
+
+	if (load->renames.n == 0)
+		return cf_buf_append_str(out, sql, err);
+	r.table = table_of(load, (size_t)(entry - load->toc->entries));
+	rc = rewrite(&r, sql);
+	cf_buf_release(&r.schema);
+	cf_buf_release(&r.name);
+	return rc;
+}

@@ -1,0 +1,315 @@
+/*
+ * The archive's entries by our own hand, within a transaction: for chosen tables, whose database
+ * has part of what they need already, and for other names.
+ *
+ * What is only needed (types, functions, schemas) stays as it is where it exists. A foreign key is
+ * made where the table exists that it refers to.
+ */
+
+#include "base/err.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/load.h"
+#include "drivers/postgres/manifest.h"
+#include "drivers/postgres/sql.h"
+#include "drivers/postgres/toc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_desc(const struct cf_pg_toc_entry *entry, const char *desc)
+{
+	return strcmp(entry->desc, desc) == 0;
+}
+
+bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index)
+{
+	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+	size_t owner = cf_pg_graph_owner(load->graph, index);
+
+	/* Rights last: they may take away what the restore itself needs. */
+	if (is_desc(entry, "ACL") || is_desc(entry, "DEFAULT ACL"))
+		return true;
+	if (entry->section == CF_PG_SECTION_NONE && owner != CF_PG_NO_ENTRY)
+		entry = &load->toc->entries[owner];
+	return entry->section == CF_PG_SECTION_POST_DATA;
+}
+
+/* The setting of the archive's texts, or NULL when that is UTF8, which the connection has. */
+static const char *other_encoding(const struct cf_pg_load *load)
+{
+	for (size_t i = 0; i < load->toc->n_entries; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
+
+		if (is_desc(entry, "ENCODING") && entry->defn && !strstr(entry->defn, "'UTF8'"))
+			return entry->defn;
+	}
+	return NULL;
+}
+
+static int exec_text(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	const char *encoding = other_encoding(load);
+	int rc = cf_buf_append(sql, "", 1, err);
+
+	if (rc == 0 && encoding)
+		rc = cf_pg_exec(load->pg, encoding, err);
+	if (rc == 0)
+		rc = cf_pg_exec(load->pg, (const char *)sql->data, err);
+	if (rc == 0 && encoding)
+		rc = cf_pg_exec(load->pg, "SET client_encoding = 'UTF8'", err);
+	return rc;
+}
+
+static int append_settings(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			   struct cf_buf *out, struct cf_err *err)
+{
+	bool has_am = entry->table_am && entry->table_am[0];
+	int rc = 0;
+
+	if (entry->tablespace && !load->no_tablespaces) {
+		rc = cf_buf_append_str(out, "SET LOCAL default_tablespace = ", err);
+		if (rc == 0)
+			rc = cf_sql_append_literal(entry->tablespace, out, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, ";\n", err);
+	}
+	if (rc == 0 && has_am) {
+		rc = cf_buf_append_str(out, "SET LOCAL default_table_access_method = ", err);
+		if (rc == 0)
+			rc = cf_sql_append_name(entry->table_am, out, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, ";\n", err);
+	}
+	return rc;
+}
+
+/* Kinds that have an owner of their own; of others it is their table's, or an extension's. */
+static bool has_owner(const struct cf_pg_toc_entry *entry)
+{
+	static const char *const kinds[] = {
+		"AGGREGATE",
+		"COLLATION",
+		"CONVERSION",
+		"DOMAIN",
+		"EVENT TRIGGER",
+		"FOREIGN DATA WRAPPER",
+		"FUNCTION",
+		"OPERATOR",
+		"OPERATOR CLASS",
+		"OPERATOR FAMILY",
+		"PROCEDURAL LANGUAGE",
+		"PROCEDURE",
+		"PUBLICATION",
+		"SCHEMA",
+		"SERVER",
+		"STATISTICS",
+		"SUBSCRIPTION",
+		"TEXT SEARCH CONFIGURATION",
+		"TEXT SEARCH DICTIONARY",
+		"TYPE",
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (is_desc(entry, kinds[i]))
+			return true;
+	return false;
+}
+
+/* "DROP TYPE s.t;" names the object in full: so does "ALTER TYPE s.t OWNER TO o;". */
+static int append_owner(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			struct cf_buf *out, struct cf_err *err)
+{
+	static const char drop[] = "DROP ";
+	const char *object = entry->drop_stmt;
+	struct cf_buf statement = CF_BUF_INIT;
+	bool relation = cf_pg_is_relation(entry) || is_desc(entry, "SEQUENCE");
+	int rc = 0;
+
+	if (load->options->no_owner || !entry->owner || !object || !object[0] ||
+	    (!relation && !has_owner(entry)))
+		return 0;
+	if (relation) {
+		rc = cf_buf_append_str(&statement, "TABLE ", err);
+		if (rc == 0)
+			rc = cf_sql_append_qualified(entry->nspname, entry->tag, &statement, err);
+	} else if (strncmp(object, drop, strlen(drop)) == 0) {
+		object += strlen(drop);
+		rc = cf_buf_append(&statement, object, strcspn(object, ";"), err);
+	}
+	if (rc == 0 && statement.len > 0) {
+		rc = cf_buf_append(&statement, "", 1, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, "\nALTER ", err);
+		if (rc == 0)
+			rc = cf_pg_load_rename_sql(load, entry, (const char *)statement.data, out,
+						   err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, " OWNER TO ", err);
+		if (rc == 0)
+			rc = cf_sql_append_name(entry->owner, out, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, ";\n", err);
+	}
+	cf_buf_release(&statement);
+	return rc;
+}
+
+static int make_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+		      struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = append_settings(load, entry, &sql, err);
+
+	if (rc == 0)
+		rc = cf_pg_load_rename_sql(load, entry, entry->defn, &sql, err);
+	if (rc == 0)
+		rc = append_owner(load, entry, &sql, err);
+	if (rc == 0)
+		rc = exec_text(load, &sql, err);
+	if (rc < 0)
+		cf_err_wrap(err, "%s %s%s%s", entry->desc, entry->nspname ? entry->nspname : "",
+			    entry->nspname ? "." : "", entry->tag);
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static bool is_duplicate(const char *sqlstate)
+{
+	static const char *const states[] = {"42710", "42P06", "42P07", "42723"};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(sqlstate, states[i]) == 0)
+			return true;
+	return false;
+}
+
+/* made_out: false when something of that name is there already, and stays. */
+static int make_unless_there(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			     bool *made_out, struct cf_err *err)
+{
+	int rc = cf_pg_exec(load->pg, "SAVEPOINT coffer", err);
+
+	if (rc < 0)
+		return rc;
+	*made_out = true;
+	rc = make_entry(load, entry, err);
+	if (rc < 0 && is_duplicate(cf_pg_sqlstate(load->pg))) {
+		*made_out = false;
+		cf_err_clear(err);
+		rc = cf_pg_exec(load->pg, "ROLLBACK TO SAVEPOINT coffer", err);
+	}
+	return rc < 0 ? rc : cf_pg_exec(load->pg, "RELEASE SAVEPOINT coffer", err);
+}
+
+static void tell_kept(struct cf_pg_load *load, size_t index, bool made)
+{
+	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+
+	if (made && cf_pg_is_relation(entry))
+		cf_ctx_warn(load->ctx, "restore.needed", entry->tag,
+			    "was missing and is made without rows, because what is restored refers "
+			    "to it");
+	else if (!made && load->set.marks[index] == CF_PG_CHOSEN && !is_desc(entry, "SCHEMA"))
+		cf_ctx_warn(load->ctx, "restore.kept", entry->tag,
+			    "%s is there already and stays as it is", entry->desc);
+}
+
+static int relation_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *relation,
+			   bool *exists_out, struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	char *found = NULL;
+	int rc = cf_sql_append_qualified(relation->nspname, relation->tag, &name, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&name, "", 1, err);
+	if (rc == 0) {
+		const char *values[] = {(const char *)name.data};
+
+		rc = cf_pg_query_text(load->pg,
+				      "SELECT pg_catalog.to_regclass($1)::pg_catalog.text", values,
+				      1, &found, err);
+	}
+	*exists_out = found;
+	free(found);
+	cf_buf_release(&name);
+	return rc;
+}
+
+/* Of a foreign key: whether all that it refers to is there. */
+static int can_refer(struct cf_pg_load *load, const struct cf_pg_toc_entry *key, bool *can_out,
+		     struct cf_err *err)
+{
+	int rc = 0;
+
+	*can_out = true;
+	for (size_t i = 0; rc == 0 && *can_out && i < key->n_deps; i++) {
+		size_t dep = cf_pg_graph_entry(load->graph, key->deps[i]);
+
+		if (dep != CF_PG_NO_ENTRY && load->set.marks[dep] == CF_PG_OUT &&
+		    cf_pg_is_relation(&load->toc->entries[dep]))
+			rc = relation_exists(load, &load->toc->entries[dep], can_out, err);
+	}
+	if (rc == 0 && !*can_out)
+		cf_ctx_warn(load->ctx, "restore.left_out", key->tag,
+			    "foreign key left out: the table it refers to is not there");
+	return rc;
+}
+
+/* What describes or guards something that was kept is kept with it. */
+static bool belongs_to_kept(const struct cf_pg_load *load, size_t index)
+{
+	size_t owner = cf_pg_graph_owner(load->graph, index);
+
+	return owner != CF_PG_NO_ENTRY && load->kept[owner];
+}
+
+int cf_pg_load_wants_entry(struct cf_pg_load *load, size_t index, bool *wanted_out,
+			   struct cf_err *err)
+{
+	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+
+	*wanted_out = entry->defn && entry->defn[0] && entry->section != CF_PG_SECTION_DATA &&
+		      !belongs_to_kept(load, index);
+	if (load->options->no_privileges &&
+	    (is_desc(entry, "ACL") || is_desc(entry, "DEFAULT ACL")))
+		*wanted_out = false;
+	return *wanted_out && is_desc(entry, "FK CONSTRAINT")
+		       ? can_refer(load, entry, wanted_out, err)
+		       : 0;
+}
+
+static int restore_entry(struct cf_pg_load *load, size_t index, struct cf_err *err)
+{
+	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+	bool made = true;
+	int rc = cf_pg_load_wants_entry(load, index, &made, err);
+
+	if (rc < 0 || !made)
+		return rc;
+	if (load->set.marks[index] == CF_PG_SATELLITE ||
+	    (load->set.marks[index] == CF_PG_CHOSEN && cf_pg_is_relation(entry)))
+		return make_entry(load, entry, err);
+	rc = make_unless_there(load, entry, &made, err);
+	if (rc == 0) {
+		load->kept[index] = !made;
+		tell_kept(load, index, made);
+	}
+	return rc;
+}
+
+int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
+		size_t index = load->set.list[i];
+
+		if (cf_pg_load_comes_after(load, index) != after)
+			continue;
+		rc = cf_ctx_check(load->ctx, err);
+		if (rc == 0)
+			rc = restore_entry(load, index, err);
+	}
+	return rc;
+}
