@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,18 +76,26 @@ static uint8_t *put_hex(uint8_t *out, const uint8_t *from, size_t len)
 	return out;
 }
 
+/* The server reads a double and rounds it; one beyond the largest float is out of range even if it
+ * rounds to it. */
+static bool reads_as(const char *text, float value)
+{
+	double read = strtod(text, NULL);
+
+	return (float)read == value && fabs(read) <= (double)FLT_MAX;
+}
+
 /* The server shows six digits of a float, which are not always the same float again. */
 static uint8_t *put_float(uint8_t *out, const char *text)
 {
 	float value = strtof(text, NULL);
-	int len = 0;
 
 	for (int digits = 6; digits <= 9; digits++) {
-		len = snprintf((char *)out, FLOAT_LEN_MAX, "%.*g", digits, (double)value);
-		if (strtof((const char *)out, NULL) == value)
-			break;
+		int len = snprintf((char *)out, FLOAT_LEN_MAX, "%.*g", digits, (double)value);
+		if (reads_as((const char *)out, value))
+			return out + len;
 	}
-	return out + len;
+	return out + snprintf((char *)out, FLOAT_LEN_MAX, "%.17g", (double)value);
 }
 
 static uint8_t *put_value(uint8_t *out, enum cf_mysql_form form, const char *value, size_t len)
