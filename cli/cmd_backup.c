@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SCREEN_COLUMNS 80
+
 /* What all sources of one command share. */
 struct backup {
 	struct cf_cli *cli;
@@ -215,26 +217,39 @@ static int print_json(const struct cf_snapshot *snapshot, bool dry_run, uint64_t
 	return cf_doc_print(&document, stdout, err);
 }
 
+/* "read 1.2 GiB in 3.4 s (350 MiB/s), stored 12.3 MiB (1.0 %)" */
+static void describe_reading(const struct cf_figures *figures, bool dry_run, char *out, size_t size)
+{
+	bool partly = figures->bytes_read < figures->bytes_total;
+	/* Of a few bytes the snapshot object alone is many times as much: no news. */
+	bool has_share = figures->bytes_stored <= figures->bytes_total;
+
+	snprintf(out, size, "read %s%s%s in %s (%s), %s %s%s%s%s",
+		 cf_text_size(figures->bytes_read).s, partly ? " of " : "",
+		 partly ? cf_text_size(figures->bytes_total).s : "",
+		 cf_text_duration(figures->duration_ns).s,
+		 cf_text_rate(figures->bytes_read, figures->duration_ns).s,
+		 dry_run ? "would store" : "stored", cf_text_size(figures->bytes_stored).s,
+		 has_share ? " (" : "",
+		 has_share ? cf_text_share(figures->bytes_stored, figures->bytes_total).s : "",
+		 has_share ? ")" : "");
+}
+
 static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 {
 	const struct cf_figures *figures = &snapshot->figures;
+	char reading[256];
+	size_t columns = cf_utf8_columns(snapshot->source);
 
+	describe_reading(figures, dry_run, reading, sizeof(reading));
 	if (dry_run)
 		puts("dry run: nothing was stored");
 	else
 		printf("snapshot %s saved\n", cf_short_id(&snapshot->id).s);
 	fputs("  ", stdout);
 	cf_escape_print_cut(stdout, snapshot->source, CF_ESCAPE_NAME, CF_CELL_COLUMNS);
-	printf(": read %s", cf_text_size(figures->bytes_read).s);
-	if (figures->bytes_read < figures->bytes_total)
-		printf(" of %s", cf_text_size(figures->bytes_total).s);
-	printf(" in %s (%s), ", cf_text_duration(figures->duration_ns).s,
-	       cf_text_rate(figures->bytes_read, figures->duration_ns).s);
-	printf("%s %s", dry_run ? "would store" : "stored", cf_text_size(figures->bytes_stored).s);
-	/* Of a few bytes the snapshot object alone is many times as much: no news. */
-	if (figures->bytes_stored <= figures->bytes_total)
-		printf(" (%s)", cf_text_share(figures->bytes_stored, figures->bytes_total).s);
-	fputc('\n', stdout);
+	/* On one line where it fits. */
+	printf(":%s%s\n", columns + strlen(reading) > SCREEN_COLUMNS - 4 ? "\n  " : " ", reading);
 	printf("  chunks: %llu new, %llu delta, %llu known; ",
 	       (unsigned long long)figures->chunks_new, (unsigned long long)figures->chunks_delta,
 	       (unsigned long long)figures->chunks_known);

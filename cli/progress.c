@@ -53,7 +53,8 @@ int cf_progress_format(const struct cf_progress_state *state, const struct cf_pr
 	else if (rc == 0)
 		rc = cf_buf_printf(out, err, ", %s",
 				   cf_text_duration((uint64_t)(now_ns - state->begin_ns)).s);
-	if (rc == 0 && figures->items_total > 0)
+	/* More than were expected: it was a guess. */
+	if (rc == 0 && figures->items_total > 0 && figures->items_done <= figures->items_total)
 		rc = cf_buf_printf(out, err, ", %llu of %s",
 				   (unsigned long long)figures->items_done,
 				   cf_text_count(figures->items_total, "item", "items").s);
