@@ -172,10 +172,6 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 
 static void release_load(struct cf_mysql_load *load)
 {
-	for (size_t i = 0; i < load->n_sources; i++) {
-		cf_mysql_manifest_release(&load->sources[i].manifest);
-		free(load->sources[i].folder);
-	}
 	for (size_t i = 0; i < load->n_targets; i++)
 		free(load->targets[i].name);
 	for (size_t i = 0; i < load->n_tables; i++) {
@@ -197,7 +193,7 @@ static void release_load(struct cf_mysql_load *load)
 		free(load->drops[i].sql);
 		free(load->drops[i].label);
 	}
-	free(load->sources);
+	cf_mysql_sources_free(load->sources, load->n_sources);
 	free(load->targets);
 	free(load->tables);
 	free(load->objects);

@@ -17,6 +17,7 @@
 #include "base/ctx.h"
 #include "drivers/driver.h"
 #include "drivers/mysql/manifest.h"
+#include "drivers/mysql/sources.h"
 #include "drivers/mysql/url.h"
 #include "drivers/pattern.h"
 #include "drivers/rename.h"
@@ -25,14 +26,6 @@
 
 struct cf_mysql;
 struct cf_selector;
-
-/* A database of the snapshot. */
-struct cf_mysql_load_source {
-	struct cf_mysql_manifest manifest;
-	char *folder;	/* "" when the tree's root is the database */
-	bool is_wanted; /* something of it is */
-	bool is_whole;	/* and what is no table, too */
-};
 
 /* A database on the server. Targets are given out by index: the array grows. */
 struct cf_mysql_load_target {

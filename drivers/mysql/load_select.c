@@ -1,5 +1,4 @@
 #include "base/err.h"
-#include "base/tree.h"
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/manifest_json.h"
@@ -13,76 +12,6 @@ char *cf_mysql_load_label(const char *kind, const char *database, const char *na
 	char *label;
 
 	return asprintf(&label, "%s %s.%s", kind, database, name) < 0 ? NULL : label;
-}
-
-static char *join(const char *folder, const char *name)
-{
-	char *path;
-
-	return asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", name) < 0 ? NULL : path;
-}
-
-static int read_manifest(struct cf_mysql_load *load, const char *folder, struct cf_err *err)
-{
-	struct cf_mysql_load_source *source =
-		cf_mysql_grow(&load->sources, &load->n_sources, sizeof(*source));
-	char *path = join(folder, "database.json");
-	struct cf_buf text = CF_BUF_INIT;
-	int rc = 0;
-
-	if (source)
-		source->folder = strdup(folder);
-	if (!source || !source->folder || !path)
-		rc = cf_err_nomem(err);
-	if (rc == 0)
-		rc = cf_tree_read_file(load->tree, path, CF_MYSQL_MANIFEST_LEN_MAX, &text, err);
-	if (rc == 0)
-		rc = cf_mysql_manifest_decode(cf_buf_span(&text), &source->manifest, err);
-	if (rc < 0 && *folder)
-		cf_err_wrap(err, "%s", folder);
-	cf_buf_release(&text);
-	free(path);
-	return rc;
-}
-
-static int read_server(struct cf_mysql_load *load, struct cf_mysql_server *server,
-		       struct cf_err *err)
-{
-	struct cf_buf text = CF_BUF_INIT;
-	int rc =
-		cf_tree_read_file(load->tree, "server.json", CF_MYSQL_MANIFEST_LEN_MAX, &text, err);
-
-	if (rc == 0)
-		rc = cf_mysql_server_decode(cf_buf_span(&text), server, err);
-	cf_buf_release(&text);
-	return rc;
-}
-
-/* The tree is a whole snapshot, or the folder of one database in it. */
-static int read_sources(struct cf_mysql_load *load, struct cf_err *err)
-{
-	struct cf_mysql_server server = CF_MYSQL_SERVER_INIT;
-	struct cf_entry *entry = NULL;
-	int rc = load->tree->ops->find(load->tree, "server.json", &entry, err);
-
-	free(entry);
-	if (rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = read_manifest(load, "", err);
-		if (rc == CF_ERR_NOT_FOUND)
-			rc = cf_err_set(err, CF_ERR_USAGE,
-					"neither a snapshot of mysql nor a database's folder in "
-					"one: it has no database.json");
-		return rc;
-	}
-	if (rc == 0)
-		rc = read_server(load, &server, err);
-	if (rc == 0 && server.lower_case_table_names > 0)
-		load->pattern_flags |= CF_PATTERN_ANY_CASE;
-	for (size_t i = 0; rc == 0 && i < server.n_databases; i++)
-		rc = read_manifest(load, server.databases[i].folder, err);
-	cf_mysql_server_release(&server);
-	return rc;
 }
 
 /* The target's index. */
@@ -140,10 +69,7 @@ static int add_table(struct cf_mysql_load *load, const struct cf_mysql_load_sour
 		return cf_err_nomem(err);
 	if (from->data_len > 0 && !load->options->schema_only &&
 	    cf_selector_takes_data(load->selector, NULL, source->manifest.database, from->name)) {
-		char *folder = join(source->folder, "tables");
-
-		table->path = folder ? join(folder, from->file) : NULL;
-		free(folder);
+		table->path = cf_mysql_source_path(source, "tables", from->file);
 		if (!table->path)
 			return cf_err_nomem(err);
 		table->next_off = from->data_off;
@@ -367,8 +293,12 @@ static int make_texts(struct cf_mysql_load *load, struct cf_err *err)
 
 int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err)
 {
-	int rc = read_sources(load, err);
+	bool any_case = false;
+	int rc =
+		cf_mysql_sources_read(load->tree, &load->sources, &load->n_sources, &any_case, err);
 
+	if (any_case)
+		load->pattern_flags |= CF_PATTERN_ANY_CASE;
 	if (rc == 0)
 		rc = cf_selector_new(&load->options->select, load->pattern_flags, &load->selector,
 				     err);

@@ -156,4 +156,5 @@ const struct cf_driver cf_mysql_driver = {
 	.run = run_source,
 	.close = close_source,
 	.load = cf_mysql_load,
+	.verify = cf_mysql_verify,
 };

@@ -1,0 +1,310 @@
+#include "drivers/mysql/verify.h"
+
+#include "base/err.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
+#include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/mysql_load.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+void cf_mysql_verify_tell(struct cf_mysql_verify *verify, const char *check, const char *object,
+			  bool passed, const char *fmt, ...)
+{
+	char detail[CF_ERR_TEXT_MAX] = "";
+	struct cf_verify_check told = {.name = check, .object = object, .passed = passed};
+	va_list args;
+
+	verify->n_failed += !passed;
+	if (fmt) {
+		va_start(args, fmt);
+		vsnprintf(detail, sizeof(detail), fmt, args);
+		va_end(args);
+		told.detail = detail;
+	}
+	if (verify->options->check)
+		verify->options->check(verify->options->check_user, &told);
+}
+
+char *cf_mysql_verify_label(const struct cf_mysql_load_source *source, const char *name)
+{
+	char *label;
+
+	return asprintf(&label, "%s.%s", source->manifest.database, name) < 0 ? NULL : label;
+}
+
+int cf_mysql_verify_expect(const struct cf_mysql_verify *verify, const char *text,
+			   struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf before = CF_BUF_INIT;
+	int rc;
+
+	cf_buf_clear(out);
+	rc = cf_buf_append(out, text, strlen(text) + 1, err);
+	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++) {
+		const char *old = verify->sources[i].manifest.database;
+		struct cf_buf swapped = *out;
+
+		if (!strcmp(old, verify->names[i]))
+			continue;
+		*out = before;
+		before = swapped;
+		rc = cf_mysql_ddl_set_database((const char *)before.data, old, verify->names[i],
+					       out, err);
+	}
+	cf_buf_release(&before);
+	return rc;
+}
+
+/* Accounts that objects belong to, so that what needs one can be used. On a server of our own only.
+ */
+static int make_definer(struct cf_mysql_verify *verify, const char *definer, struct cf_err *err)
+{
+	const char *at = strrchr(definer, '@');
+	char *user = at ? strndup(definer, (size_t)(at - definer)) : strdup(definer);
+	bool is_role = !at || !at[1];
+	struct cf_buf account = CF_BUF_INIT;
+	int rc = user ? cf_mysql_quote_name(user, &account, err) : cf_err_nomem(err);
+
+	if (rc == 0 && !is_role) {
+		rc = cf_buf_append_str(&account, "@", err);
+		if (rc == 0)
+			rc = cf_mysql_quote_name(at + 1, &account, err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append(&account, "", 1, err);
+	if (rc == 0)
+		rc = cf_mysql_runf(verify->my, err, "CREATE %s IF NOT EXISTS %s",
+				   is_role ? "ROLE" : "USER", (const char *)account.data);
+	if (rc == 0)
+		rc = cf_mysql_runf(verify->my, err, "GRANT ALL ON *.* TO %s",
+				   (const char *)account.data);
+	cf_buf_release(&account);
+	free(user);
+	return rc;
+}
+
+static int make_definers(struct cf_mysql_verify *verify, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < verify->n_sources; i++) {
+		const struct cf_mysql_manifest *manifest = &verify->sources[i].manifest;
+
+		for (size_t j = 0; rc == 0 && j < manifest->n_objects; j++)
+			if (manifest->objects[j].definer)
+				rc = make_definer(verify, manifest->objects[j].definer, err);
+	}
+	return rc;
+}
+
+static int add_name(struct cf_mysql_verify *verify, char *name, struct cf_err *err)
+{
+	char **slot = name ? cf_mysql_grow(&verify->url.databases, &verify->url.n_databases,
+					   sizeof(*slot))
+			   : NULL;
+
+	if (!slot) {
+		free(name);
+		return cf_err_nomem(err);
+	}
+	*slot = name;
+	verify->names = verify->url.databases;
+	return 0;
+}
+
+/* On a server of our own databases keep their names. */
+static int start_scratch(struct cf_mysql_verify *verify, bool any_case, struct cf_err *err)
+{
+	int rc = cf_mysql_scratch_start(&verify->scratch, any_case, verify->ctx, err);
+
+	if (rc == 0)
+		rc = cf_mysql_url_parse(verify->scratch.url, &verify->url, err);
+	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++)
+		rc = add_name(verify, strdup(verify->sources[i].manifest.database), err);
+	return rc;
+}
+
+/* Elsewhere they get names that nobody has. */
+static int take_server(struct cf_mysql_verify *verify, struct cf_err *err)
+{
+	uint32_t number;
+	int rc = cf_mysql_url_parse(verify->options->against, &verify->url, err);
+
+	if (rc == 0 && verify->url.n_databases > 0)
+		return cf_err_set(
+			err, CF_ERR_USAGE,
+			"--against takes a server without a database: scratch databases are made");
+	if (rc == 0 && getrandom(&number, sizeof(number), 0) != sizeof(number))
+		rc = cf_err_set(err, CF_ERR_FAILED, "the system gives no random numbers");
+	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++) {
+		char *name;
+
+		if (asprintf(&name, "coffer_verify_%08x_%zu", number, i + 1) < 0)
+			name = NULL;
+		rc = add_name(verify, name, err);
+	}
+	return rc;
+}
+
+static int connect_scratch(struct cf_mysql_verify *verify, struct cf_err *err)
+{
+	const struct cf_mysql_connect_options options = {.program = "coffer verify"};
+
+	return cf_mysql_connect(&verify->url, &options, verify->ctx, &verify->my, err);
+}
+
+/* "`a.b`=`c`" for each database with another name. */
+static int make_renames(const struct cf_mysql_verify *verify, char **renames, size_t *n,
+			struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++) {
+		struct cf_buf text = CF_BUF_INIT;
+
+		if (!strcmp(verify->sources[i].manifest.database, verify->names[i]))
+			continue;
+		rc = cf_mysql_quote_name(verify->sources[i].manifest.database, &text, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(&text, "=", err);
+		if (rc == 0)
+			rc = cf_mysql_quote_name(verify->names[i], &text, err);
+		if (rc == 0)
+			rc = cf_buf_append(&text, "", 1, err);
+		if (rc < 0)
+			cf_buf_release(&text);
+		else
+			renames[(*n)++] = (char *)text.data;
+	}
+	return rc;
+}
+
+/* What a restore says of the snapshot is the outcome of a check; what it says of the server is an
+ * error. */
+static bool is_outcome(int rc)
+{
+	return rc == CF_ERR_FAILED || rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED;
+}
+
+/* False in *fine_out: it failed, which was told. */
+static int restore(struct cf_mysql_verify *verify, bool *fine_out, struct cf_err *err)
+{
+	const char *url = verify->options->against ? verify->options->against : verify->scratch.url;
+	char **renames = calloc(verify->n_sources + 1, sizeof(*renames));
+	struct cf_load_options options = {.jobs = verify->options->jobs,
+					  .schema_only = verify->options->level == CF_VERIFY_QUICK};
+	struct cf_load_figures figures;
+	size_t n = 0;
+	int rc = renames ? make_renames(verify, renames, &n, err) : cf_err_nomem(err);
+
+	options.renames = (const char *const *)renames;
+	options.n_renames = n;
+	if (rc == 0)
+		rc = cf_mysql_load(url, verify->tree, &options, &verify->quiet, &figures, err);
+	*fine_out = rc == 0;
+	if (rc == 0 || is_outcome(rc)) {
+		cf_mysql_verify_tell(verify, "restore", NULL, rc == 0, rc == 0 ? NULL : "%s",
+				     err ? err->text : "");
+		if (err)
+			cf_err_clear(err);
+		rc = 0;
+	}
+	for (size_t i = 0; renames && i < n; i++)
+		free(renames[i]);
+	free(renames);
+	return rc;
+}
+
+static int run_checks(struct cf_mysql_verify *verify, struct cf_err *err)
+{
+	enum cf_verify_level level = verify->options->level;
+	bool fine;
+	int rc = restore(verify, &fine, err);
+
+	if (rc < 0)
+		return rc;
+	if (level == CF_VERIFY_QUICK || !fine)
+		return cf_mysql_verify_read(verify, err);
+	rc = cf_mysql_verify_schema(verify, err);
+	if (rc == 0)
+		rc = cf_mysql_verify_count(verify, err);
+	if (rc == 0 && level == CF_VERIFY_COMPREHENSIVE)
+		rc = cf_mysql_verify_tables(verify, err);
+	if (rc == 0 && level == CF_VERIFY_COMPREHENSIVE)
+		rc = cf_mysql_verify_bytes(verify, err);
+	return rc;
+}
+
+/* Also after a failure, and also when the caller wants to stop: with a session that does not look
+ * at that. */
+static void drop_databases(struct cf_mysql_verify *verify)
+{
+	const struct cf_mysql_connect_options options = {.program = "coffer verify"};
+	const struct cf_ctx ctx = {.reporter = verify->ctx->reporter,
+				   .n_warnings = verify->ctx->n_warnings};
+	struct cf_mysql *my = NULL;
+
+	if (cf_mysql_connect(&verify->url, &options, &ctx, &my, NULL) < 0) {
+		cf_ctx_warn(&ctx, "scratch.left", "coffer_verify",
+			    "databases coffer_verify_... may be left: drop them");
+		return;
+	}
+	for (size_t i = 0; i < verify->n_sources; i++) {
+		struct cf_err err = CF_ERR_INIT;
+
+		if (cf_mysql_runf(my, &err, "DROP DATABASE IF EXISTS `%s`", verify->names[i]) < 0)
+			cf_ctx_warn(&ctx, "scratch.left", verify->names[i],
+				    "database %s is left: %s", verify->names[i], err.text);
+	}
+	cf_mysql_close(my);
+}
+
+static int verify_in_server(struct cf_mysql_verify *verify, bool any_case, struct cf_err *err)
+{
+	bool own = !verify->options->against;
+	int rc = own ? start_scratch(verify, any_case, err) : take_server(verify, err);
+
+	if (rc == 0)
+		rc = connect_scratch(verify, err);
+	if (rc == 0 && own)
+		rc = make_definers(verify, err);
+	if (rc == 0) {
+		rc = run_checks(verify, err);
+		if (!own)
+			drop_databases(verify);
+	}
+	return rc;
+}
+
+int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *options,
+		    const struct cf_ctx *ctx, struct cf_err *err)
+{
+	struct cf_mysql_verify verify = {
+		.tree = tree,
+		.options = options,
+		.ctx = ctx,
+		.quiet = {.now_ns = ctx->now_ns,
+			  .clock_user = ctx->clock_user,
+			  .cancel = ctx->cancel},
+		.scratch = CF_MYSQL_SCRATCH_INIT,
+	};
+	bool any_case = false;
+	int rc = cf_mysql_sources_read(tree, &verify.sources, &verify.n_sources, &any_case, err);
+
+	if (rc == 0)
+		rc = verify_in_server(&verify, any_case, err);
+	if (rc == 0 && verify.n_failed > 0)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%llu check%s failed",
+				(unsigned long long)verify.n_failed,
+				verify.n_failed == 1 ? "" : "s");
+	cf_mysql_close(verify.my);
+	cf_mysql_url_release(&verify.url);
+	cf_mysql_sources_free(verify.sources, verify.n_sources);
+	cf_mysql_scratch_stop(&verify.scratch);
+	return rc;
+}
