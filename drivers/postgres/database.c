@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum {
+	LOCK_WAIT_S = 60, /* who waits for a lock holds up all who come after */
 	ATTEMPTS = 20,	     /* at locking all there is while tables come and go */
 	SEQUENCES_AT_ONCE = 200
 };
@@ -22,6 +23,11 @@ enum {
 const char *cf_pg_text_encoding(const struct cf_pg_database *database)
 {
 	return strcmp(database->manifest.encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
+}
+
+static unsigned lock_wait_s(const struct cf_pg_dump *dump)
+{
+	return dump->options->lock_wait_s ? dump->options->lock_wait_s : LOCK_WAIT_S;
 }
 
 /* --- locks and snapshot --- */
@@ -62,6 +68,8 @@ static int try_lead(struct cf_pg_database *database, struct cf_err *err)
 		rc = cf_pg_session_lead(database->leader, (const char *)statements.data,
 					database->dump->is_standby, &database->snapshot, err);
 	cf_buf_release(&statements);
+	if (rc == CF_ERR_FAILED)
+		cf_err_wrap(err, "lock all tables");
 	if (rc == 0)
 		rc = list_relations(database, err);
 	if (rc == 0 && cf_pg_catalog_is_locked(&database->catalog))
@@ -188,20 +196,20 @@ static int describe_tables(struct cf_pg_database *database, struct cf_err *err)
 
 /* --- sequences --- */
 
-static int append_sequence(struct cf_pg_database *database, const struct cf_pg_relation *relation, bool is_first,
+static int append_sequence(struct cf_pg *pg, const struct cf_pg_relation *relation, bool is_first,
 			   struct cf_buf *sql, struct cf_err *err)
 {
 	int rc = cf_buf_printf(sql, err, "%sSELECT %" PRIu32 "::oid, last_value, is_called FROM ",
 			       is_first ? "" : " UNION ALL ", relation->oid);
 
-	return rc == 0 ? cf_pg_append_qualified(database->leader, relation->schema, relation->name, sql, err) : rc;
+	return rc == 0 ? cf_pg_append_qualified(pg, relation->schema, relation->name, sql, err) : rc;
 }
 
-static int take_values(struct cf_pg_database *database, const char *sql, struct cf_err *err)
+static int take_values(struct cf_pg_database *database, struct cf_pg *pg, const char *sql, struct cf_err *err)
 {
 	struct cf_pg_manifest *manifest = &database->manifest;
 	struct cf_pg_rows *rows = NULL;
-	int rc = cf_pg_query(database->leader, sql, NULL, 0, &rows, err);
+	int rc = cf_pg_query(pg, sql, NULL, 0, &rows, err);
 
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
 		const struct cf_pg_relation *relation =
@@ -230,29 +238,45 @@ static bool has_value(const struct cf_pg_database *database, const struct cf_pg_
 	return false;
 }
 
-/* After the snapshot: sequences are in no transaction, so they are where its rows say, or further. */
-static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
+static int read_values(struct cf_pg_database *database, struct cf_pg *pg, struct cf_err *err)
 {
 	const struct cf_pg_catalog *catalog = &database->catalog;
 	struct cf_buf sql = CF_BUF_INIT;
 	size_t n = 0;
 	int rc = 0;
 
-	database->manifest.sequences = calloc(catalog->n + 1, sizeof(*database->manifest.sequences));
-	if (!database->manifest.sequences)
-		return cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < catalog->n; i++) {
 		if (has_value(database, &catalog->relations[i]))
-			rc = append_sequence(database, &catalog->relations[i], n++ == 0, &sql, err);
+			rc = append_sequence(pg, &catalog->relations[i], n++ == 0, &sql, err);
 		if (rc == 0 && n > 0 && (n == SEQUENCES_AT_ONCE || i + 1 == catalog->n)) {
 			rc = cf_buf_append(&sql, "", 1, err);
 			if (rc == 0)
-				rc = take_values(database, (const char *)sql.data, err);
+				rc = take_values(database, pg, (const char *)sql.data, err);
 			cf_buf_clear(&sql);
 			n = 0;
 		}
 	}
 	cf_buf_release(&sql);
+	return rc;
+}
+
+/*
+ * After the snapshot: sequences are in no transaction, so they are where its rows say, or further. Not by the leader, which would
+ * keep a lock on each of them to its end.
+ */
+static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_pg_dump *dump = database->dump;
+	struct cf_pg *pg = NULL;
+	int rc;
+
+	database->manifest.sequences = calloc(database->catalog.n + 1, sizeof(*database->manifest.sequences));
+	if (!database->manifest.sequences)
+		return cf_err_nomem(err);
+	rc = cf_pg_session_open(dump->server, database->name, lock_wait_s(dump), NULL, dump->ctx, &pg, err);
+	if (rc == 0)
+		rc = read_values(database, pg, err);
+	cf_pg_close(pg);
 	return rc;
 }
 
@@ -395,9 +419,8 @@ static int check_selection(struct cf_pg_database *database, bool *is_wanted_out,
 int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err)
 {
 	struct cf_pg_database database = {.dump = dump, .name = name};
-	unsigned lock_wait_s = dump->options->lock_wait_s ? dump->options->lock_wait_s : CF_PG_LOCK_WAIT_S;
 	bool is_wanted = false;
-	int rc = cf_pg_session_open(dump->server, name, lock_wait_s, NULL, dump->ctx, &database.leader, err);
+	int rc = cf_pg_session_open(dump->server, name, lock_wait_s(dump), NULL, dump->ctx, &database.leader, err);
 
 	if (rc == 0)
 		rc = lead(&database, err);

@@ -17,8 +17,6 @@ struct json_t;
 struct cf_selector;
 
 #define CF_PG_APPLICATION "coffer backup"
-/* Who waits for a lock holds up all who come after. */
-#define CF_PG_LOCK_WAIT_S 60
 
 /* One run of the driver. */
 struct cf_pg_dump {
