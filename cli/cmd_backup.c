@@ -238,7 +238,7 @@ static void describe_reading(const struct cf_figures *figures, bool dry_run, cha
 static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 {
 	const struct cf_figures *figures = &snapshot->figures;
-	char reading[256];
+	char reading[512];
 	size_t columns = cf_utf8_columns(snapshot->source);
 
 	describe_reading(figures, dry_run, reading, sizeof(reading));
