@@ -7,12 +7,14 @@
 #include "drivers/mysql/catalog.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/facts.h"
+#include "drivers/mysql/rights.h"
 #include "drivers/mysql/script.h"
 #include "drivers/mysql/snapshot.h"
 #include "drivers/mysql/table.h"
 #include "drivers/mysql/url.h"
 #include "drivers/mysql/users.h"
 #include "drivers/names.h"
+#include "drivers/selector.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -174,7 +176,41 @@ static void warn_of_views(struct dump *dump, const struct cf_mysql_manifest *man
 	for (size_t i = 0; i < manifest->n_objects; i++)
 		if (manifest->objects[i].kind == CF_MYSQL_VIEW && !manifest->objects[i].n_columns)
 			cf_ctx_warn(dump->ctx, "view.invalid", manifest->objects[i].name,
-				    "the view names what is not there: no restore can make it");
+				    "the view names what is not there, or what this user may not "
+				    "use: no "
+				    "restore can make it");
+}
+
+/* What the server hides may be there. */
+static void warn_of_rights(struct dump *dump, const char *database,
+			   const struct cf_mysql_rights *rights)
+{
+	if (!rights->sees_triggers)
+		cf_ctx_warn(dump->ctx, "trigger.hidden", database,
+			    "without the right TRIGGER its triggers, if any, are not seen and not "
+			    "saved");
+	if (!rights->sees_routines &&
+	    cf_selector_takes_schema(dump->options->selector, NULL, database))
+		cf_ctx_warn(dump->ctx, "routine.hidden", database,
+			    "without the right EXECUTE, and SELECT on mysql.proc, its routines, if "
+			    "any, are "
+			    "not seen and not saved");
+}
+
+static int warn_of_objects(struct dump *dump, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < dump->catalog.n_databases; i++) {
+		const struct cf_mysql_manifest *manifest = &dump->catalog.databases[i].manifest;
+		struct cf_mysql_rights rights;
+
+		warn_of_views(dump, manifest);
+		rc = cf_mysql_rights_on(dump->snapshot.control, manifest->database, &rights, err);
+		if (rc == 0)
+			warn_of_rights(dump, manifest->database, &rights);
+	}
+	return rc;
 }
 
 static void announce(struct dump *dump)
@@ -184,7 +220,6 @@ static void announce(struct dump *dump)
 	for (size_t i = 0; i < dump->catalog.n_databases; i++) {
 		const struct cf_mysql_database_catalog *database = &dump->catalog.databases[i];
 
-		warn_of_views(dump, &database->manifest);
 		items += database->manifest.n_tables;
 		for (size_t j = 0; j < database->manifest.n_tables; j++)
 			if (database->plans[j].takes_rows)
@@ -519,6 +554,8 @@ int cf_mysql_dump(const struct cf_mysql_dump_options *options, const struct cf_c
 		rc = take_snapshot(&dump, err);
 	if (rc == 0)
 		rc = judge_tables(&dump, err);
+	if (rc == 0)
+		rc = warn_of_objects(&dump, err);
 	if (rc == 0) {
 		announce(&dump);
 		rc = store(&dump, err);

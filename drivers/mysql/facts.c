@@ -107,6 +107,7 @@ int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
 			       struct cf_mysql_server *server, struct cf_err *err)
 {
 	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control);
+	bool has_log = snapshot->binlog_file && snapshot->binlog_file[0];
 	char locked[24], connections[16];
 	const struct {
 		const char *key, *value;
@@ -115,7 +116,7 @@ int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
 		{"locked_seconds", locked},
 		{"connections", connections},
 		{"binlog_file", snapshot->binlog_file},
-		{"binlog_position", snapshot->binlog_position},
+		{"binlog_position", has_log ? snapshot->binlog_position : NULL},
 	};
 	int rc = add_time(snapshot->time_ns, server, err);
 

@@ -109,7 +109,7 @@ static int for_each_account(struct cf_mysql *my, const struct cf_ctx *ctx, accou
 		if (rc < 0 && (cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_ACCOUNT ||
 			       cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_GRANT)) {
 			cf_err_clear(err);
-			rc = pass_over(ctx, &row, err);
+			rc = append == append_creation ? pass_over(ctx, &row, err) : 0;
 		}
 	}
 	cf_mysql_result_free(result);
