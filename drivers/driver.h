@@ -70,6 +70,7 @@ struct cf_load_options {
 	void *plan_user;
 };
 
+/* What was loaded; of a dry run, what would be. */
 struct cf_load_figures {
 	uint64_t tables, rows, bytes;
 };

@@ -130,9 +130,15 @@ static void plan_all(struct cf_pg_load *load)
 				load->everything ? "what is in the way" : "the tables in the way");
 	if (cf_pg_load_wants_schema(load))
 		cf_pg_load_step(load, 0, "create", "%zu objects", load->set.n - n_after);
-	for (size_t i = 0; i < load->n_tables; i++)
-		cf_pg_load_step(load, load->tables[i].table->bytes, "load", "table %s.%s",
-				load->tables[i].schema, load->tables[i].name);
+	for (size_t i = 0; i < load->n_tables; i++) {
+		const struct cf_pg_load_table *table = &load->tables[i];
+
+		cf_pg_load_step(load, table->table->bytes, "load", "table %s.%s", table->schema,
+				table->name);
+		atomic_fetch_add(&load->n_loaded, 1);
+		atomic_fetch_add(&load->rows_loaded, table->table->rows);
+		atomic_fetch_add(&load->bytes_loaded, table->table->bytes);
+	}
 	if (cf_pg_load_wants_schema(load))
 		cf_pg_load_step(load, 0, "index", "%zu indexes, constraints, triggers and rights",
 				n_after);
