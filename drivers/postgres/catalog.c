@@ -63,7 +63,8 @@ static struct cf_pg_relation read_relation(const struct cf_pg_rows *rows, size_t
 		.extension = cf_pg_value(rows, row, 8),
 		.condition = condition && condition[0] ? condition : NULL,
 		.is_member = cf_pg_value_bool(rows, row, 10) && !cf_pg_value(rows, row, 8),
-		.may_read = cf_pg_value_bool(rows, row, 11),
+		/* Null when it was dropped a moment ago, which locking it finds out. */
+		.may_read = !cf_pg_value(rows, row, 11) || cf_pg_value_bool(rows, row, 11),
 		.has_row_security = cf_pg_value_bool(rows, row, 12),
 		.is_locked = cf_pg_value_bool(rows, row, 13),
 		.len = cf_pg_value_number(rows, row, 14),

@@ -17,6 +17,7 @@
 enum {
 	LOCK_WAIT_S = 60, /* who waits for a lock holds up all who come after */
 	ATTEMPTS = 20,	     /* at locking all there is while tables come and go */
+	DUMP_ATTEMPTS = 3,   /* at pg_dump, which waits for locks as well */
 	SEQUENCES_AT_ONCE = 200
 };
 
@@ -352,7 +353,7 @@ static int put_database(struct cf_pg_database *database, struct cf_err *err)
 		rc = dump->sink->ops->dir_begin(dump->sink, dump->root, &entry, 0, &database->dir, err);
 	}
 	if (rc == 0)
-		rc = cf_pg_dump_schema(database, err);
+		rc = cf_pg_put_schema(database, err);
 	if (rc == 0)
 		rc = put_sequences(database, err);
 	if (rc == 0)
@@ -397,6 +398,7 @@ static void release(struct cf_pg_database *database)
 	cf_pg_catalog_release(&database->catalog);
 	cf_pg_snapshot_release(&database->snapshot);
 	cf_buf_release(&database->schema_args);
+	cf_buf_release(&database->archive);
 	cf_pg_close(database->leader);
 }
 
@@ -416,6 +418,34 @@ static int check_selection(struct cf_pg_database *database, bool *is_wanted_out,
 	return 0;
 }
 
+/*
+ * All that can be refused before anything is stored. pg_dump must lock the tables a second time; somebody who asked for an exclusive
+ * lock meanwhile is let go first.
+ */
+static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (int i = 0; i < DUMP_ATTEMPTS; i++) {
+		if (rc == CF_ERR_BUSY) {
+			cf_err_clear(err);
+			rc = cf_pg_exec(database->leader, "ROLLBACK", err);
+		}
+		if (rc == 0)
+			rc = lead(database, err);
+		if (rc == 0)
+			rc = cf_pg_select_schemas(database, err);
+		if (rc == 0)
+			rc = check_selection(database, is_wanted_out, err);
+		if (rc < 0 || !*is_wanted_out)
+			return rc;
+		rc = cf_pg_read_schema(database, err);
+		if (rc != CF_ERR_BUSY)
+			return rc;
+	}
+	return rc;
+}
+
 int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err)
 {
 	struct cf_pg_database database = {.dump = dump, .name = name};
@@ -423,11 +453,7 @@ int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err
 	int rc = cf_pg_session_open(dump->server, name, lock_wait_s(dump), NULL, dump->ctx, &database.leader, err);
 
 	if (rc == 0)
-		rc = lead(&database, err);
-	if (rc == 0)
-		rc = cf_pg_select_schemas(&database, err);
-	if (rc == 0)
-		rc = check_selection(&database, &is_wanted, err);
+		rc = prepare(&database, &is_wanted, err);
 	if (rc == 0 && is_wanted) {
 		dump->time_ns = database.snapshot.time_ns;
 		rc = describe(&database, err);

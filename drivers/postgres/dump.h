@@ -44,6 +44,7 @@ struct cf_pg_database {
 	int64_t begin_ns;	     /* when the snapshot was taken, by our clock */
 	struct cf_pg_catalog catalog;
 	struct cf_pg_manifest manifest;
+	struct cf_buf archive;	     /* schema.dump */
 	struct cf_buf schema_args;   /* pg_dump's arguments for the schemas that were chosen */
 	struct cf_pg_rows *facts;    /* texts of the manifest live in these */
 	struct cf_pg_rows *objects;
@@ -70,7 +71,9 @@ int cf_pg_put_file(struct cf_pg_dump *dump, struct cf_dir *dir, const char *name
 /* Each is documented where it is defined. */
 int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err);
 int cf_pg_select_schemas(struct cf_pg_database *database, struct cf_err *err);
-int cf_pg_dump_schema(struct cf_pg_database *database, struct cf_err *err);
+/* pg_dump's archive, once all is locked and nothing stored yet. CF_ERR_BUSY: somebody waits to lock a table exclusively. */
+int cf_pg_read_schema(struct cf_pg_database *database, struct cf_err *err);
+int cf_pg_put_schema(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_data(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_table(struct cf_pg_database *database, struct cf_pg *pg, const struct cf_pg_task *task,
 		     struct cf_err *err);

@@ -36,7 +36,10 @@ int cf_pg_select_schemas(struct cf_pg_database *database, struct cf_err *err)
 	static const char sql[] = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'"
 				  " AND nspname <> 'information_schema' ORDER BY nspname";
 	struct cf_pg_rows *rows = NULL;
-	int rc = database->dump->options->select.n_schemas > 0
+	int rc;
+
+	cf_buf_clear(&database->schema_args);
+	rc = database->dump->options->select.n_schemas > 0
 			 ? cf_pg_query(database->leader, sql, NULL, 0, &rows, err)
 			 : 0;
 
@@ -102,14 +105,30 @@ static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struc
 	return rc == 0 ? cf_pg_catalog_exclude_args(&database->catalog, args, err) : rc;
 }
 
-static int run_dump(struct cf_pg_database *database, struct cf_buf *archive, struct cf_err *err)
+/* pg_dump waits for a lock as little as it was told to, and fails. */
+static int judge_failure(struct cf_pg_database *database, int rc, struct cf_err *err)
+{
+	struct cf_buf oids = CF_BUF_INIT;
+	bool is_busy = rc == CF_ERR_FAILED &&
+		       cf_pg_catalog_lock_oids(&database->catalog, &oids, NULL) == 0 &&
+		       cf_pg_session_blame(database->leader, (const char *)oids.data, err);
+
+	cf_buf_release(&oids);
+	if (!is_busy)
+		return rc;
+	err->code = CF_ERR_BUSY;
+	return CF_ERR_BUSY;
+}
+
+int cf_pg_read_schema(struct cf_pg_database *database, struct cf_err *err)
 {
 	struct cf_pg_dump *dump = database->dump;
-	struct cf_buf args = CF_BUF_INIT, oids = CF_BUF_INIT;
+	struct cf_buf args = CF_BUF_INIT;
 	const char **argv = NULL;
 	char **environment = NULL;
 	int rc = dump_args(database, &args, err);
 
+	cf_buf_clear(&database->archive);
 	if (rc == 0 && !(argv = split_args(&args)))
 		rc = cf_err_nomem(err);
 	if (rc == 0)
@@ -118,15 +137,12 @@ static int run_dump(struct cf_pg_database *database, struct cf_buf *archive, str
 		const struct cf_pg_run run = {
 			.program = &dump->dump, .args = argv, .environment = environment, .input_fd = -1};
 
-		rc = cf_pg_program_run(&run, take_piece, archive, dump->ctx, err);
-		if (rc == CF_ERR_FAILED && cf_pg_catalog_lock_oids(&database->catalog, &oids, NULL) == 0)
-			cf_pg_session_blame(database->leader, (const char *)oids.data, err);
+		rc = cf_pg_program_run(&run, take_piece, &database->archive, dump->ctx, err);
 	}
 	cf_pg_environment_free(environment);
 	free(argv);
 	cf_buf_release(&args);
-	cf_buf_release(&oids);
-	return rc;
+	return rc < 0 ? judge_failure(database, rc, err) : 0;
 }
 
 /* --- script --- */
@@ -152,26 +168,24 @@ static int run_restore(struct cf_pg_dump *dump, const struct cf_buf *archive, co
 	return rc;
 }
 
-int cf_pg_dump_schema(struct cf_pg_database *database, struct cf_err *err)
+int cf_pg_put_schema(struct cf_pg_database *database, struct cf_err *err)
 {
-	struct cf_pg_dump *dump = database->dump;
-	struct cf_buf archive = CF_BUF_INIT, script = CF_BUF_INIT;
+	const struct cf_buf *archive = &database->archive;
 	struct cf_pg_restrict_key random = cf_pg_restrict_random(), key;
-	int rc = run_dump(database, &archive, err);
+	struct cf_pg_dump *dump = database->dump;
+	struct cf_buf script = CF_BUF_INIT;
+	int rc = cf_pg_put_file(dump, database->dir, "schema.dump", cf_buf_span(archive), err);
 
 	if (rc == 0)
-		rc = cf_pg_put_file(dump, database->dir, "schema.dump", cf_buf_span(&archive), err);
+		rc = cf_pg_toc_decode(cf_buf_span(archive), &database->toc, err);
 	if (rc == 0)
-		rc = cf_pg_toc_decode(cf_buf_span(&archive), &database->toc, err);
-	if (rc == 0)
-		rc = run_restore(dump, &archive, random.s, &script, err);
+		rc = run_restore(dump, archive, random.s, &script, err);
 	if (rc == 0)
 		rc = cf_pg_restrict_settle(&script, &random, &key, err);
 	if (rc == 0)
 		rc = cf_pg_put_file(dump, database->dir, "schema.sql", cf_buf_span(&script), err);
 	if (rc == 0)
 		rc = cf_pg_script_new(database->toc, &database->manifest, key.s, &database->script, err);
-	cf_buf_release(&archive);
 	cf_buf_release(&script);
 	return rc;
 }

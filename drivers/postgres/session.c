@@ -135,7 +135,7 @@ int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_er
 	return rc;
 }
 
-void cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
+bool cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
 {
 	static const char sql[] =
 		"SELECT n.nspname, c.relname, l.pid, a.usename, a.application_name, l.granted"
@@ -147,10 +147,12 @@ void cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
 		" ORDER BY l.granted DESC LIMIT 1";
 	struct cf_err ignored = CF_ERR_INIT;
 	struct cf_pg_rows *rows = NULL;
+	bool found;
 
 	if (cf_pg_query(pg, sql, &oids, 1, &rows, &ignored) < 0)
-		return;
-	if (cf_pg_rows_count(rows) > 0) {
+		return false;
+	found = cf_pg_rows_count(rows) > 0;
+	if (found) {
 		const char *user = cf_pg_value(rows, 0, 3), *application = cf_pg_value(rows, 0, 4);
 
 		cf_err_wrap(err, "table %s.%s is %s exclusively by process %s of the server (user %s%s%s)",
@@ -160,4 +162,5 @@ void cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
 			    application ? application : "");
 	}
 	cf_pg_rows_free(rows);
+	return found;
 }

@@ -40,7 +40,8 @@ int cf_pg_session_lead(struct cf_pg *pg, const char *statements, bool is_standby
 /* Begin a transaction that sees what the snapshot's leader sees. */
 int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_err *err);
 
-/* Add to the error what stands in the way of locking these tables ("{1,2}", oids), as far as the server says. Best effort. */
-void cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err);
+/* Add to the error who stands in the way of locking one of these tables ("{1,2}", oids). False when nobody does, or the server
+ * does not say. */
+bool cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err);
 
 #endif
