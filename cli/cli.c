@@ -13,6 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+	MOUNT_BLOBS_LEN = 16 << 20
+};
+
 int cf_cli_repository(const struct cf_cli *cli, const char **url_out, struct cf_err *err)
 {
 	*url_out = cf_args_text(cli->args, CF_OPT_REPOSITORY);
@@ -118,6 +122,9 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 		goto out;
 	options.cache_dir = cache;
 	options.n_threads = (unsigned)cf_args_number(cli->args, CF_OPT_THREADS);
+	/* A mount keeps chunks itself; a few blobs serve those that are neighbours. */
+	if (cli->args->command->id == CF_COMMAND_MOUNT)
+		options.blob_cache_len = MOUNT_BLOBS_LEN;
 	credentials = cf_secrets_credentials(&secrets);
 	rc = cf_repo_open(backend, &credentials, &options, &cli->ctx, repo_out, err);
 	if (rc == 0)

@@ -179,7 +179,7 @@ static const struct cf_option_spec mount_options[] = {
 	END_OPTIONS};
 
 static const struct cf_option_spec umount_options[] = {
-	FLAG(CF_OPT_LAZY, 'l', "lazy", "Take it out of sight now, and end it when nobody uses it"),
+	FLAG(CF_OPT_LAZY, 0, "lazy", "Take it out of sight now, and end it when nobody uses it"),
 	END_OPTIONS};
 
 static const struct cf_option_spec check_options[] = {

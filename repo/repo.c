@@ -265,7 +265,8 @@ int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *creden
 	if (rc == 0)
 		rc = cf_key_cache_new(&repo->keys, err);
 	if (rc == 0)
-		rc = cf_blob_cache_new(BLOB_CACHE_LEN, &repo->blobs, err);
+		rc = cf_blob_cache_new(options->blob_cache_len ? options->blob_cache_len : BLOB_CACHE_LEN,
+				       &repo->blobs, err);
 	if (rc == 0)
 		rc = cf_pool_new(options->n_threads, POOL_QUEUE, &repo->pool, err);
 	if (rc == 0)

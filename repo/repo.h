@@ -52,6 +52,7 @@ int cf_repo_init(struct cf_backend *backend, const struct cf_credentials *creden
 struct cf_repo_open_options {
 	const char *cache_dir; /* the folder for local indexes; NULL keeps the index in memory */
 	unsigned n_threads;    /* 0: one per processor */
+	size_t blob_cache_len; /* bytes of decoded blobs kept; 0: 64 MiB */
 };
 
 /*
