@@ -7,8 +7,8 @@
 #include "drivers/postgres/load.h"
 
 #include "base/err.h"
-#include "base/tree.h"
 #include "drivers/postgres/client.h"
+#include "drivers/postgres/folders.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
@@ -296,9 +296,9 @@ static int restore_database(struct cf_pg_load *load, const char *target, struct 
 	return rc;
 }
 
-static int load_database(const char *folder, const char *target, struct cf_tree *tree,
-			 const struct cf_load_options *options, const struct cf_ctx *ctx,
-			 struct cf_load_figures *figures, struct cf_err *err)
+int cf_pg_load_database(const char *folder, const char *target, struct cf_tree *tree,
+			const struct cf_load_options *options, const struct cf_ctx *ctx,
+			struct cf_load_figures *figures, struct cf_err *err)
 {
 	struct cf_pg_load load = {.options = options, .ctx = ctx, .tree = tree, .folder = folder};
 	int rc = restore_database(&load, target, err);
@@ -316,87 +316,7 @@ static int load_database(const char *folder, const char *target, struct cf_tree 
 
 /* --- databases of the snapshot --- */
 
-/* Folders with a manifest, each ended by "/"; "" for the root itself. */
-struct folders {
-	struct cf_tree *tree;
-	char **items;
-	size_t n;
-};
-
-static void release_folders(struct folders *folders)
-{
-	for (size_t i = 0; i < folders->n; i++)
-		free(folders->items[i]);
-	free(folders->items);
-}
-
-static int has_manifest(struct cf_tree *tree, const char *folder, bool *has, struct cf_err *err)
-{
-	struct cf_entry *entry = NULL;
-	struct cf_buf path = CF_BUF_INIT;
-	int rc = cf_buf_printf(&path, err, "%sdatabase.json%c", folder, 0);
-
-	if (rc == 0)
-		rc = tree->ops->find(tree, (const char *)path.data, &entry, err);
-	*has = rc == 0;
-	if (rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = 0;
-	}
-	free(entry);
-	cf_buf_release(&path);
-	return rc;
-}
-
-static int add_folder(struct folders *folders, const char *folder, struct cf_err *err)
-{
-	char **items = realloc(folders->items, (folders->n + 1) * sizeof(*items));
-
-	if (!items)
-		return cf_err_nomem(err);
-	folders->items = items;
-	items[folders->n] = strdup(folder);
-	if (!items[folders->n])
-		return cf_err_nomem(err);
-	folders->n++;
-	return 0;
-}
-
-static int consider_entry(void *user, const struct cf_entry *entry, struct cf_err *err)
-{
-	struct folders *folders = user;
-	struct cf_buf folder = CF_BUF_INIT;
-	bool has = false;
-	int rc;
-
-	if (entry->type != CF_ENTRY_DIR)
-		return 0;
-	rc = cf_buf_printf(&folder, err, "%s/%c", entry->name, 0);
-	if (rc == 0)
-		rc = has_manifest(folders->tree, (const char *)folder.data, &has, err);
-	if (rc == 0 && has)
-		rc = add_folder(folders, (const char *)folder.data, err);
-	cf_buf_release(&folder);
-	return rc;
-}
-
-static int find_folders(struct folders *folders, struct cf_err *err)
-{
-	bool has;
-	int rc = has_manifest(folders->tree, "", &has, err);
-
-	if (rc == 0)
-		rc = has ? add_folder(folders, "", err)
-			 : folders->tree->ops->list(folders->tree, "", consider_entry, folders,
-						    err);
-	if (rc == 0 && folders->n == 0)
-		rc = cf_err_set(
-			err, CF_ERR_NOT_FOUND,
-			"there is no PostgreSQL database in the snapshot, or at the path given");
-	return rc;
-}
-
-static int check_options(const char *target, const struct folders *folders,
+static int check_options(const char *target, const struct cf_pg_folders *folders,
 			 const struct cf_load_options *options, struct cf_err *err)
 {
 	char *database = NULL;
@@ -426,31 +346,29 @@ static int check_options(const char *target, const struct folders *folders,
 	return rc;
 }
 
-static unsigned default_jobs(void)
+unsigned cf_pg_load_jobs(unsigned wanted)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	long n = wanted ? (long)wanted : sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
+	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
 }
 
 int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err)
 {
-	struct folders folders = {.tree = tree};
+	struct cf_pg_folders folders = {0};
 	struct cf_load_options own = *options;
 	int rc = cf_pg_check_target(target, err);
 
 	*figures_out = (struct cf_load_figures){0};
-	if (own.jobs == 0)
-		own.jobs = default_jobs();
-	if (own.jobs > JOBS_MAX)
-		own.jobs = JOBS_MAX;
+	own.jobs = cf_pg_load_jobs(own.jobs);
 	if (rc == 0)
-		rc = find_folders(&folders, err);
+		rc = cf_pg_folders_find(tree, &folders, err);
 	if (rc == 0)
 		rc = check_options(target, &folders, &own, err);
 	for (size_t i = 0; rc == 0 && i < folders.n; i++)
-		rc = load_database(folders.items[i], target, tree, &own, ctx, figures_out, err);
-	release_folders(&folders);
+		rc = cf_pg_load_database(folders.items[i], target, tree, &own, ctx, figures_out,
+					 err);
+	cf_pg_folders_release(&folders);
 	return rc;
 }

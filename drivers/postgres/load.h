@@ -41,6 +41,13 @@ struct cf_selector;
 int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err);
 
+/* One of its databases: folder as of drivers/postgres/folders.h. Adds to figures. */
+int cf_pg_load_database(const char *folder, const char *target, struct cf_tree *tree,
+			const struct cf_load_options *options, const struct cf_ctx *ctx,
+			struct cf_load_figures *figures, struct cf_err *err);
+/* Connections to use: 0 is as many as there are processors. */
+unsigned cf_pg_load_jobs(unsigned wanted);
+
 /* A table whose rows are restored. */
 struct cf_pg_load_table {
 	const struct cf_pg_table *table;

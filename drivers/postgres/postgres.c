@@ -6,6 +6,7 @@
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/dump.h"
 #include "drivers/postgres/load.h"
+#include "drivers/postgres/verify.h"
 #include "drivers/selector.h"
 
 #include <stdio.h>
@@ -228,4 +229,5 @@ const struct cf_driver cf_postgres_driver = {
 	.run = run_source,
 	.close = close_source,
 	.load = cf_pg_load,
+	.verify = cf_pg_verify,
 };
