@@ -319,7 +319,9 @@ int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err)
 		rc = check_names(load, err);
 	if (rc < 0)
 		return rc;
-	qsort(load->tables, load->n_tables, sizeof(*load->tables), compare_size);
-	qsort(load->objects, load->n_objects, sizeof(*load->objects), compare_order);
+	if (load->n_tables > 0)
+		qsort(load->tables, load->n_tables, sizeof(*load->tables), compare_size);
+	if (load->n_objects > 0)
+		qsort(load->objects, load->n_objects, sizeof(*load->objects), compare_order);
 	return make_texts(load, err);
 }
