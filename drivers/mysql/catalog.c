@@ -79,8 +79,6 @@ int cf_mysql_show_table(struct cf_mysql *my, const char *database, const char *t
 	if (rc == 0)
 		rc = cf_mysql_copy(row.values[1], create_out, err);
 	cf_mysql_result_free(result);
-	if (rc < 0)
-		cf_err_wrap(err, "table %s.%s", database, table);
 	return rc;
 }
 
@@ -141,7 +139,10 @@ static int add_table(struct listing *listing, const struct cf_mysql_row *row, st
 	if (rc < 0)
 		return rc;
 	table->is_transactional = is_transactional(listing->engines, engine);
-	return cf_mysql_show_table(listing->my, manifest->database, name, &table->create, err);
+	rc = cf_mysql_show_table(listing->my, manifest->database, name, &table->create, err);
+	if (rc < 0)
+		cf_err_wrap(err, "table %s.%s", manifest->database, name);
+	return rc;
 }
 
 static int add_sequence(struct cf_mysql *my, struct cf_mysql_manifest *manifest, const char *name,

@@ -7,14 +7,13 @@
 #include "drivers/mysql/catalog.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/facts.h"
-#include "drivers/mysql/rights.h"
 #include "drivers/mysql/script.h"
 #include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/survey.h"
 #include "drivers/mysql/table.h"
 #include "drivers/mysql/url.h"
 #include "drivers/mysql/users.h"
 #include "drivers/names.h"
-#include "drivers/selector.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -82,135 +81,6 @@ static int store_text(struct dump *dump, struct cf_dir *dir, const char *name,
 			sink->ops->file_abort(sink, file);
 	}
 	return rc == 0 ? sink->ops->file_end(sink, file, NULL, err) : rc;
-}
-
-/* The same before and after the snapshot is taken: then it is the snapshot's. */
-static int read_consistently(struct dump *dump, const struct cf_mysql_catalog_options *options,
-			     bool *done_out, struct cf_err *err)
-{
-	struct cf_mysql_snapshot *snapshot = &dump->snapshot;
-	struct cf_mysql_catalog before = {.databases = NULL};
-	int rc = cf_mysql_catalog_read(snapshot->control, options, &before, err);
-
-	if (rc == 0)
-		rc = cf_mysql_snapshot_lock_tables(snapshot, &before, err);
-	if (rc == 0)
-		rc = cf_mysql_snapshot_begin(snapshot, err);
-	if (rc == 0)
-		rc = cf_mysql_catalog_read(snapshot->control, options, &dump->catalog, err);
-	*done_out = rc == 0 && cf_mysql_catalog_equal(&before, &dump->catalog);
-	cf_mysql_catalog_release(&before);
-	return rc;
-}
-
-static int take_snapshot(struct dump *dump, struct cf_err *err)
-{
-	const struct cf_mysql_catalog_options options = {
-		.url = dump->options->url, .selector = dump->options->selector, .ctx = dump->ctx};
-	bool done = false;
-	int rc = 0;
-
-	for (int i = 0; rc == 0 && !done && i < CATALOG_TRIES; i++) {
-		if (i > 0) {
-			cf_mysql_catalog_release(&dump->catalog);
-			rc = cf_mysql_snapshot_end(&dump->snapshot, err);
-		}
-		if (rc == 0)
-			rc = read_consistently(dump, &options, &done, err);
-	}
-	if (rc == 0 && !done)
-		rc = cf_err_set(
-			err, CF_ERR_BUSY,
-			"%s: tables or other objects are created, altered or dropped all the "
-			"time: no snapshot of their definitions can be had",
-			cf_mysql_server_name(dump->snapshot.control));
-	return rc == 0 ? cf_mysql_catalog_read_sequences(dump->snapshot.control, &dump->catalog,
-							 err)
-		       : rc;
-}
-
-/* Tables that a snapshot does not hold still: refused, or held by locks, or told. */
-static int judge_table(struct dump *dump, const char *database, const struct cf_mysql_table *table,
-		       struct cf_err *err)
-{
-	char name[512];
-
-	if (dump->options->require_transactional)
-		return cf_err_set(
-			err, CF_ERR_BUSY,
-			"table %s.%s is of the engine %s, which has no transactions: a backup "
-			"that must be transactional cannot hold it",
-			database, table->name, table->engine);
-	snprintf(name, sizeof(name), "%s.%s", database, table->name);
-	if (dump->snapshot.tables_locked)
-		cf_ctx_note(dump->ctx, "table.locked", name,
-			    "the engine %s has no transactions: writers wait until it was read",
-			    table->engine);
-	else
-		cf_ctx_warn(dump->ctx, "table.not_transactional", name,
-			    "the engine %s has no transactions, and this user may not lock it: its "
-			    "rows "
-			    "may be later than the others'",
-			    table->engine);
-	return 0;
-}
-
-static int judge_tables(struct dump *dump, struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < dump->catalog.n_databases; i++) {
-		const struct cf_mysql_database_catalog *database = &dump->catalog.databases[i];
-
-		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++)
-			if (!database->manifest.tables[j].is_transactional &&
-			    database->plans[j].takes_rows)
-				rc = judge_table(dump, database->manifest.database,
-						 &database->manifest.tables[j], err);
-	}
-	return rc;
-}
-
-static void warn_of_views(struct dump *dump, const struct cf_mysql_manifest *manifest)
-{
-	for (size_t i = 0; i < manifest->n_objects; i++)
-		if (manifest->objects[i].kind == CF_MYSQL_VIEW && !manifest->objects[i].n_columns)
-			cf_ctx_warn(dump->ctx, "view.invalid", manifest->objects[i].name,
-				    "the view names what is not there, or what this user may not "
-				    "use: no "
-				    "restore can make it");
-}
-
-/* What the server hides may be there. */
-static void warn_of_rights(struct dump *dump, const char *database,
-			   const struct cf_mysql_rights *rights)
-{
-	if (!rights->sees_triggers)
-		cf_ctx_warn(dump->ctx, "trigger.hidden", database,
-			    "without the right TRIGGER its triggers, if any, are not seen and not "
-			    "saved");
-	if (!rights->sees_routines &&
-	    cf_selector_takes_schema(dump->options->selector, NULL, database))
-		cf_ctx_warn(dump->ctx, "routine.hidden", database,
-			    "without the right EXECUTE, and SELECT on mysql.proc, its routines, if "
-			    "any, are "
-			    "not seen and not saved");
-}
-
-static int warn_of_objects(struct dump *dump, struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < dump->catalog.n_databases; i++) {
-		const struct cf_mysql_manifest *manifest = &dump->catalog.databases[i].manifest;
-		struct cf_mysql_rights rights;
-
-		warn_of_views(dump, manifest);
-		rc = cf_mysql_rights_on(dump->snapshot.control, manifest->database, &rights, err);
-		if (rc == 0)
-			warn_of_rights(dump, manifest->database, &rights);
-	}
-	return rc;
 }
 
 static void announce(struct dump *dump)
@@ -551,11 +421,7 @@ int cf_mysql_dump(const struct cf_mysql_dump_options *options, const struct cf_c
 	dump.snapshot.lock_wait_s = options->lock_wait_s;
 	rc = cf_mysql_snapshot_open(&dump.snapshot, options->url, options->jobs, ctx, err);
 	if (rc == 0)
-		rc = take_snapshot(&dump, err);
-	if (rc == 0)
-		rc = judge_tables(&dump, err);
-	if (rc == 0)
-		rc = warn_of_objects(&dump, err);
+		rc = cf_mysql_survey(options, ctx, &dump.snapshot, &dump.catalog, err);
 	if (rc == 0) {
 		announce(&dump);
 		rc = store(&dump, err);

@@ -17,11 +17,28 @@ enum {
 	CANCEL_ROWS = 64
 };
 
-static int changed(const struct cf_mysql_table_dump *dump, struct cf_err *err)
+static int changed(const char *how, struct cf_err *err)
 {
 	return cf_err_set(err, CF_ERR_FAILED,
-			  "table %s.%s was altered while the backup ran: run the backup again",
-			  dump->database, dump->table->name);
+			  "it was %s while the backup ran: run the backup again", how);
+}
+
+/* What went wrong with a table that was there when the snapshot was taken. */
+static int explain(struct cf_mysql *my, int rc, struct cf_err *err)
+{
+	switch (cf_mysql_errno(my)) {
+	case CF_MYSQL_NO_SUCH_TABLE:
+	case CF_MYSQL_UNKNOWN_DATABASE:
+		return changed("dropped or renamed", err);
+	case CF_MYSQL_TABLE_DEF_CHANGED:
+		return changed("altered", err);
+	case CF_MYSQL_LOCK_WAIT_TIMEOUT:
+		return cf_err_set(
+			err, CF_ERR_BUSY,
+			"another session keeps it locked (--lock-wait says how long to wait)");
+	default:
+		return rc;
+	}
 }
 
 /* The definition stays until the savepoint is rolled back to. */
@@ -37,13 +54,13 @@ static int hold_definition(const struct cf_mysql_table_dump *dump, struct cf_err
 		rc = cf_mysql_show_table(dump->my, dump->database, dump->table->name, &create, err);
 	if (rc == 0 && !cf_mysql_definition_equal(create, dump->table->create)) {
 		free(create);
-		return changed(dump, err);
+		return changed("altered", err);
 	}
-	if (rc == 0) {
-		free(dump->table->create);
-		dump->table->create = create;
-	}
-	return rc;
+	if (rc < 0)
+		return explain(dump->my, rc, err);
+	free(dump->table->create);
+	dump->table->create = create;
+	return 0;
 }
 
 static int release_definition(const struct cf_mysql_table_dump *dump, struct cf_err *err)
@@ -104,8 +121,8 @@ static int read_rows(struct output *output, const struct cf_mysql_columns *colum
 	table->data_off = output->len;
 	if (rc == 0)
 		rc = write_rows(output, result, &rows, err);
-	if (rc < 0 && cf_mysql_errno(output->dump->my) == CF_MYSQL_TABLE_DEF_CHANGED)
-		rc = changed(output->dump, err);
+	if (rc < 0 && rc != CF_ERR_CANCELED)
+		rc = explain(output->dump->my, rc, err);
 	table->data_len = output->len - table->data_off;
 	table->rows = rows.n_rows;
 	cf_mysql_result_free(result);
@@ -170,7 +187,7 @@ int cf_mysql_table_dump(const struct cf_mysql_table_dump *dump, struct cf_err *e
 	if (rc == 0)
 		rc = release_definition(dump, err);
 	else if (rc != CF_ERR_CANCELED)
-		cf_err_wrap(err, "%s.%s", dump->database, dump->table->name);
+		cf_err_wrap(err, "table %s.%s", dump->database, dump->table->name);
 	cf_mysql_columns_release(&columns);
 	return rc;
 }

@@ -1,0 +1,195 @@
+#include "drivers/mysql/survey.h"
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "drivers/mysql/catalog.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/dump.h"
+#include "drivers/mysql/rights.h"
+#include "drivers/mysql/snapshot.h"
+#include "drivers/selector.h"
+
+#include <stdio.h>
+
+enum { CATALOG_TRIES = 5 };
+
+struct survey {
+	const struct cf_mysql_dump_options *options;
+	const struct cf_ctx *ctx;
+	struct cf_mysql_snapshot *snapshot;
+	struct cf_mysql_catalog *catalog;
+};
+
+/* What was listed a moment ago was dropped before it was looked at. */
+static bool has_vanished(const struct cf_mysql *my)
+{
+	switch (cf_mysql_errno(my)) {
+	case CF_MYSQL_UNKNOWN_DATABASE:
+	case CF_MYSQL_NO_SUCH_TABLE:
+	case CF_MYSQL_NO_SUCH_ROUTINE:
+	case CF_MYSQL_NO_SUCH_TRIGGER:
+	case CF_MYSQL_NO_SUCH_EVENT:
+	case CF_MYSQL_NO_SUCH_SEQUENCE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int read_catalog(struct survey *survey, const struct cf_mysql_catalog_options *options,
+			struct cf_mysql_catalog *catalog, bool *stable, struct cf_err *err)
+{
+	int rc = cf_mysql_catalog_read(survey->snapshot->control, options, catalog, err);
+
+	if (rc < 0 && has_vanished(survey->snapshot->control)) {
+		cf_err_clear(err);
+		*stable = false;
+		rc = 0;
+	}
+	return rc;
+}
+
+/* The same before and after the snapshot is taken: then it is the snapshot's. */
+static int read_consistently(struct survey *survey, const struct cf_mysql_catalog_options *options,
+			     bool *done_out, struct cf_err *err)
+{
+	struct cf_mysql_snapshot *snapshot = survey->snapshot;
+	struct cf_mysql_catalog before = {.databases = NULL};
+	bool stable = true;
+	int rc = read_catalog(survey, options, &before, &stable, err);
+
+	if (rc == 0 && stable && !survey->options->require_transactional)
+		rc = cf_mysql_snapshot_lock_tables(snapshot, &before, err);
+	if (rc == 0 && stable)
+		rc = cf_mysql_snapshot_begin(snapshot, err);
+	if (rc == 0 && stable)
+		rc = read_catalog(survey, options, survey->catalog, &stable, err);
+	*done_out = rc == 0 && stable && cf_mysql_catalog_equal(&before, survey->catalog);
+	cf_mysql_catalog_release(&before);
+	return rc;
+}
+
+static int take_snapshot(struct survey *survey, struct cf_err *err)
+{
+	const struct cf_mysql_catalog_options options = {.url = survey->options->url,
+							 .selector = survey->options->selector,
+							 .ctx = survey->ctx};
+	bool done = false;
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && !done && i < CATALOG_TRIES; i++) {
+		if (i > 0) {
+			cf_mysql_catalog_release(survey->catalog);
+			rc = cf_mysql_snapshot_end(survey->snapshot, err);
+		}
+		if (rc == 0)
+			rc = read_consistently(survey, &options, &done, err);
+	}
+	if (rc == 0 && !done)
+		rc = cf_err_set(
+			err, CF_ERR_BUSY,
+			"%s: tables or other objects are created, altered or dropped all the "
+			"time: no snapshot of their definitions can be had",
+			cf_mysql_server_name(survey->snapshot->control));
+	return rc == 0 ? cf_mysql_catalog_read_sequences(survey->snapshot->control, survey->catalog,
+							 err)
+		       : rc;
+}
+
+/* Tables that a snapshot does not hold still: refused, or held by locks, or told. */
+static int judge_table(struct survey *survey, const char *database,
+		       const struct cf_mysql_table *table, struct cf_err *err)
+{
+	char name[512];
+
+	if (survey->options->require_transactional)
+		return cf_err_set(
+			err, CF_ERR_BUSY,
+			"table %s.%s is of the engine %s, which has no transactions: a backup "
+			"that must be transactional cannot hold it",
+			database, table->name, table->engine);
+	snprintf(name, sizeof(name), "%s.%s", database, table->name);
+	if (survey->snapshot->tables_locked)
+		cf_ctx_note(survey->ctx, "table.locked", name,
+			    "the engine %s has no transactions: writers wait until it was read",
+			    table->engine);
+	else
+		cf_ctx_warn(survey->ctx, "table.not_transactional", name,
+			    "the engine %s has no transactions, and this user may not lock it: its "
+			    "rows "
+			    "may be later than the others'",
+			    table->engine);
+	return 0;
+}
+
+static int judge_tables(struct survey *survey, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < survey->catalog->n_databases; i++) {
+		const struct cf_mysql_database_catalog *database = &survey->catalog->databases[i];
+
+		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++)
+			if (!database->manifest.tables[j].is_transactional &&
+			    database->plans[j].takes_rows)
+				rc = judge_table(survey, database->manifest.database,
+						 &database->manifest.tables[j], err);
+	}
+	return rc;
+}
+
+static void warn_of_views(struct survey *survey, const struct cf_mysql_manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->n_objects; i++)
+		if (manifest->objects[i].kind == CF_MYSQL_VIEW && !manifest->objects[i].n_columns)
+			cf_ctx_warn(survey->ctx, "view.invalid", manifest->objects[i].name,
+				    "the view names what is not there, or what this user may not "
+				    "use: no "
+				    "restore can make it");
+}
+
+/* What the server hides may be there. */
+static void warn_of_rights(struct survey *survey, const char *database,
+			   const struct cf_mysql_rights *rights)
+{
+	if (!rights->sees_triggers)
+		cf_ctx_warn(survey->ctx, "trigger.hidden", database,
+			    "without the right TRIGGER its triggers, if any, are not seen and not "
+			    "saved");
+	if (!rights->sees_routines &&
+	    cf_selector_takes_schema(survey->options->selector, NULL, database))
+		cf_ctx_warn(survey->ctx, "routine.hidden", database,
+			    "without the right EXECUTE, and SELECT on mysql.proc, its routines, if "
+			    "any, are "
+			    "not seen and not saved");
+}
+
+static int warn_of_objects(struct survey *survey, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < survey->catalog->n_databases; i++) {
+		const struct cf_mysql_manifest *manifest = &survey->catalog->databases[i].manifest;
+		struct cf_mysql_rights rights;
+
+		warn_of_views(survey, manifest);
+		rc = cf_mysql_rights_on(survey->snapshot->control, manifest->database, &rights,
+					err);
+		if (rc == 0)
+			warn_of_rights(survey, manifest->database, &rights);
+	}
+	return rc;
+}
+
+int cf_mysql_survey(const struct cf_mysql_dump_options *options, const struct cf_ctx *ctx,
+		    struct cf_mysql_snapshot *snapshot, struct cf_mysql_catalog *catalog,
+		    struct cf_err *err)
+{
+	struct survey survey = {
+		.options = options, .ctx = ctx, .snapshot = snapshot, .catalog = catalog};
+	int rc = take_snapshot(&survey, err);
+
+	if (rc == 0)
+		rc = judge_tables(&survey, err);
+	return rc == 0 ? warn_of_objects(&survey, err) : rc;
+}
