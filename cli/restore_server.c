@@ -65,11 +65,6 @@ static int check_options(const struct cf_args *args, struct cf_err *err)
 	if (given)
 		return cf_err_set(err, CF_ERR_USAGE, "%s makes no sense for a database server",
 				  cf_spec_option_text(given).s);
-	if (strchr(args->operands[0], ':'))
-		return cf_err_set(
-			err, CF_ERR_USAGE,
-			"%s: no path can be restored into a server; choose by --table or --schema",
-			args->operands[0]);
 	rc = refuse_both(args, CF_OPT_SCHEMA_ONLY, CF_OPT_DATA_ONLY, err);
 	if (rc == 0)
 		rc = refuse_both(args, CF_OPT_DATA_ONLY, CF_OPT_CLEAN, err);
@@ -154,16 +149,16 @@ static int check_fit(const struct loading *loading, const struct cf_snapshot *sn
 	return 0;
 }
 
-static int load(struct loading *loading, struct cf_repo *repo, const struct cf_snapshot *snapshot,
+static int load(struct loading *loading, struct cf_repo *repo, const struct cf_place *place,
 		struct cf_err *err)
 {
 	const struct cf_ctx *ctx = &loading->cli->ctx;
 	struct cf_tree *tree = NULL;
 	int64_t begin_ns = cf_ctx_now_ns(ctx);
-	int rc = check_fit(loading, snapshot, err);
+	int rc = check_fit(loading, place->snapshot, err);
 
 	if (rc == 0)
-		rc = cf_snapshot_tree_new(repo, snapshot, "", &tree, err);
+		rc = cf_snapshot_tree_new(repo, place->snapshot, place->path, &tree, err);
 	if (rc == 0)
 		rc = loading->driver->load(loading->rest, tree, &loading->options, ctx,
 					   &loading->figures, err);
@@ -172,13 +167,13 @@ static int load(struct loading *loading, struct cf_repo *repo, const struct cf_s
 	return rc;
 }
 
-static int print_json(const struct loading *loading, const struct cf_snapshot *snapshot,
+static int print_json(const struct loading *loading, const struct cf_place *place,
 		      const char *target, struct cf_err *err)
 {
 	struct cf_doc document = cf_doc_begin();
 
-	cf_doc_text(&document, "snapshot", cf_id_text(&snapshot->id).s);
-	cf_doc_text(&document, "path", "/");
+	cf_doc_text(&document, "snapshot", cf_id_text(&place->snapshot->id).s);
+	cf_doc_text(&document, "path", place->path[0] ? place->path : "/");
 	cf_doc_text(&document, "to", target);
 	cf_doc_flag(&document, "dry_run", loading->options.dry_run);
 	cf_doc_count(&document, "steps", loading->n_steps);
@@ -208,7 +203,7 @@ static void print_text(const struct loading *loading, const char *target)
 	fputc('\n', stdout);
 }
 
-static int print_outcome(const struct loading *loading, const struct cf_snapshot *snapshot,
+static int print_outcome(const struct loading *loading, const struct cf_place *place,
 			 struct cf_err *err)
 {
 	char *target = cf_redact(cf_args_text(loading->cli->args, CF_OPT_TO));
@@ -216,7 +211,7 @@ static int print_outcome(const struct loading *loading, const struct cf_snapshot
 
 	cf_report_pause(loading->cli->report);
 	if (rc == 0 && loading->cli->json)
-		rc = print_json(loading, snapshot, target, err);
+		rc = print_json(loading, place, target, err);
 	else if (rc == 0 && !loading->cli->quiet)
 		print_text(loading, target);
 	free(target);
@@ -229,7 +224,7 @@ int cf_restore_to_server(struct cf_cli *cli, const struct cf_driver *driver, con
 	struct loading loading = {
 		.cli = cli, .driver = driver, .rest = rest, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct cf_select select = {0};
-	struct cf_snapshot *snapshot = NULL;
+	struct cf_place place = {0};
 	int rc = check_options(cli->args, err);
 
 	if (rc == 0)
@@ -237,12 +232,12 @@ int cf_restore_to_server(struct cf_cli *cli, const struct cf_driver *driver, con
 	if (rc == 0)
 		rc = cf_select_open(&select, cli, err);
 	if (rc == 0)
-		rc = cf_select_snapshot(&select, cli->args->operands[0], &snapshot, err);
+		rc = cf_select_place(&select, cli->args->operands[0], &place, err);
 	if (rc == 0)
-		rc = load(&loading, select.repo, snapshot, err);
+		rc = load(&loading, select.repo, &place, err);
 	if (rc == 0)
-		rc = print_outcome(&loading, snapshot, err);
-	cf_snapshot_free(snapshot);
+		rc = print_outcome(&loading, &place, err);
+	cf_place_release(&place);
 	cf_select_close(&select);
 	cf_database_select_release(&loading.select);
 	free(loading.renames);
