@@ -57,11 +57,10 @@ static bool has_password(const char *target)
 		if (at[strspn(at, " \t\r\n")] == '=')
 			return true;
 	}
-	if (strncmp(target, "//", 2) == 0) {
-		const char *user = target + 2;
-		const char *user_end = user + strcspn(user, "@/?");
+	if (target[0] == '/' && target[1] == '/') {
+		const char *end = strpbrk(target + 2, "@/?");
 
-		return *user_end == '@' && memchr(user, ':', (size_t)(user_end - user));
+		return end && *end == '@' && memchr(target, ':', (size_t)(end - target));
 	}
 	return false;
 }
