@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/tree.h"
 #include "drivers/compare.h"
+#include "drivers/names.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/postgres.h"
@@ -207,6 +208,25 @@ static bool begins(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* Data of a table whose rows were not wanted: it is there now, and empty. */
+static bool was_left_empty(const struct cf_pg_manifest *manifest, const char *path)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	bool found = false;
+
+	if (!begins(path, "tables/") || !has_suffix(path, ".copy"))
+		return false;
+	for (size_t i = 0; !found && i < manifest->n_tables; i++) {
+		const struct cf_pg_table *table = &manifest->tables[i];
+		const char *parts[] = {table->schema, table->name};
+
+		found = !table->file && cf_file_name_of(parts, 2, ".copy", &name, NULL) == 0 &&
+			strcmp((const char *)name.data, path + strlen("tables/")) == 0;
+	}
+	cf_buf_release(&name);
+	return found;
+}
+
 static bool is_ignored(void *user, const char *path)
 {
 	const struct comparison *comparison = user;
@@ -215,6 +235,8 @@ static bool is_ignored(void *user, const char *path)
 
 	/* Times and numbers of objects are not the same again. */
 	if (strcmp(path, "database.json") == 0 || strcmp(path, "schema.dump") == 0)
+		return true;
+	if (was_left_empty(manifest, path))
 		return true;
 	/* Of a selection the snapshot has less than the database that it needs. */
 	if (text && (!comparison->same_version || manifest->filtered))

@@ -98,3 +98,19 @@ def test_a_snapshot_restores_into_a_folder_too(source):
     source.run("restore", source.id, "--to", "out", "--verify")
     assert (source.coffer.work / "out" / "server.json").exists()
     assert (source.coffer.work / "out" / source.name / "database.json").exists()
+
+
+@pytest.mark.parametrize("level", ["quick", "standard", "comprehensive"])
+def test_every_level_proves_a_selection_and_the_whole(source, level):
+    server = f"{source.kind}:///"
+    source.run("backup", source.url, "--exclude-table-data", "a", "--tag", "part")
+    source.run("backup", source.url, "--tag", "all")
+    before = source.server.databases() if source.kind == "mysql" else source.server.rows("SELECT datname FROM pg_database")
+    for tag in ("part", "all"):
+        result = source.run("verify", "latest", "--tag", tag, "--level", level, "--against", server, "--json").json
+        failed = [check for check in result["checks"] if not check["passed"]]
+        assert result["passed"] and failed == [] and result["against"] == server
+        text = source.run("verify", "latest", "--tag", tag, "--level", level, "--against", server).out
+        assert text.count("ok  ") == result["n_checks"] > 2
+    after = source.server.databases() if source.kind == "mysql" else source.server.rows("SELECT datname FROM pg_database")
+    assert after == before
