@@ -127,6 +127,16 @@ static int by_name(const void *a, const void *b)
 	return order ? order : strcmp(x->old_name, y->old_name);
 }
 
+/* Of an object that keeps its name. */
+static void forget_last(struct cf_pg_load *load)
+{
+	struct cf_pg_new_name *last = &load->new_names[--load->n_new_names];
+
+	free(last->old_name);
+	free(last->new_name);
+	*last = (struct cf_pg_new_name){0};
+}
+
 static int make_list(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = 0;
@@ -148,6 +158,9 @@ static int make_list(struct cf_pg_load *load, struct cf_err *err)
 		to->schema = entry->nspname;
 		rc = owner == CF_PG_NO_ENTRY ? name_object(load, entry, to, err)
 					     : name_satellite(load, entry, owner, to, err);
+		if (rc == 0 && strcmp(to->new_schema, to->schema) == 0 &&
+		    strcmp(to->new_name, to->old_name) == 0)
+			forget_last(load);
 	}
 	return rc;
 }
