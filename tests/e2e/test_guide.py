@@ -11,15 +11,27 @@ PAGES = [TOP / "README.md", *sorted((TOP / "docs/guide").glob("*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
 
 
+def server_of(page, request, home):
+    """What the page's commands find its server by: libpq's variables, and the options of MySQL's clients."""
+    if page.name == "postgres.md":
+        return request.getfixturevalue("postgres").variables
+    if page.name == "mysql.md":
+        v = request.getfixturevalue("mariadb").variables
+        (home / ".my.cnf").write_text(f"[client]\nuser={v['MYSQL_USER']}\npassword={v['MYSQL_PWD']}\n"
+                                      f"socket={v['MYSQL_UNIX_PORT']}\n")
+    return {}
+
+
 @pytest.mark.native
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_the_page_runs_as_printed(page, tmp_path):
+def test_the_page_runs_as_printed(page, tmp_path, request):
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     assert blocks, f"{page.name} shows no command"
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/coffer").symlink_to(PROGRAM)
     env = {k: v for k, v in os.environ.items() if not k.startswith("COFFER_")}
     env.update(PATH=f"{tmp_path}/bin:{env['PATH']}", HOME=str(tmp_path), LC_ALL="C.UTF-8")
+    env.update(server_of(page, request, tmp_path))
     # -v: the page's line is in the output when one fails.
     done = subprocess.run(["bash", "-euo", "pipefail", "-v", "-c", "\n".join(blocks)], cwd=tmp_path, env=env,
                           capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
