@@ -45,8 +45,9 @@ struct cf_mysql {
 	const struct cf_ctx *ctx;
 	char *server_name, *version;
 	bool is_mariadb;
-	bool waits;  /* a statement was sent and its answer has not come */
-	bool broken; /* the protocol's state is lost */
+	bool waits;	/* a statement was sent and its answer has not come */
+	bool abandoned; /* rows were still to come */
+	bool broken;	/* the protocol's state is lost */
 	unsigned error;
 	char error_text[512];
 	struct load_source *load; /* while LOAD DATA LOCAL runs */
@@ -397,7 +398,7 @@ void cf_mysql_close(struct cf_mysql *my)
 {
 	if (!my)
 		return;
-	if (my->waits)
+	if (my->waits || my->abandoned)
 		kill_session(my);
 	/* Else the library would wait for what is still to come. */
 	if (my->waits || my->broken)
@@ -628,6 +629,7 @@ void cf_mysql_result_free(struct cf_mysql_result *result)
 	if (result->streams && !result->ended && result->rows) {
 		/* Freeing it would read all that is still to come. */
 		shutdown(socket_of(result->my), SHUT_RDWR);
+		result->my->abandoned = true;
 		result->my->broken = true;
 	}
 	if (result->rows)

@@ -31,10 +31,53 @@ static bool delays_keys(const struct cf_mysql_table *table)
 	return strcasecmp(table->engine, "MyISAM") == 0 || strcasecmp(table->engine, "Aria") == 0;
 }
 
-int cf_mysql_script_table_head(const struct cf_mysql_table *table, struct cf_buf *out,
-			       struct cf_err *err)
+/* Behind what a quote at text begins; text itself where it begins nothing. */
+static const char *behind_quoted(const char *text)
 {
-	int rc = cf_mysql_sql(out, err, "%s%s;\n", head, table->create);
+	char quote = *text;
+	const char *at = text + 1;
+
+	if (quote != '\'' && quote != '`')
+		return text;
+	while (*at && *at != quote)
+		at += at[0] == '\\' && quote == '\'' && at[1] ? 2 : 1;
+	return *at ? at + 1 : at;
+}
+
+/*
+ * The server names the database of every sequence that a default takes values from. A script is
+ * loaded into a database of any name, so its own sequences go without.
+ */
+static int append_create(const struct cf_mysql_table *table, const char *database,
+			 struct cf_buf *out, struct cf_err *err)
+{
+	static const char call[] = "nextval(";
+	const char *from = table->create, *at = from;
+	struct cf_buf qualifier = CF_BUF_INIT;
+	int rc = cf_mysql_sql(&qualifier, err, "%s%n.", call, database);
+
+	while (rc == 0 && *at) {
+		const char *behind = behind_quoted(at);
+
+		if (behind == at && strncmp(at, (const char *)qualifier.data, qualifier.len) == 0) {
+			rc = cf_buf_append(out, from, (size_t)(at - from) + sizeof(call) - 1, err);
+			at += qualifier.len;
+			from = at;
+		} else {
+			at = behind == at ? at + 1 : behind;
+		}
+	}
+	cf_buf_release(&qualifier);
+	return rc == 0 ? cf_mysql_sql(out, err, "%s;\n", from) : rc;
+}
+
+int cf_mysql_script_table_head(const struct cf_mysql_table *table, const char *database,
+			       struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append_str(out, head, err);
+
+	if (rc == 0)
+		rc = append_create(table, database, out, err);
 
 	/* Rows hold the bytes of their columns' own character sets. */
 	if (rc == 0)

@@ -135,7 +135,7 @@ static int write_file(struct output *output, const struct cf_mysql_columns *colu
 {
 	const struct cf_mysql_table_dump *dump = output->dump;
 	struct cf_buf text = CF_BUF_INIT;
-	int rc = cf_mysql_script_table_head(dump->table, &text, err);
+	int rc = cf_mysql_script_table_head(dump->table, dump->database, &text, err);
 
 	if (rc == 0)
 		rc = write_out(output, &text, err);
