@@ -40,17 +40,17 @@ void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *
 
 /* --- the target --- */
 
-static int connect_elsewhere(struct cf_pg_load *load, const char *target, struct cf_pg **pg_out,
+/* To a database that need not be there, but nearly always is. */
+static int connect_elsewhere(const char *target, const struct cf_ctx *ctx, struct cf_pg **pg_out,
 			     struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore", .database = "postgres"};
-	int rc = cf_pg_connect(target, &options, load->ctx, pg_out, err);
+	int rc = cf_pg_connect(target, &options, ctx, pg_out, err);
 
 	if (rc == 0 || rc == CF_ERR_CANCELED)
 		return rc;
-	/* There need not be one of that name. */
 	options.database = "template1";
-	return cf_pg_connect(target, &options, load->ctx, pg_out, NULL) == 0 ? 0 : rc;
+	return cf_pg_connect(target, &options, ctx, pg_out, NULL) == 0 ? 0 : rc;
 }
 
 static int create_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
@@ -58,7 +58,7 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 	struct cf_pg_options options = {.application = "coffer restore",
 					.database = load->database};
 	struct cf_pg *pg = NULL;
-	int rc = connect_elsewhere(load, target, &pg, err);
+	int rc = connect_elsewhere(target, load->ctx, &pg, err);
 
 	if (rc == 0)
 		rc = cf_pg_load_check_server(load, pg, err);
@@ -104,14 +104,13 @@ static int reach_database(struct cf_pg_load *load, const char *target, struct cf
 static void undo_database(struct cf_pg_load *load, const char *target)
 {
 	struct cf_ctx quiet = *load->ctx;
-	struct cf_pg_options options = {.application = "coffer restore", .database = "postgres"};
 	struct cf_pg *pg = NULL;
 
 	/* Also when it was the user who stopped it. */
 	quiet.cancel = NULL;
 	cf_pg_close(load->pg);
 	load->pg = NULL;
-	if (cf_pg_connect(target, &options, &quiet, &pg, NULL) == 0 &&
+	if (connect_elsewhere(target, &quiet, &pg, NULL) == 0 &&
 	    cf_pg_load_drop_database(load, pg, NULL) == 0)
 		load->made_database = false;
 	cf_pg_close(pg);

@@ -44,18 +44,17 @@ static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, co
 	return rc;
 }
 
-static int exec_with_name(const struct cf_pg_load *load, struct cf_pg *pg, const char *before,
-			  const char *name, const char *after, struct cf_err *err)
+static int set_owner(const struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
 	struct cf_buf sql = CF_BUF_INIT;
-	int rc = cf_buf_printf(&sql, err, "%s DATABASE ", before);
+	int rc = cf_buf_append_str(&sql, "ALTER DATABASE ", err);
 
 	if (rc == 0)
 		rc = cf_sql_append_name(load->database, &sql, err);
 	if (rc == 0)
-		rc = cf_buf_append_str(&sql, after, err);
-	if (rc == 0 && name)
-		rc = cf_sql_append_name(name, &sql, err);
+		rc = cf_buf_append_str(&sql, " OWNER TO ", err);
+	if (rc == 0)
+		rc = cf_sql_append_name(load->manifest->owner, &sql, err);
 	if (rc == 0)
 		rc = cf_buf_append(&sql, "", 1, err);
 	if (rc == 0)
@@ -74,7 +73,17 @@ static const char *create_statement(const struct cf_pg_load *load)
 
 int cf_pg_load_drop_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
-	return exec_with_name(load, pg, "DROP", NULL, "", err);
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, "DROP DATABASE IF EXISTS ", err);
+
+	if (rc == 0)
+		rc = cf_sql_append_name(load->database, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(pg, (const char *)sql.data, err);
+	cf_buf_release(&sql);
+	return rc;
 }
 
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
@@ -108,9 +117,10 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 		rc = cf_pg_load_drop_database(load, pg, err);
 	if (rc == 0)
 		rc = exec_for_database(load, pg, sql, err);
-	load->made_database = rc == 0;
+	/* Whoever stops waiting for it does not know whether it was made. */
+	load->made_database = rc == 0 || rc == CF_ERR_CANCELED;
 	if (rc == 0 && load->manifest->owner && !load->options->no_owner)
-		rc = exec_with_name(load, pg, "ALTER", load->manifest->owner, " OWNER TO ", err);
+		rc = set_owner(load, pg, err);
 	if (rc < 0)
 		cf_err_wrap(err, "database %s", load->database);
 	return rc;
