@@ -22,7 +22,8 @@ enum {
 /* What libfuse said last, in this thread: it has no other way to tell why a mount failed. */
 static _Thread_local char fuse_message[256];
 
-static void note_message(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void note_message(enum fuse_log_level level,
+							       const char *format, va_list args)
 {
 	if (level > FUSE_LOG_ERR)
 		return;
