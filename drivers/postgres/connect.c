@@ -191,8 +191,8 @@ static int start_connection(struct cf_pg *pg, const struct params *params, struc
 	return rc;
 }
 
-static int connect_params(struct params *params, const struct cf_pg_options *options,
-			  const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
+static int connect_once(const struct params *params, const struct cf_pg_options *options,
+			const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
 	struct cf_pg *pg = calloc(1, sizeof(*pg));
 	int rc;
@@ -201,17 +201,58 @@ static int connect_params(struct params *params, const struct cf_pg_options *opt
 		return cf_err_nomem(err);
 	pg->ctx = ctx;
 	pg->stop = options->stop;
+	rc = start_connection(pg, params, err);
+	if (rc < 0) {
+		cf_pg_close(pg);
+		return rc;
+	}
+	PQsetNoticeProcessor(pg->conn, drop_notice, NULL);
+	*pg_out = pg;
+	return 0;
+}
+
+/*
+ * True when the database or the role sets a limit for statements: it may strike before a session can lift it, ours or one of a
+ * client program.
+ */
+static bool has_time_limit(struct cf_pg *pg)
+{
+	char *limit = NULL;
+	int rc = cf_pg_query_text(pg, "SHOW statement_timeout", NULL, 0, &limit, NULL);
+	bool found = rc == 0 ? limit && strcmp(limit, "0") != 0 : strcmp(cf_pg_sqlstate(pg), "57014") == 0;
+
+	free(limit);
+	return found;
+}
+
+static int connect_params(struct params *params, const struct cf_pg_options *options,
+			  const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
+{
+	struct cf_pg *pg = NULL;
+	char start_options[1024];
+	int rc;
+
 	set_param(params, "application_name", options->application ? options->application : "coffer");
 	set_param(params, "client_encoding", "UTF8");
 	if (options->database)
 		set_param(params, "dbname", options->database);
 	if (options->fallback_database && !get_param(params, "dbname") && !getenv("PGDATABASE"))
 		set_param(params, "dbname", options->fallback_database);
-	rc = start_connection(pg, params, err);
-	if (rc == 0) {
-		PQsetNoticeProcessor(pg->conn, drop_notice, NULL);
-		rc = settle(pg, err);
+	rc = connect_once(params, options, ctx, &pg, err);
+	/* Not from the start: poolers do not let it through. */
+	if (rc == 0 && has_time_limit(pg)) {
+		const char *given = get_param(params, "options");
+
+		if (!given)
+			given = getenv("PGOPTIONS");
+		snprintf(start_options, sizeof(start_options), "%s -c statement_timeout=0", given ? given : "");
+		set_param(params, "options", start_options);
+		cf_pg_close(pg);
+		pg = NULL;
+		rc = connect_once(params, options, ctx, &pg, err);
 	}
+	if (rc == 0)
+		rc = settle(pg, err);
 	if (rc < 0) {
 		cf_pg_close(pg);
 		return rc;

@@ -19,7 +19,7 @@ enum {
 
 /*
  * In the order of names, so that the folder can be told to be sorted and takes no memory. The rights are those the access list
- * says, given by the owner: who gave them otherwise is lost, as in pg_dump's archives without SET SESSION AUTHORIZATION.
+ * says, in its order, given by the owner: who gave them otherwise is lost, as in pg_dump's archives without SET SESSION AUTHORIZATION.
  */
 static const char objects_sql[] =
 	"SELECT o.oid, pg_get_userbyid(o.lomowner), obj_description(o.oid, 'pg_largeobject'),"
@@ -28,7 +28,8 @@ static const char objects_sql[] =
 	"   || coalesce((SELECT string_agg(format(E'\\nGRANT %s ON LARGE OBJECT %s TO %s%s;', x.privilege_type, o.oid,"
 	"     CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,"
 	"     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), ''"
-	"     ORDER BY pg_get_userbyid(x.grantee), x.privilege_type) FROM aclexplode(o.lomacl) AS x), '')"
+	"     ORDER BY x.place) FROM aclexplode(o.lomacl) WITH ORDINALITY"
+	"     AS x(grantor, grantee, privilege_type, is_grantable, place)), '')"
 	" END, quote_ident(pg_get_userbyid(o.lomowner)),"
 	" quote_literal(obj_description(o.oid, 'pg_largeobject'))"
 	" FROM pg_largeobject_metadata AS o ORDER BY o.oid::text COLLATE \"C\"";

@@ -121,6 +121,8 @@ static int connect_source(struct postgres_source *source, const char *rest, stru
 	int rc = cf_pg_connect(rest, &options, source->dump.ctx, &source->dump.server, err);
 
 	if (rc == 0)
+		rc = cf_pg_session_configure(source->dump.server, 0, err);
+	if (rc == 0)
 		rc = check_server(&source->dump, err);
 	if (rc == 0 && !(source->base.name = name_source(source)))
 		rc = cf_err_nomem(err);

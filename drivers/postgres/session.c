@@ -19,7 +19,7 @@ void cf_pg_snapshot_release(struct cf_pg_snapshot *snapshot)
 	*snapshot = (struct cf_pg_snapshot){.id = NULL};
 }
 
-static int configure(struct cf_pg *pg, unsigned lock_wait_s, struct cf_err *err)
+int cf_pg_session_configure(struct cf_pg *pg, unsigned lock_wait_s, struct cf_err *err)
 {
 	char lock_timeout[16];
 	const struct cf_pg_setting settings[] = {
@@ -68,7 +68,7 @@ int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock
 	int rc = cf_pg_connect_again(server, &options, ctx, &pg, err);
 
 	if (rc == 0)
-		rc = configure(pg, lock_wait_s, err);
+		rc = cf_pg_session_configure(pg, lock_wait_s, err);
 	if (rc < 0) {
 		cf_pg_close(pg);
 		return rc;

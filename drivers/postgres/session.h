@@ -23,9 +23,12 @@ struct cf_pg_snapshot {
 void cf_pg_snapshot_release(struct cf_pg_snapshot *snapshot);
 
 /*
- * A connection to a database of the same server for reading all of it as text that is the same from day to day: no timeouts, no
- * row security, and a server that notices soon when we are gone. lock_wait_s: how long a lock is waited for.
+ * Make a session one that reads everything, as text that is the same from day to day: no timeouts, no row security, and a server
+ * that notices soon when we are gone. lock_wait_s: how long a lock is waited for.
  */
+int cf_pg_session_configure(struct cf_pg *pg, unsigned lock_wait_s, struct cf_err *err);
+
+/* Such a session with a database of the same server. */
 int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock_wait_s,
 		       const atomic_int *stop, const struct cf_ctx *ctx, struct cf_pg **pg_out,
 		       struct cf_err *err);
