@@ -5,6 +5,7 @@
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/manifest_json.h"
 #include "drivers/mysql/mysql_load.h"
+#include "drivers/mysql/sql.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -240,6 +241,20 @@ static int run_checks(struct cf_mysql_verify *verify, struct cf_err *err)
 	return rc;
 }
 
+/* A server that refused to make a database would refuse to drop it, too. */
+static bool is_there(struct cf_mysql *my, const char *name)
+{
+	struct cf_mysql_result *result = NULL;
+	bool found =
+		cf_mysql_ask(my, &result, NULL,
+			     "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %t",
+			     name) == 0 &&
+		cf_mysql_n_rows(result) > 0;
+
+	cf_mysql_result_free(result);
+	return found;
+}
+
 /* Also after a failure, and also when the caller wants to stop: with a session that does not look
  * at that. */
 static void drop_databases(struct cf_mysql_verify *verify)
@@ -257,7 +272,8 @@ static void drop_databases(struct cf_mysql_verify *verify)
 	for (size_t i = 0; i < verify->n_sources; i++) {
 		struct cf_err err = CF_ERR_INIT;
 
-		if (cf_mysql_runf(my, &err, "DROP DATABASE IF EXISTS `%s`", verify->names[i]) < 0)
+		if (is_there(my, verify->names[i]) &&
+		    cf_mysql_runf(my, &err, "DROP DATABASE `%s`", verify->names[i]) < 0)
 			cf_ctx_warn(&ctx, "scratch.left", verify->names[i],
 				    "database %s is left: %s", verify->names[i], err.text);
 	}
