@@ -65,6 +65,9 @@ int cf_mysql_show_table(struct cf_mysql *my, const char *database, const char *t
 int cf_mysql_catalog_read_objects(struct cf_mysql *my,
 				  const struct cf_mysql_catalog_options *options,
 				  struct cf_mysql_manifest *manifest, struct cf_err *err);
+/* The triggers of the tables in the manifest. Its database is the session's. */
+int cf_mysql_catalog_read_triggers(struct cf_mysql *my, struct cf_mysql_manifest *manifest,
+				   struct cf_err *err);
 /* One view, with the columns of its placeholder. One that refers to what is not there is warned of
  * and left out. */
 int cf_mysql_catalog_add_view(struct cf_mysql *my, const struct cf_ctx *ctx, const char *name,

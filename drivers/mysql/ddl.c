@@ -397,45 +397,74 @@ copy:
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
-/* `a`.`b`) behind nextval( */
-static bool take_qualified(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
+/* `b` or `a`.`b`; db->text is NULL without the first. */
+static bool take_name(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
 {
-	const char *ahead = *pos;
-	struct cf_mysql_token token = cf_mysql_token_next(&ahead);
+	const char *ahead = *pos, *behind;
+	struct cf_mysql_token dot;
 
-	if (!cf_mysql_token_is_byte(&token, '('))
-		return false;
-	*db = cf_mysql_token_next(&ahead);
-	token = cf_mysql_token_next(&ahead);
-	if (db->kind != CF_MYSQL_TOKEN_NAME || !cf_mysql_token_is_byte(&token, '.'))
-		return false;
+	*db = (struct cf_mysql_token){.text = NULL};
 	*name = cf_mysql_token_next(&ahead);
+	if (name->kind != CF_MYSQL_TOKEN_NAME)
+		return false;
+	behind = ahead;
+	dot = cf_mysql_token_next(&behind);
+	if (cf_mysql_token_is_byte(&dot, '.')) {
+		*db = *name;
+		*name = cf_mysql_token_next(&behind);
+		ahead = behind;
+	}
 	*pos = ahead;
 	return name->kind == CF_MYSQL_TOKEN_NAME;
 }
 
-int cf_mysql_ddl_sequences(const char *text, cf_mysql_sequence_fn *each, void *user,
-			   struct cf_err *err)
+static int tell_name(const struct cf_mysql_token *db, const struct cf_mysql_token *name,
+		     cf_mysql_name_fn *each, void *user, struct cf_err *err)
 {
-	struct cf_buf db_name = CF_BUF_INIT, name_text = CF_BUF_INIT;
+	struct cf_buf db_text = CF_BUF_INIT, name_text = CF_BUF_INIT;
+	int rc = db->text ? cf_mysql_token_unquote(db, &db_text, err) : 0;
+
+	if (rc == 0)
+		rc = cf_mysql_token_unquote(name, &name_text, err);
+	if (rc == 0)
+		rc = each(user, db->text ? (const char *)db_text.data : "",
+			  (const char *)name_text.data, err);
+	cf_buf_release(&db_text);
+	cf_buf_release(&name_text);
+	return rc;
+}
+
+int cf_mysql_ddl_sequences(const char *text, cf_mysql_name_fn *each, void *user, struct cf_err *err)
+{
 	struct cf_mysql_token token, db, name;
 	const char *pos = text;
 	int rc = 0;
 
 	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		const char *ahead = pos;
+
 		if (!cf_mysql_token_is_word(&token, "nextval") &&
 		    !cf_mysql_token_is_word(&token, "lastval"))
 			continue;
-		if (!take_qualified(&pos, &db, &name))
+		token = cf_mysql_token_next(&ahead);
+		if (!cf_mysql_token_is_byte(&token, '(') || !take_name(&ahead, &db, &name))
 			continue;
-		rc = cf_mysql_token_unquote(&db, &db_name, err);
-		if (rc == 0)
-			rc = cf_mysql_token_unquote(&name, &name_text, err);
-		if (rc == 0)
-			rc = each(user, (const char *)db_name.data, (const char *)name_text.data,
-				  err);
+		pos = ahead;
+		if (db.text)
+			rc = tell_name(&db, &name, each, user, err);
 	}
-	cf_buf_release(&db_name);
-	cf_buf_release(&name_text);
+	return rc;
+}
+
+int cf_mysql_ddl_references(const char *text, cf_mysql_name_fn *each, void *user,
+			    struct cf_err *err)
+{
+	struct cf_mysql_token token, db, name;
+	const char *pos = text;
+	int rc = 0;
+
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
+		if (cf_mysql_token_is_word(&token, "REFERENCES") && take_name(&pos, &db, &name))
+			rc = tell_name(&db, &name, each, user, err);
 	return rc;
 }

@@ -83,11 +83,14 @@ bool cf_mysql_ddl_mentions(const char *text, const char *db);
  * NUL. */
 int cf_mysql_ddl_drop_definer(const char *text, struct cf_buf *out, struct cf_err *err);
 
-/* `db`.`s` of each nextval(`db`.`s`): names without quotes, borrowed for the call. Non-zero stops.
+/* A name, and the database before it or "". Without quotes, borrowed for the call. Non-zero stops.
  */
-typedef int cf_mysql_sequence_fn(void *user, const char *db, const char *sequence,
-				 struct cf_err *err);
-int cf_mysql_ddl_sequences(const char *text, cf_mysql_sequence_fn *each, void *user,
+typedef int cf_mysql_name_fn(void *user, const char *db, const char *name, struct cf_err *err);
+/* `db`.`s` of each nextval(`db`.`s`). */
+int cf_mysql_ddl_sequences(const char *text, cf_mysql_name_fn *each, void *user,
 			   struct cf_err *err);
+/* The table of each REFERENCES. */
+int cf_mysql_ddl_references(const char *text, cf_mysql_name_fn *each, void *user,
+			    struct cf_err *err);
 
 #endif

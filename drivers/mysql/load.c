@@ -150,8 +150,10 @@ static int add_foreign_keys(struct cf_mysql_load *load, struct cf_err *err)
 
 static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 {
-	int rc = cf_mysql_load_clear(load, err);
+	int rc = cf_mysql_load_clear(load, err), trigger_rc;
 
+	if (rc == 0 && load->options->data_only)
+		rc = cf_mysql_load_drop_triggers(load, err);
 	if (rc == 0 && !load->options->dry_run)
 		load->has_begun = true;
 	if (rc == 0)
@@ -164,9 +166,16 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 		rc = add_foreign_keys(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_objects(load, err);
+	trigger_rc = cf_mysql_load_make_triggers(load, rc == 0 ? err : NULL);
+	if (rc == 0)
+		rc = trigger_rc;
+	if (rc == 0 && !load->options->dry_run)
+		rc = cf_mysql_load_check_references(load, err);
 	if (rc < 0 && load->has_begun)
-		cf_err_wrap(err, "%s: stopped with a part restored (--clean begins anew)",
-			    cf_mysql_server_name(load->my));
+		cf_err_wrap(err, "%s: stopped with a part restored (%s)",
+			    cf_mysql_server_name(load->my),
+			    load->options->data_only ? "empty the tables before another try"
+						     : "--clean begins anew");
 	return rc;
 }
 
@@ -193,11 +202,14 @@ static void release_load(struct cf_mysql_load *load)
 		free(load->drops[i].sql);
 		free(load->drops[i].label);
 	}
+	for (size_t i = 0; i < load->n_triggers; i++)
+		cf_mysql_manifest_release(&load->triggers[i]);
 	cf_mysql_sources_free(load->sources, load->n_sources);
 	free(load->targets);
 	free(load->tables);
 	free(load->objects);
 	free(load->drops);
+	free(load->triggers);
 	cf_selector_free(load->selector);
 	cf_renames_release(&load->renames);
 	cf_mysql_close(load->my);

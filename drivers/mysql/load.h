@@ -8,6 +8,8 @@
  *     load_target.c    what is in the way on the server: refuse, or make a list of what to drop
  *     load_text.c      the statements for new names and owners
  *     load_objects.c   what has no rows
+ *     load_check.c     what the user must be told of
+ *     load_triggers.c  triggers that would act on rows
  *     load_rows.c      a part of a table's rows
  *     load_run.c       sessions that load tables and make indexes at once
  *     load.c           the order of it all
@@ -88,6 +90,10 @@ struct cf_mysql_load {
 	size_t n_objects;
 	struct cf_mysql_load_drop *drops;
 	size_t n_drops;
+	/* Of the tables that rows alone go into, as the server has them; one for each target. */
+	struct cf_mysql_manifest *triggers;
+	size_t n_triggers;
+	bool has_dropped_triggers;
 	atomic_bool by_insert; /* the server takes no LOAD DATA LOCAL */
 	bool has_begun;	       /* the server was changed */
 	struct cf_load_figures figures;
@@ -108,11 +114,27 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 			      struct cf_err *err);
 
+/* What a person wrote may say which database the trigger is in; made of its parts by the verb
+ * ("CREATE"), it does not. */
+int cf_mysql_load_compose_trigger(const struct cf_mysql_object *from, const char *verb,
+				  struct cf_buf *out, struct cf_err *err);
+
 /* Sequences; then, when the rows are there, everything else. */
 int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err);
 int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err);
+/* One object. */
+int cf_mysql_load_create(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			 struct cf_err *err);
+
 /* A warning for each account that objects belong to and that is not there. */
 int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err);
+/* A warning for each table whose foreign keys refer to one that is not there. Afterwards. */
+int cf_mysql_load_check_references(struct cf_mysql_load *load, struct cf_err *err);
+
+/* Rows alone: triggers of their tables are put away, and made again also after a failure. */
+int cf_mysql_load_find_triggers(struct cf_mysql_load *load, struct cf_err *err);
+int cf_mysql_load_drop_triggers(struct cf_mysql_load *load, struct cf_err *err);
+int cf_mysql_load_make_triggers(struct cf_mysql_load *load, struct cf_err *err);
 
 /* The lines of a table's file that begin in from .. to. */
 struct cf_mysql_load_part {

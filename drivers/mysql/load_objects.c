@@ -114,7 +114,7 @@ static int create_under_collation(struct cf_mysql_load *load, struct cf_mysql_lo
 	return rc < 0 ? rc : rc_back;
 }
 
-static int create_object(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+int cf_mysql_load_create(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 			 struct cf_err *err)
 {
 	int rc = cf_ctx_check(load->ctx, err);
@@ -165,7 +165,7 @@ int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err)
 			continue;
 		if (!load->options->data_only &&
 		    cf_mysql_load_step(load, "create", object->label, 0))
-			rc = create_object(load, object, err);
+			rc = cf_mysql_load_create(load, object, err);
 		if (rc == 0 && with_value && cf_mysql_load_step(load, "set", object->label, 0)) {
 			rc = reset_session(load, object->target, err);
 			if (rc == 0)
@@ -200,7 +200,7 @@ static int create_views(struct cf_mysql_load *load, struct cf_err *err)
 
 			if (object->from->kind != CF_MYSQL_VIEW || object->is_done)
 				continue;
-			rc = create_object(load, object, &failure);
+			rc = cf_mysql_load_create(load, object, &failure);
 			if (rc < 0 && !waits_for_another(load->my))
 				return cf_err_set(err, rc, "%s", failure.text);
 			n_made += rc == 0;
@@ -229,7 +229,7 @@ static int create_range(struct cf_mysql_load *load, enum cf_mysql_kind from, enu
 	for (size_t i = 0; rc == 0 && i < load->n_objects; i++)
 		if (is_of_range(&load->objects[i], from, to) &&
 		    cf_mysql_load_step(load, "create", load->objects[i].label, 0))
-			rc = create_object(load, &load->objects[i], err);
+			rc = cf_mysql_load_create(load, &load->objects[i], err);
 	return rc;
 }
 
@@ -244,60 +244,4 @@ int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err)
 		rc = create_views(load, err);
 	/* Events may run at once: nothing is left to be made. */
 	return rc == 0 ? create_range(load, CF_MYSQL_EVENT, CF_MYSQL_EVENT, err) : rc;
-}
-
-/* False also when we may not look. */
-static bool account_is_missing(struct cf_mysql *my, const char *account)
-{
-	const char *at = strrchr(account, '@');
-	char *user = at ? strndup(account, (size_t)(at - account)) : strdup(account), *found = NULL;
-	struct cf_buf sql = CF_BUF_INIT;
-	int rc = user ? cf_buf_append_str(&sql, "SELECT COUNT(*) FROM mysql.user WHERE User=", NULL)
-		      : CF_ERR_NOMEM;
-
-	if (rc == 0)
-		rc = cf_mysql_quote_text(user, &sql, NULL);
-	if (rc == 0)
-		rc = cf_buf_append_str(&sql, " AND Host=", NULL);
-	if (rc == 0)
-		rc = cf_mysql_quote_text(at ? at + 1 : "", &sql, NULL);
-	if (rc == 0)
-		rc = cf_buf_append(&sql, "", 1, NULL);
-	if (rc == 0)
-		rc = cf_mysql_value(my, (const char *)sql.data, &found, NULL);
-	rc = rc == 0 && found && !strcmp(found, "0");
-	free(user);
-	free(found);
-	cf_buf_release(&sql);
-	return rc;
-}
-
-static bool is_first_of(const struct cf_mysql_load *load, size_t index)
-{
-	const char *definer = load->objects[index].from->definer;
-
-	for (size_t i = 0; i < index; i++)
-		if (load->objects[i].from->definer &&
-		    !strcmp(load->objects[i].from->definer, definer))
-			return false;
-	return true;
-}
-
-int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err)
-{
-	if (load->options->no_owner)
-		return 0;
-	for (size_t i = 0; i < load->n_objects; i++) {
-		const char *definer = load->objects[i].from->definer;
-		int rc = cf_ctx_check(load->ctx, err);
-
-		if (rc < 0)
-			return rc;
-		if (definer && is_first_of(load, i) && account_is_missing(load->my, definer))
-			cf_ctx_warn(load->ctx, "definer.missing", definer,
-				    "%s and perhaps others belong to %s, who is not on this "
-				    "server: see users.sql",
-				    load->objects[i].label, definer);
-	}
-	return 0;
 }

@@ -1,8 +1,7 @@
 /*
  * Rows by several sessions at once. The largest table goes first; a session takes the next part of
  * the first table that may have one more session, and whoever brings in a table's last part makes
- * its keys. Each part is a transaction: the server's undo and binary log caches stay small, and one
- * that failed leaves no rows behind.
+ * its keys. Each part is a transaction: the server's undo and binary log caches stay small.
  */
 
 #include "base/err.h"

@@ -4,7 +4,9 @@
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/sql.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -95,6 +97,17 @@ static bool makes(const struct cf_mysql_load *load, size_t target, enum thing th
 	return false;
 }
 
+/* "package body shop.p", of DROP's word for it; free() it. NULL when memory is out. */
+static char *labelled(const struct cf_mysql_load *load, size_t target, const char *word,
+		      const char *name)
+{
+	char *label = cf_mysql_load_label(word, load->targets[target].name, name);
+
+	for (size_t i = 0; label && word[i]; i++)
+		label[i] = (char)tolower((unsigned char)label[i]);
+	return label;
+}
+
 static int add_drop(struct cf_mysql_load *load, size_t target, const char *word, const char *name,
 		    struct cf_err *err)
 {
@@ -111,21 +124,22 @@ static int add_drop(struct cf_mysql_load *load, size_t target, const char *word,
 	}
 	drop->target = target;
 	drop->sql = (char *)sql.data;
-	drop->label = cf_mysql_load_label(word, load->targets[target].name, name);
-	if (!drop->label)
-		return cf_err_nomem(err);
-	for (char *at = drop->label; *at && at < drop->label + strlen(word); at++)
-		*at = (char)(*at | 0x20);
-	return 0;
+	drop->label = labelled(load, target, word, name);
+	return drop->label ? 0 : cf_err_nomem(err);
 }
 
 static int refuse(const struct cf_mysql_load *load, size_t target, const char *word,
 		  const char *name, struct cf_err *err)
 {
-	return cf_err_set(err, CF_ERR_EXISTS,
-			  "%s: database %s has a %s %s already: --clean replaces it, --rename "
-			  "gives another name",
-			  cf_mysql_server_name(load->my), load->targets[target].name, word, name);
+	char *label = labelled(load, target, word, name);
+	int rc = label ? cf_err_set(err, CF_ERR_EXISTS,
+				    "%s: %s is there already: --clean replaces it, --rename gives "
+				    "another name",
+				    cf_mysql_server_name(load->my), label)
+		       : cf_err_nomem(err);
+
+	free(label);
+	return rc;
 }
 
 static char *quoted_target(const struct cf_mysql_load *load, size_t target)
@@ -193,53 +207,31 @@ static int examine_things(struct cf_mysql_load *load, size_t target, struct cf_e
 	return rc;
 }
 
-/* Asks for one number about a table. */
-static int table_number(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
-			const char *head, const char *tail, bool *found_out, struct cf_err *err)
-{
-	struct cf_buf sql = CF_BUF_INIT;
-	char *value = NULL;
-	int rc = cf_buf_append_str(&sql, head, err);
-
-	if (rc == 0)
-		rc = *tail == '=' ? cf_mysql_quote_text(table->name, &sql, err)
-				  : cf_mysql_quote_name(table->name, &sql, err);
-	if (rc == 0)
-		rc = cf_buf_append(&sql, *tail == '=' ? tail + 1 : tail,
-				   strlen(tail) + (*tail != '='), err);
-	if (rc == 0)
-		rc = cf_mysql_value(load->my, (const char *)sql.data, &value, err);
-	*found_out = value != NULL;
-	free(value);
-	cf_buf_release(&sql);
-	return rc;
-}
-
-/* Rows go into a table that is there, empty, and where no trigger would act on them. */
+/* Rows go into a table that is there and empty. */
 static int examine_data_only(struct cf_mysql_load *load, struct cf_mysql_load_table *table,
 			     struct cf_err *err)
 {
-	bool found;
-	int rc = cf_mysql_load_use(load, load->my, table->target, err);
+	char *found = NULL;
+	int rc = cf_mysql_ask_value(load->my, &found, err, "SELECT 1 FROM %n.%n LIMIT 1",
+				    load->targets[table->target].name, table->name);
 
-	if (rc == 0)
-		rc = table_number(load, table, "SELECT 1 FROM ", " LIMIT 1", &found, err);
-	if (rc == 0 && found && !load->options->clean)
-		return cf_err_set(err, CF_ERR_EXISTS,
-				  "%s: %s holds rows already: --clean removes them first",
-				  cf_mysql_server_name(load->my), table->label);
-	if (rc == 0)
-		rc = table_number(
-			load, table,
-			"SELECT 1 FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"
-			" AND EVENT_OBJECT_TABLE=",
-			"= LIMIT 1", &found, err);
 	if (rc == 0 && found)
-		return cf_err_set(err, CF_ERR_BUSY,
-				  "%s: %s has triggers, which would act on every row: drop them, "
-				  "or restore without --data-only",
-				  cf_mysql_server_name(load->my), table->label);
+		rc = cf_err_set(err, CF_ERR_EXISTS,
+				"%s: %s holds rows already: empty it first (TRUNCATE TABLE)",
+				cf_mysql_server_name(load->my), table->label);
+	free(found);
 	return rc;
+}
+
+/* What the server keeps its own affairs in. */
+static bool is_system(const char *database)
+{
+	static const char *const names[] = {"mysql", "information_schema", "performance_schema"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcasecmp(names[i], database))
+			return true;
+	return false;
 }
 
 static int examine_target(struct cf_mysql_load *load, size_t index, struct cf_err *err)
@@ -247,7 +239,13 @@ static int examine_target(struct cf_mysql_load *load, size_t index, struct cf_er
 	struct cf_mysql_load_target *target = &load->targets[index];
 	const struct cf_load_options *options = load->options;
 	struct cf_mysql_result *result;
-	int rc = query_target(
+	int rc = 0;
+
+	if (is_system(target->name))
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "database %s is the server's own: --rename gives another name",
+				  target->name);
+	rc = query_target(
 		load, index,
 		"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=%1$s",
 		&result, err);
@@ -280,7 +278,7 @@ int cf_mysql_load_examine(struct cf_mysql_load *load, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && load->options->data_only && i < load->n_tables; i++)
 		if (load->tables[i].path)
 			rc = examine_data_only(load, &load->tables[i], err);
-	return rc;
+	return rc == 0 && load->options->data_only ? cf_mysql_load_find_triggers(load, err) : rc;
 }
 
 static int run_on_name(struct cf_mysql *my, const char *head, const char *name, const char *tail,
@@ -376,15 +374,6 @@ static int run_drop(struct cf_mysql_load *load, const struct cf_mysql_load_drop 
 	return rc;
 }
 
-static int empty_table(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
-		       struct cf_err *err)
-{
-	int rc = cf_mysql_load_use(load, load->my, table->target, err);
-
-	load->has_begun = true;
-	return rc == 0 ? run_on_name(load->my, "TRUNCATE TABLE ", table->name, "", err) : rc;
-}
-
 int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err)
 {
 	int rc = 0;
@@ -395,10 +384,5 @@ int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err)
 			rc = run_drop(load, &load->drops[i], err);
 	for (size_t i = 0; rc == 0 && i < load->n_targets; i++)
 		rc = make_database(load, &load->targets[i], err);
-	for (size_t i = 0;
-	     rc == 0 && load->options->data_only && load->options->clean && i < load->n_tables; i++)
-		if (load->tables[i].path &&
-		    cf_mysql_load_step(load, "empty", load->tables[i].label, 0))
-			rc = empty_table(load, &load->tables[i], err);
 	return rc;
 }

@@ -112,24 +112,21 @@ static int append_account(struct cf_buf *out, const char *account, struct cf_err
 	return rc;
 }
 
-/* What a person wrote may say which database the trigger is in; made of its parts, it does not. */
-static int compose_trigger(const struct cf_mysql_object *from, struct cf_buf *out,
-			   struct cf_err *err)
+int cf_mysql_load_compose_trigger(const struct cf_mysql_object *from, const char *verb,
+				  struct cf_buf *out, struct cf_err *err)
 {
 	const struct cf_mysql_trigger *trigger = &from->trigger;
 	int rc;
 
 	cf_buf_clear(out);
-	rc = cf_buf_append_str(out, "CREATE ", err);
+	rc = cf_buf_append_str(out, verb, err);
 	if (rc == 0 && from->definer) {
-		rc = cf_buf_append_str(out, "DEFINER=", err);
+		rc = cf_buf_append_str(out, " DEFINER=", err);
 		if (rc == 0)
 			rc = append_account(out, from->definer, err);
-		if (rc == 0)
-			rc = cf_buf_append_str(out, " ", err);
 	}
 	if (rc == 0)
-		rc = cf_buf_append_str(out, "TRIGGER ", err);
+		rc = cf_buf_append_str(out, " TRIGGER ", err);
 	if (rc == 0)
 		rc = cf_mysql_quote_name(from->name, out, err);
 	if (rc == 0)
@@ -172,7 +169,7 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 {
 	const struct cf_mysql_object *from = object->from;
 	const char *word = from->kind == CF_MYSQL_VIEW ? "VIEW" : "SEQUENCE";
-	bool moves = new_database(load, object->source) != NULL;
+	const char *old = object->source->manifest.database;
 	int rc;
 
 	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE) {
@@ -182,8 +179,9 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 					      object->label, err);
 		return rc;
 	}
-	if (from->kind == CF_MYSQL_TRIGGER && moves)
-		rc = compose_trigger(from, &object->create, err);
+	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&
+	    cf_mysql_ddl_mentions(from->create, old))
+		rc = cf_mysql_load_compose_trigger(from, "CREATE", &object->create, err);
 	else
 		rc = set_text(&object->create, from->create, err);
 	if (rc == 0)

@@ -217,8 +217,8 @@ static bool has_table(const struct cf_mysql_manifest *manifest, const char *name
 	return false;
 }
 
-static int read_triggers(struct cf_mysql *my, struct cf_mysql_manifest *manifest,
-			 struct cf_err *err)
+int cf_mysql_catalog_read_triggers(struct cf_mysql *my, struct cf_mysql_manifest *manifest,
+				   struct cf_err *err)
 {
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_row row;
@@ -257,7 +257,7 @@ int cf_mysql_catalog_read_objects(struct cf_mysql *my,
 				  const struct cf_mysql_catalog_options *options,
 				  struct cf_mysql_manifest *manifest, struct cf_err *err)
 {
-	int rc = read_triggers(my, manifest, err);
+	int rc = cf_mysql_catalog_read_triggers(my, manifest, err);
 
 	if (rc < 0 || !cf_selector_takes_schema(options->selector, NULL, manifest->database))
 		return rc;

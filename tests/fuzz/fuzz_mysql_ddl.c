@@ -34,7 +34,7 @@ static void write_twice(const char *text)
 	cf_buf_release(&foreign);
 }
 
-static int check_sequence(void *user, const char *db, const char *sequence, struct cf_err *err)
+static int check_name(void *user, const char *db, const char *sequence, struct cf_err *err)
 {
 	return strlen(db) + strlen(sequence) > *(const size_t *)user ? abort(), -1 : 0;
 }
@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	cf_mysql_ddl_is_ambiguous(text, "shop");
 	cf_mysql_ddl_mentions(text, "shop");
-	cf_mysql_ddl_sequences(text, check_sequence, &len, NULL);
+	cf_mysql_ddl_sequences(text, check_name, &len, NULL);
+	cf_mysql_ddl_references(text, check_name, &len, NULL);
 	cf_buf_release(&out);
 	cf_buf_release(&again);
 	free(text);

@@ -205,7 +205,7 @@ static void definers_go(void **state)
 	cf_buf_release(&out);
 }
 
-static int note_sequence(void *user, const char *db, const char *sequence, struct cf_err *err)
+static int note_name(void *user, const char *db, const char *sequence, struct cf_err *err)
 {
 	return cf_buf_printf(user, err, "[%s|%s]", db, sequence);
 }
@@ -217,9 +217,25 @@ static void sequences_are_found(void **state)
 	assert_int_equal(
 		cf_mysql_ddl_sequences("`a` int DEFAULT nextval(`x`.`s``1`), 'nextval(`x`.`t`)', "
 				       "DEFAULT (nextval(`y`.`s2`) + 1), nextval(`x`",
-				       note_sequence, &out, NULL),
+				       note_name, &out, NULL),
 		0);
 	assert_string_equal((char *)out.data, "[x|s`1][y|s2]");
+	cf_buf_release(&out);
+}
+
+static void references_are_found(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_ddl_references("`references` int COMMENT 'REFERENCES `x` (`id`)', "
+					"CONSTRAINT `c` FOREIGN KEY "
+					"(`a`) REFERENCES `t` (`id`), FOREIGN KEY (`b`) REFERENCES "
+					"`y``z`.`u` (`id`) "
+					"ON DELETE CASCADE, FOREIGN KEY (`c`) REFERENCES `v`.",
+					note_name, &out, NULL),
+		0);
+	assert_string_equal((char *)out.data, "[|t][y`z|u]");
 	cf_buf_release(&out);
 }
 
@@ -235,6 +251,7 @@ int main(void)
 		cmocka_unit_test(databases_change),
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
+		cmocka_unit_test(references_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
