@@ -307,8 +307,9 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"a difference ends the command with status 4.",
 			"A TARGET written postgres://HOST/DATABASE or mysql://HOST/DATABASE takes "
 			"a snapshot of such a server: all of it, or the tables and schemas that "
-			"are named, with what they need. What is in the way is an error unless "
-			"--clean is given. --dry-run prints each step. A folder whose name begins "
+			"are named, with what they need; SNAPSHOT:/DATABASE is one of several "
+			"databases. What is in the way is an error unless --clean is given. "
+			"--dry-run prints each step. A folder whose name begins "
 			"like a server's is written ./postgres:x."),
 		.examples = EXAMPLES(
 			{"coffer restore latest --source /etc --to /tmp/etc", "the newest"},

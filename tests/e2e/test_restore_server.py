@@ -67,7 +67,7 @@ def test_options_that_make_no_sense_are_refused(source):
         source.fails(*to, option, code=USAGE, names=option)
     for pair in (["--schema-only", "--data-only"], ["--data-only", "--clean"], ["--data-only", "--create"]):
         source.fails(*to, *pair, code=USAGE, names=pair)
-    source.fails("restore", f"{source.id}:x", "--to", source.url, code=USAGE, names="path")
+    source.fails("restore", f"{source.id}:x", "--to", source.url, code=FAILED, names="x")
     source.fails(*to, "--rename", "a", code=USAGE, names=["--rename", "'a'"])
     source.fails(*to, "-t", 'un"closed', code=USAGE, names=["--table", "quote"])
     source.fails(*to, "-t", "none_*", "--clean", code=FAILED, names=["--table", "none_*"])
@@ -92,6 +92,16 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(source):
         result = source.run(*args, code=USAGE)
         assert "secret" not in result.out + result.err
         assert "password" in result.error_line
+
+
+def test_one_database_of_several_goes_back_under_another_name(source):
+    source.server.make(SCRIPT[source.kind].format(""))
+    snapshot = source.run("backup", f"{source.kind}:///", "--all-databases", "--json").json["snapshot"]
+    name = source.server.new_name()
+    result = source.run("restore", f"{snapshot}:/{source.name}", "--to", f"{source.kind}:///{name}", "--create", "--json")
+    result = json.loads(result.out.splitlines()[-1])
+    assert (result["tables"], result["rows"], result["path"]) == (2, 301, source.name)
+    source.run("verify", snapshot, "--against", f"{source.kind}:///")
 
 
 def test_a_snapshot_restores_into_a_folder_too(source):
