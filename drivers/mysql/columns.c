@@ -86,8 +86,6 @@ static int add_column(struct cf_mysql_table *table, struct cf_mysql_columns *col
 	if (rc == 0)
 		rc = append_selected(name, data_type, form, &columns->select, err);
 	if (rc == 0)
-		rc = cf_mysql_sql(&columns->insert, err, "%s%n", comma, name);
-	if (rc == 0)
 		rc = cf_mysql_table_add_column(table, name, form == CF_MYSQL_HEX, err);
 	return rc;
 }
@@ -170,15 +168,22 @@ static int append_columns(struct cf_mysql_result *result, enum history history,
  * USE INDEX () asks for it: else the server may prefer a secondary index that happens to hold all
  * columns.
  */
-static int finish(const char *database, const char *table, enum history history, bool is_empty,
-		  struct cf_mysql_columns *columns, struct cf_err *err)
+static int finish_select(const char *database, const struct cf_mysql_table *table,
+			 struct cf_buf *select, struct cf_err *err)
 {
-	bool has_history = history == HISTORY_HIDDEN || history == HISTORY_EXPLICIT;
-	int rc = cf_mysql_sql(&columns->select, err, "%s FROM %n.%n%s USE INDEX ()",
-			      is_empty ? "1" : "", database, table,
-			      has_history ? " FOR SYSTEM_TIME ALL" : "");
+	return cf_mysql_sql(select, err, "%s FROM %n.%n%s USE INDEX ()",
+			    table->n_columns ? "" : "1", database, table->name,
+			    table->has_history ? " FOR SYSTEM_TIME ALL" : "");
+}
 
-	return rc == 0 ? cf_mysql_sql(&columns->insert, err, ") VALUES\n") : rc;
+static int write_insert(const struct cf_mysql_table *table, struct cf_buf *insert,
+			struct cf_err *err)
+{
+	int rc = cf_mysql_sql(insert, err, "INSERT INTO %n (", table->name);
+
+	for (size_t i = 0; rc == 0 && i < table->n_columns; i++)
+		rc = cf_mysql_sql(insert, err, "%s%n", i ? "," : "", table->columns[i].name);
+	return rc == 0 ? cf_mysql_sql(insert, err, ") VALUES\n") : rc;
 }
 
 int cf_mysql_columns_read(struct cf_mysql *my, const char *database, bool is_versioned,
@@ -200,17 +205,15 @@ int cf_mysql_columns_read(struct cf_mysql *my, const char *database, bool is_ver
 	if (rc == 0)
 		rc = cf_mysql_sql(&columns->select, err, "SELECT /*!40001 SQL_NO_CACHE */ ");
 	if (rc == 0)
-		rc = cf_mysql_sql(&columns->insert, err, "INSERT INTO %n (", table->name);
-	if (rc == 0)
 		rc = ask_columns(my, database, table->name, &result, err);
 	if (rc == 0)
 		rc = append_columns(result, history, table, columns, err);
 	cf_mysql_result_free(result);
-	if (rc == 0)
-		rc = finish(database, table->name, history, table->n_columns == 0, columns, err);
 	columns->loses_history = history == HISTORY_LOST;
 	table->has_history = history == HISTORY_HIDDEN || history == HISTORY_EXPLICIT;
-	return rc;
+	if (rc == 0)
+		rc = finish_select(database, table, &columns->select, err);
+	return rc == 0 ? write_insert(table, &columns->insert, err) : rc;
 }
 
 void cf_mysql_columns_release(struct cf_mysql_columns *columns)

@@ -24,6 +24,26 @@ static int append_account_name(struct cf_buf *out, const struct cf_mysql_row *ro
 	return cf_mysql_sql(out, err, "%n@%n", row->values[0], row->values[1]);
 }
 
+/* Made with every server, and only whoever has it may grant it: not everyone who may load the rest.
+ */
+static bool is_of_installation(const char *grant)
+{
+	static const char proxy[] = "GRANT PROXY ON ``@`%` TO `root`@";
+
+	return strncmp(grant, proxy, sizeof(proxy) - 1) == 0;
+}
+
+static int append_grant(const char *grant, struct cf_buf *out, struct cf_err *err)
+{
+	if (is_of_installation(grant))
+		return 0;
+	/* Packages are known only in Oracle's mode. */
+	if (strstr(grant, " ON PACKAGE "))
+		return cf_mysql_sql(out, err, "SET sql_mode = 'ORACLE';\n%s;\nSET sql_mode = '';\n",
+				    grant);
+	return cf_mysql_sql(out, err, "%s;\n", grant);
+}
+
 /* Each row's last column as a statement. */
 static int append_shown(struct cf_mysql *my, const char *question, struct cf_buf *out,
 			struct cf_err *err)
@@ -37,8 +57,11 @@ static int append_shown(struct cf_mysql *my, const char *question, struct cf_buf
 		const char *text = row.values[cf_mysql_n_columns(result) - 1];
 		bool creates = strncmp(text, create, sizeof(create) - 1) == 0;
 
-		rc = cf_mysql_sql(out, err, "%s%s;\n", creates ? "CREATE USER IF NOT EXISTS " : "",
-				  creates ? text + sizeof(create) - 1 : text);
+		if (creates)
+			rc = cf_mysql_sql(out, err, "CREATE USER IF NOT EXISTS %s;\n",
+					  text + sizeof(create) - 1);
+		else
+			rc = append_grant(text, out, err);
 	}
 	cf_mysql_result_free(result);
 	return rc;
@@ -127,11 +150,13 @@ int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf
 	if (rc == 0)
 		rc = cf_buf_append_str(out,
 				       "-- Roles, users and grants: load this last, as a user "
-				       "with all rights.\n",
+				       "with all rights.\n"
+				       "SET NAMES utf8mb4;\n"
+				       "SET @coffer_sql_mode = @@sql_mode, sql_mode = '';\n",
 				       err);
 	if (rc == 0)
 		rc = for_each_account(my, ctx, append_creation, out, err);
 	if (rc == 0)
 		rc = for_each_account(my, ctx, append_grants, out, err);
-	return rc;
+	return rc == 0 ? cf_buf_append_str(out, "SET sql_mode = @coffer_sql_mode;\n", err) : rc;
 }
