@@ -79,27 +79,49 @@ static int add_time(int64_t time_ns, struct cf_mysql_server *server, struct cf_e
 	return cf_mysql_server_add_fact(server, "snapshot_time", text, err);
 }
 
+enum { NAMED_TABLES_MAX = 50 };
+
+/* Tables that the snapshot alone does not hold still, by name as far as that stays readable. */
+static int add_unheld_tables(const struct cf_mysql_catalog *catalog, struct cf_mysql_server *server,
+			     struct cf_err *err)
+{
+	struct cf_buf names = CF_BUF_INIT;
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < catalog->n_databases; i++) {
+		const struct cf_mysql_manifest *manifest = &catalog->databases[i].manifest;
+
+		for (size_t j = 0; rc == 0 && j < manifest->n_tables; j++)
+			if (!manifest->tables[j].is_transactional && n++ < NAMED_TABLES_MAX)
+				rc = cf_buf_printf(&names, err, "%s%s.%s", n > 1 ? ", " : "",
+						   manifest->database, manifest->tables[j].name);
+	}
+	if (rc == 0 && n > NAMED_TABLES_MAX)
+		rc = cf_buf_printf(&names, err, " and %zu more", n - NAMED_TABLES_MAX);
+	if (rc == 0 && n > 0)
+		rc = cf_mysql_server_add_fact(server, "tables_not_transactional",
+					      (const char *)names.data, err);
+	cf_buf_release(&names);
+	return rc;
+}
+
 static int add_databases(const struct cf_mysql_catalog *catalog, struct cf_mysql_server *server,
 			 struct cf_err *err)
 {
-	size_t n_tables = 0, n_still = 0;
+	size_t n_tables = 0;
 	char text[24];
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < catalog->n_databases; i++) {
-		const struct cf_mysql_manifest *manifest = &catalog->databases[i].manifest;
-
-		rc = cf_mysql_server_add_database(server, manifest->database, err);
-		for (size_t j = 0; j < manifest->n_tables; j++)
-			n_still += !manifest->tables[j].is_transactional;
-		n_tables += manifest->n_tables;
+		rc = cf_mysql_server_add_database(server, catalog->databases[i].manifest.database,
+						  err);
+		n_tables += catalog->databases[i].manifest.n_tables;
 	}
 	snprintf(text, sizeof(text), "%zu", n_tables);
 	if (rc == 0)
 		rc = cf_mysql_server_add_fact(server, "tables", text, err);
-	snprintf(text, sizeof(text), "%zu", n_still);
-	return rc == 0 ? cf_mysql_server_add_fact(server, "tables_not_transactional", text, err)
-		       : rc;
+	return rc == 0 ? add_unheld_tables(catalog, server, err) : rc;
 }
 
 int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
