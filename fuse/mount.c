@@ -81,11 +81,14 @@ int cf_mount_check(const char *folder, struct cf_err *err)
 
 static void release_mount(struct cf_mount *mount)
 {
+	while (mount->handles)
+		cf_mount_free_handle(mount, mount->handles);
 	cf_inodes_free(mount->inodes);
 	cf_shots_free(mount->shots);
 	cf_dirs_free(mount->dirs);
 	cf_files_free(mount->files);
 	pthread_mutex_destroy(&mount->log_lock);
+	pthread_mutex_destroy(&mount->handle_lock);
 }
 
 /* One snapshot as the root. Takes it over. */
@@ -110,6 +113,7 @@ static int init_mount(struct cf_mount *mount, const struct cf_mount_options *opt
 	int rc;
 
 	pthread_mutex_init(&mount->log_lock, NULL);
+	pthread_mutex_init(&mount->handle_lock, NULL);
 	rc = cf_inodes_new(&mount->inodes, err);
 	if (rc == 0)
 		rc = cf_dirs_new(mount->repo, cache_len / DIRS_SHARE, &mount->dirs, err);

@@ -90,6 +90,26 @@ int cf_mount_dir(struct cf_mount *mount, struct cf_inode *inode, struct cf_dir_r
 	return rc;
 }
 
+void cf_mount_add_handle(struct cf_mount *mount, struct cf_handle *handle)
+{
+	pthread_mutex_lock(&mount->handle_lock);
+	handle->older = mount->handles;
+	if (handle->older)
+		handle->older->newer = handle;
+	mount->handles = handle;
+	pthread_mutex_unlock(&mount->handle_lock);
+}
+
+void cf_mount_free_handle(struct cf_mount *mount, struct cf_handle *handle)
+{
+	pthread_mutex_lock(&mount->handle_lock);
+	*(handle->newer ? &handle->newer->older : &mount->handles) = handle->older;
+	if (handle->older)
+		handle->older->newer = handle->newer;
+	pthread_mutex_unlock(&mount->handle_lock);
+	handle->free(handle);
+}
+
 static struct cf_mount *mount_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);

@@ -20,6 +20,7 @@ struct item {
 };
 
 struct open_dir {
+	struct cf_handle handle;
 	struct cf_inode *inode;
 	struct cf_dir_reader *reader; /* a directory's, the inode's own; NULL for a view */
 	struct item *items, **last;   /* a view's, as they were when it was opened */
@@ -81,8 +82,10 @@ static int open_view(struct cf_mount *mount, struct open_dir *dir, struct cf_err
 	return rc;
 }
 
-static void free_dir(struct open_dir *dir)
+static void free_dir(struct cf_handle *handle)
 {
+	struct open_dir *dir = (struct open_dir *)handle;
+
 	while (dir->items) {
 		struct item *item = dir->items;
 
@@ -104,25 +107,27 @@ void cf_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	dir->handle.free = free_dir;
 	dir->inode = inode;
 	dir->last = &dir->items;
 	rc = inode->node ? cf_mount_dir(mount, inode, &dir->reader, &err) : open_view(mount, dir, &err);
 	if (rc < 0) {
-		free_dir(dir);
+		free_dir(&dir->handle);
 		fuse_reply_err(req, cf_mount_errno(mount, inode, &err));
 		return;
 	}
+	cf_mount_add_handle(mount, &dir->handle);
 	info->fh = (uintptr_t)dir;
 	/* What the kernel has read of a directory holds for ever. */
 	info->cache_readdir = info->keep_cache = inode->node != NULL;
 	if (fuse_reply_open(req, info) != 0)
-		free_dir(dir);
+		cf_mount_free_handle(mount, &dir->handle);
 }
 
 void cf_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	(void)ino;
-	free_dir(dir_of(info));
+	cf_mount_free_handle(fuse_req_userdata(req), &dir_of(info)->handle);
 	fuse_reply_err(req, 0);
 }
 

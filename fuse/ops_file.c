@@ -13,6 +13,7 @@ enum {
 };
 
 struct open_file {
+	struct cf_handle handle;
 	struct cf_file_reader *reader;
 	bool is_sqlite; /* a database by the sqlite driver */
 };
@@ -20,6 +21,14 @@ struct open_file {
 static struct open_file *file_of(const struct fuse_file_info *info)
 {
 	return (struct open_file *)(uintptr_t)info->fh;
+}
+
+static void free_file(struct cf_handle *handle)
+{
+	struct open_file *file = (struct open_file *)handle;
+
+	cf_file_reader_close(file->reader);
+	free(file);
 }
 
 /*
@@ -52,14 +61,14 @@ void cf_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		fuse_reply_err(req, cf_mount_errno(mount, inode, &err));
 		return;
 	}
+	file->handle.free = free_file;
 	file->is_sqlite = is_sqlite_database(inode);
+	cf_mount_add_handle(mount, &file->handle);
 	info->fh = (uintptr_t)file;
 	info->keep_cache = 1;
 	info->noflush = 1;
-	if (fuse_reply_open(req, info) != 0) {
-		cf_file_reader_close(file->reader);
-		free(file);
-	}
+	if (fuse_reply_open(req, info) != 0)
+		cf_mount_free_handle(mount, &file->handle);
 }
 
 /* The start of the read with the header changed, in a copy. */
@@ -116,10 +125,7 @@ void cf_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 
 void cf_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	struct open_file *file = file_of(info);
-
 	(void)ino;
-	cf_file_reader_close(file->reader);
-	free(file);
+	cf_mount_free_handle(fuse_req_userdata(req), &file_of(info)->handle);
 	fuse_reply_err(req, 0);
 }

@@ -14,6 +14,12 @@
 #include <fuse3/fuse_lowlevel.h>
 #include <pthread.h>
 
+/* The first member of an open file or directory. Those that nobody has closed are freed with the mount. */
+struct cf_handle {
+	void (*free)(struct cf_handle *handle);
+	struct cf_handle *newer, *older;
+};
+
 struct cf_mount {
 	struct cf_repo *repo;
 	const struct cf_ctx *ctx;
@@ -22,6 +28,8 @@ struct cf_mount {
 	struct cf_files *files;
 	struct cf_shots *shots; /* NULL: one snapshot is the root */
 	pthread_mutex_t log_lock;
+	pthread_mutex_t handle_lock;
+	struct cf_handle *handles; /* the newest */
 	struct cf_err last; /* what was logged last: a reader that tries again says nothing new */
 };
 
@@ -41,6 +49,9 @@ int cf_mount_entry_of_view(struct cf_mount *mount, const struct cf_inode *parent
 /* The directory's reader, opened when first asked for. */
 int cf_mount_dir(struct cf_mount *mount, struct cf_inode *inode, struct cf_dir_reader **dir_out,
 		 struct cf_err *err);
+
+void cf_mount_add_handle(struct cf_mount *mount, struct cf_handle *handle);
+void cf_mount_free_handle(struct cf_mount *mount, struct cf_handle *handle);
 
 /* ops.c */
 extern const struct fuse_lowlevel_ops cf_mount_ops;
