@@ -2,6 +2,7 @@
 
 #include "base/ctx.h"
 #include "base/err.h"
+#include "drivers/mysql/errors.h"
 #include "drivers/mysql/url.h"
 
 #include <assert.h>
@@ -67,42 +68,6 @@ static void init_library(void)
 	mysql_library_init(0, NULL, NULL);
 }
 
-static int code_of(unsigned error)
-{
-	switch (error) {
-	case 1044: /* database */
-	case 1045: /* user or password */
-	case 1142: /* table */
-	case 1143: /* column */
-	case 1227: /* global right */
-	case 1347: /* not a view one may see */
-	case 1370: /* routine */
-	case 1698: /* no password, socket authentication */
-		return CF_ERR_ACCESS;
-	case 1049:
-	case 1146:
-	case 1305:
-		return CF_ERR_NOT_FOUND;
-	case 1007:
-	case 1050:
-	case 1304:
-	case 1359:
-		return CF_ERR_EXISTS;
-	case 1205: /* lock wait timeout */
-	case 1213: /* deadlock */
-	case 1040: /* too many connections */
-	case 1203: /* too many of this user */
-		return CF_ERR_BUSY;
-	case 1021:
-	case 1114:
-		return CF_ERR_FULL;
-	case 2008:
-		return CF_ERR_NOMEM;
-	default:
-		return CF_ERR_FAILED;
-	}
-}
-
 /* The client library's own errors: the connection is gone or was never there. */
 static bool is_connection_error(unsigned error)
 {
@@ -119,38 +84,7 @@ static int fail(struct cf_mysql *my, struct cf_err *err)
 		my->broken = true;
 	if (cf_ctx_check(my->ctx, err) < 0)
 		return CF_ERR_CANCELED;
-	return cf_err_set(err, code_of(my->error), "%s: %s", server, my->error_text);
-}
-
-static int append_quoted(const char *text, char quote, bool escapes_backslash, struct cf_buf *out,
-			 struct cf_err *err)
-{
-	size_t len = strlen(text);
-	int rc = cf_buf_reserve(out, 2 * len + 3, err);
-
-	if (rc < 0)
-		return rc;
-	out->data[out->len++] = (uint8_t)quote;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == quote)
-			out->data[out->len++] = (uint8_t)quote;
-		else if (escapes_backslash && text[i] == '\\')
-			out->data[out->len++] = '\\';
-		out->data[out->len++] = (uint8_t)text[i];
-	}
-	out->data[out->len++] = (uint8_t)quote;
-	out->data[out->len] = '\0';
-	return 0;
-}
-
-int cf_mysql_quote_name(const char *name, struct cf_buf *out, struct cf_err *err)
-{
-	return append_quoted(name, '`', false, out, err);
-}
-
-int cf_mysql_quote_text(const char *text, struct cf_buf *out, struct cf_err *err)
-{
-	return append_quoted(text, '\'', true, out, err);
+	return cf_err_set(err, cf_mysql_error_code(my->error), "%s: %s", server, my->error_text);
 }
 
 static int load_init(void **state_out, const char *file_name, void *user)

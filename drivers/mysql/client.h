@@ -12,6 +12,7 @@
  */
 
 #include "base/buf.h"
+#include "drivers/mysql/quote.h"
 
 #include <stdbool.h>
 
@@ -43,13 +44,8 @@ enum cf_mysql_errno {
 	CF_MYSQL_NO_SUCH_EVENT = 1539,
 	CF_MYSQL_LOCAL_INFILE_DISABLED = 3948, /* MySQL 8: the same */
 	CF_MYSQL_NO_SUCH_SEQUENCE = 4091,
-	CF_MYSQL_LOAD_INFILE_DISABLED = 4166   /* MariaDB: the same */
+	CF_MYSQL_LOAD_INFILE_DISABLED = 4166 /* MariaDB: the same */
 };
-
-/* For whatever the server names: backquoted, with backquotes doubled; appended. */
-int cf_mysql_quote_name(const char *name, struct cf_buf *out, struct cf_err *err);
-/* A string literal in single quotes, escaped with backslashes; appended. */
-int cf_mysql_quote_text(const char *text, struct cf_buf *out, struct cf_err *err);
 
 struct cf_mysql_connect_options {
 	const char *database; /* NULL: none; the databases of the URL are not looked at */
