@@ -397,6 +397,28 @@ copy:
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
+/* The server writes "ON COMPLETION [NOT] PRESERVE ENABLE" before the comment and the body. */
+int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	const char *pos = text, *from = NULL;
+	struct cf_mysql_token token, before = {.text = NULL};
+	int rc;
+
+	while (!from && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		if (before.text && cf_mysql_token_is_word(&before, "PRESERVE") &&
+		    cf_mysql_token_is_word(&token, "ENABLE"))
+			from = token.text;
+		before = token;
+	}
+	cf_buf_clear(out);
+	rc = append_between(out, text, from ? from : text, err);
+	if (rc == 0 && from)
+		rc = cf_buf_append_str(out, "DISABLE", err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, from ? pos : text, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
 /* `b` or `a`.`b`; db->text is NULL without the first. */
 static bool take_name(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
 {

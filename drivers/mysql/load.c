@@ -216,28 +216,45 @@ static void release_load(struct cf_mysql_load *load)
 	cf_mysql_url_release(&load->url);
 }
 
+static int load_into(struct cf_mysql_load *load, const char *target, struct cf_err *err)
+{
+	int rc = cf_mysql_url_parse(target, &load->url, err);
+
+	if (rc == 0 && load->url.n_databases > 1)
+		rc = cf_err_set(err, CF_ERR_USAGE,
+				"a target takes one database, or none to keep the names");
+	if (rc == 0)
+		rc = cf_mysql_load_connect(load, load->ctx, &load->my, err);
+	if (rc == 0)
+		rc = learn_server(load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_select(load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_examine(load, err);
+	if (rc == 0)
+		rc = cf_mysql_load_check_definers(load, err);
+	return rc == 0 ? run_load(load, err) : rc;
+}
+
 int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 		  const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err)
 {
 	struct cf_mysql_load load = {.tree = tree, .options = options, .ctx = ctx};
-	int rc = cf_mysql_url_parse(target, &load.url, err);
+	int rc = load_into(&load, target, err);
 
-	*figures_out = (struct cf_load_figures){0};
-	if (rc == 0 && load.url.n_databases > 1)
-		rc = cf_err_set(err, CF_ERR_USAGE,
-				"a target takes one database, or none to keep the names");
-	if (rc == 0)
-		rc = cf_mysql_load_connect(&load, ctx, &load.my, err);
-	if (rc == 0)
-		rc = learn_server(&load, err);
-	if (rc == 0)
-		rc = cf_mysql_load_select(&load, err);
-	if (rc == 0)
-		rc = cf_mysql_load_examine(&load, err);
-	if (rc == 0)
-		rc = cf_mysql_load_check_definers(&load, err);
-	if (rc == 0)
-		rc = run_load(&load, err);
+	*figures_out = load.figures;
+	release_load(&load);
+	return rc;
+}
+
+int cf_mysql_load_asleep(const char *target, struct cf_tree *tree,
+			 const struct cf_load_options *options, const struct cf_ctx *ctx,
+			 struct cf_load_figures *figures_out, struct cf_err *err)
+{
+	struct cf_mysql_load load = {
+		.tree = tree, .options = options, .ctx = ctx, .events_sleep = true};
+	int rc = load_into(&load, target, err);
+
 	*figures_out = load.figures;
 	release_load(&load);
 	return rc;

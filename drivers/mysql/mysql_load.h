@@ -13,6 +13,10 @@ struct cf_verify_options;
 int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 		  const struct cf_ctx *ctx, struct cf_load_figures *figures_out,
 		  struct cf_err *err);
+/* The same, with events that do not run: for a trial on a server where others work. */
+int cf_mysql_load_asleep(const char *target, struct cf_tree *tree,
+			 const struct cf_load_options *options, const struct cf_ctx *ctx,
+			 struct cf_load_figures *figures_out, struct cf_err *err);
 int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *options,
 		    const struct cf_ctx *ctx, struct cf_err *err);
 

@@ -127,6 +127,7 @@ static const struct cf_tree_ops ops = {
 
 struct bytes {
 	struct cf_mysql_verify *verify;
+	const struct renamed *renamed;
 };
 
 static bool ends_with(const char *path, const char *name)
@@ -150,14 +151,22 @@ static bool ignore(void *user, const char *path)
 
 static void differs(void *user, const struct cf_difference *difference)
 {
-	cf_mysql_verify_tell(((struct bytes *)user)->verify, "checksum", difference->path, false,
-			     "%s", cf_difference_text(difference).s);
+	const struct bytes *bytes = user;
+	char *own = path_in_snapshot(bytes->renamed, difference->path);
+
+	cf_mysql_verify_tell(bytes->verify, "checksum", own ? own : difference->path, false, "%s",
+			     cf_difference_text(difference).s);
+	free(own);
 }
 
 static void equals(void *user, const char *path, uint64_t size)
 {
-	cf_mysql_verify_tell(((struct bytes *)user)->verify, "checksum", path, true, "%llu bytes",
+	const struct bytes *bytes = user;
+	char *own = path_in_snapshot(bytes->renamed, path);
+
+	cf_mysql_verify_tell(bytes->verify, "checksum", own ? own : path, true, "%llu bytes",
 			     (unsigned long long)size);
+	free(own);
 }
 
 static int dump_all(struct cf_mysql_verify *verify, struct cf_sink *sink, struct cf_err *err)
@@ -186,13 +195,13 @@ static int name_folders(struct renamed *renamed, struct cf_err *err)
 
 int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err)
 {
-	struct bytes bytes = {.verify = verify};
-	const struct cf_compare_options options = {
-		.ignore = ignore, .differs = differs, .equals = equals, .user = &bytes};
 	struct renamed renamed = {.base = {.ops = &ops},
 				  .verify = verify,
 				  .folders =
 					  calloc(verify->n_sources + 1, sizeof(*renamed.folders))};
+	struct bytes bytes = {.verify = verify, .renamed = &renamed};
+	const struct cf_compare_options options = {
+		.ignore = ignore, .differs = differs, .equals = equals, .user = &bytes};
 	struct cf_sink *sink = NULL;
 	int rc = renamed.folders ? name_folders(&renamed, err) : cf_err_nomem(err);
 

@@ -170,7 +170,8 @@ static int check_object(struct cf_mysql_verify *verify, size_t index,
 			const struct cf_mysql_manifest *actual, struct cf_err *err)
 {
 	const struct cf_mysql_load_source *source = &verify->sources[index];
-	bool is_text_of_server = object->kind == CF_MYSQL_VIEW || object->kind == CF_MYSQL_SEQUENCE;
+	bool is_rewritten = object->kind == CF_MYSQL_VIEW || object->kind == CF_MYSQL_SEQUENCE ||
+			    object->kind == CF_MYSQL_EVENT;
 	const struct cf_mysql_object *found = object_like(actual, object);
 	char *label = cf_mysql_verify_label(source, object->name);
 	struct cf_buf expected = CF_BUF_INIT;
@@ -178,13 +179,14 @@ static int check_object(struct cf_mysql_verify *verify, size_t index,
 	int rc = label ? cf_mysql_verify_expect(verify, object->create, &expected, err)
 		       : cf_err_nomem(err);
 
+	if (rc == 0 && object->kind == CF_MYSQL_EVENT && verify->options->against)
+		rc = cf_mysql_ddl_disable_event(object->create, &expected, err);
 	if (rc == 0 && !found) {
 		cf_mysql_verify_tell(verify, check_name(object->kind), label, false, "missing");
 	} else if (rc == 0) {
-		differs =
-			difference(object, found,
-				   is_text_of_server ? (const char *)expected.data : object->create,
-				   strcmp(source->manifest.database, verify->names[index]) != 0);
+		differs = difference(object, found,
+				     is_rewritten ? (const char *)expected.data : object->create,
+				     strcmp(source->manifest.database, verify->names[index]) != 0);
 		if (differs)
 			cf_mysql_verify_tell(verify, check_name(object->kind), label, false,
 					     "%s differs", differs);

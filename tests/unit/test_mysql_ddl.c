@@ -223,6 +223,29 @@ static void sequences_are_found(void **state)
 	cf_buf_release(&out);
 }
 
+static void events_fall_asleep(void **state)
+{
+	static const struct {
+		const char *text, *asleep;
+	} cases[] = {
+		{"CREATE EVENT `PRESERVE ENABLE` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT "
+		 "PRESERVE "
+		 "ENABLE COMMENT 'PRESERVE ENABLE' DO SELECT 1",
+		 "CREATE EVENT `PRESERVE ENABLE` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT "
+		 "PRESERVE "
+		 "DISABLE COMMENT 'PRESERVE ENABLE' DO SELECT 1"},
+		{"CREATE EVENT `e` ON COMPLETION PRESERVE DISABLE DO SELECT 1",
+		 "CREATE EVENT `e` ON COMPLETION PRESERVE DISABLE DO SELECT 1"},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_disable_event(cases[i].text, &out, NULL), 0);
+		assert_string_equal((char *)out.data, cases[i].asleep);
+	}
+	cf_buf_release(&out);
+}
+
 static void references_are_found(void **state)
 {
 	struct cf_buf out = CF_BUF_INIT;
@@ -252,6 +275,7 @@ int main(void)
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
+		cmocka_unit_test(events_fall_asleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
