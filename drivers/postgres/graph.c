@@ -16,6 +16,7 @@ struct cf_pg_graph {
 	struct key *by_id, *by_oid;
 	size_t n_relations; /* in by_oid */
 	size_t *owners, *parents;
+	size_t btree_gist;	  /* the extension, or CF_PG_NO_ENTRY */
 	size_t *satellites;	  /* grouped by owner */
 	size_t *first_satellites; /* of each entry, and the end */
 };
@@ -90,7 +91,11 @@ static void index_entries(struct cf_pg_graph *graph)
 {
 	const struct cf_pg_toc *toc = graph->toc;
 
+	graph->btree_gist = CF_PG_NO_ENTRY;
 	for (size_t i = 0; i < toc->n_entries; i++) {
+		if (is_desc(&toc->entries[i], "EXTENSION") &&
+		    strcmp(toc->entries[i].tag, "btree_gist") == 0)
+			graph->btree_gist = i;
 		graph->by_id[i] = (struct key){(uint32_t)toc->entries[i].dump_id, i};
 		if (cf_pg_is_relation(&toc->entries[i]) || is_desc(&toc->entries[i], "SEQUENCE"))
 			graph->by_oid[graph->n_relations++] = (struct key){toc->entries[i].oid, i};
@@ -277,12 +282,25 @@ static bool is_index(const struct cf_pg_toc_entry *entry)
 	return is_desc(entry, "INDEX") || is_desc(entry, "CONSTRAINT");
 }
 
+/*
+ * What an exclusion constraint's index needs is not among the constraint's dependencies. Of types
+ * that are built in, this extension alone has operator classes for it; any other comes with the
+ * extension that has the type.
+ */
+static bool needs_btree_gist(const struct cf_pg_graph *graph, const struct cf_pg_toc_entry *entry)
+{
+	return graph->btree_gist != CF_PG_NO_ENTRY && is_desc(entry, "CONSTRAINT") && entry->defn &&
+	       strstr(entry->defn, " EXCLUDE USING gist ");
+}
+
 static void add_needed(const struct cf_pg_graph *graph, struct cf_pg_set *set, size_t index)
 {
 	const struct cf_pg_toc_entry *entry = &graph->toc->entries[index];
 
 	if (is_desc(entry, "FK CONSTRAINT"))
 		return;
+	if (needs_btree_gist(graph, entry))
+		add(set, graph->btree_gist, CF_PG_NEEDED);
 	for (size_t i = 0; i < entry->n_deps; i++) {
 		size_t dep = cf_pg_graph_entry(graph, entry->deps[i]);
 

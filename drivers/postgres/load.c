@@ -70,6 +70,25 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 	return rc;
 }
 
+/* The error of a failed connection; another one when all that fails is that the database is not
+ * there. */
+static int tell_missing(struct cf_pg_load *load, const char *target, int rc, struct cf_err *err)
+{
+	const char *values[] = {load->database};
+	struct cf_pg_rows *rows = NULL;
+	struct cf_pg *pg = NULL;
+
+	if (connect_elsewhere(target, load->ctx, &pg, NULL) == 0 &&
+	    cf_pg_query(pg, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", values, 1,
+			&rows, NULL) == 0 &&
+	    cf_pg_rows_count(rows) == 0)
+		rc = cf_err_set(err, CF_ERR_NOT_FOUND,
+				"the target has no database %s: --create makes it", load->database);
+	cf_pg_rows_free(rows);
+	cf_pg_close(pg);
+	return rc;
+}
+
 static int open_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore",
@@ -77,7 +96,7 @@ static int open_database(struct cf_pg_load *load, const char *target, struct cf_
 	int rc = cf_pg_connect(target, &options, load->ctx, &load->pg, err);
 
 	if (rc < 0)
-		return rc;
+		return rc == CF_ERR_CANCELED ? rc : tell_missing(load, target, rc, err);
 	free(load->database);
 	load->database = strdup(cf_pg_database(load->pg));
 	if (!load->database)
@@ -111,7 +130,7 @@ static void undo_database(struct cf_pg_load *load, const char *target)
 	cf_pg_close(load->pg);
 	load->pg = NULL;
 	if (connect_elsewhere(target, &quiet, &pg, NULL) == 0 &&
-	    cf_pg_load_drop_database(load, pg, NULL) == 0)
+	    cf_pg_load_drop_made(pg, load->database, &quiet, NULL) == 0)
 		load->made_database = false;
 	cf_pg_close(pg);
 }

@@ -117,7 +117,10 @@ int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
  * is in it, its settings, rights and comment. */
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
-int cf_pg_load_drop_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+/* Drops a database that a restore or a verification made, with the subscriptions in it, by a
+ * connection to another one. */
+int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
+			 struct cf_err *err);
 
 /* load_clean.c */
 int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);

@@ -73,7 +73,7 @@ static bool is_part_of_index(const struct cf_pg_load *load, const struct cf_pg_t
 	return false;
 }
 
-static int drop_everything(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+static int list_drops(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
 {
 	int rc = 0;
 
@@ -83,6 +83,71 @@ static int drop_everything(struct cf_pg_load *load, struct cf_buf *sql, struct c
 		if (!is_part_of_index(load, entry))
 			rc = append_drop(entry, sql, err);
 	}
+	return rc;
+}
+
+/* The object is not there: for what belongs to a table there is no IF EXISTS when the table is
+ * another one of that name. */
+static bool is_absent(const char *sqlstate)
+{
+	static const char *const states[] = {"42703", "42704", "42P01", "42883", "3F000"};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(sqlstate, states[i]) == 0)
+			return true;
+	return false;
+}
+
+static int drop_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+		      struct cf_buf *sql, struct cf_err *err)
+{
+	int rc;
+
+	cf_buf_clear(sql);
+	rc = append_drop(entry, sql, err);
+	if (rc < 0 || sql->len == 0)
+		return rc;
+	rc = cf_buf_append(sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(load->pg, "SAVEPOINT coffer", err);
+	if (rc == 0) {
+		rc = cf_pg_exec(load->pg, (const char *)sql->data, err);
+		if (rc < 0 && is_absent(cf_pg_sqlstate(load->pg))) {
+			cf_err_clear(err);
+			rc = cf_pg_exec(load->pg, "ROLLBACK TO SAVEPOINT coffer", err);
+		}
+	}
+	return rc < 0 ? rc : cf_pg_exec(load->pg, "RELEASE SAVEPOINT coffer", err);
+}
+
+static int drop_one_by_one(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = cf_pg_exec(load->pg, "BEGIN", err);
+
+	for (size_t i = load->set.n; rc == 0 && i-- > 0;) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
+
+		if (!is_part_of_index(load, entry))
+			rc = drop_entry(load, entry, sql, err);
+	}
+	return rc < 0 ? rc : cf_pg_exec(load->pg, "COMMIT", err);
+}
+
+/* All at once, which is one transaction by itself; if that does not fit what is there, one by one.
+ */
+static int drop_everything(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = list_drops(load, sql, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_exec(load->pg, (const char *)sql->data, err);
+	if (rc < 0 && is_absent(cf_pg_sqlstate(load->pg))) {
+		cf_err_clear(err);
+		rc = drop_one_by_one(load, sql, err);
+	}
+	cf_buf_clear(sql);
 	return rc;
 }
 
@@ -162,9 +227,9 @@ int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err)
 	rc = load->everything ? drop_everything(load, &sql, err) : drop_chosen(load, &sql, err);
 	if (rc == 0 && load->everything && cf_pg_load_wants_data(load))
 		rc = drop_large_objects(load, &sql, err);
-	if (rc == 0)
+	if (rc == 0 && sql.len > 0)
 		rc = cf_buf_append(&sql, "", 1, err);
-	if (rc == 0)
+	if (rc == 0 && sql.len > 0)
 		rc = cf_pg_exec(load->pg, (const char *)sql.data, err);
 	if (rc < 0)
 		cf_err_wrap(err, "cannot drop what is in the way");

@@ -71,19 +71,73 @@ static const char *create_statement(const struct cf_pg_load *load)
 	return NULL;
 }
 
-int cf_pg_load_drop_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+static int drop_database(struct cf_pg *pg, const char *name, struct cf_err *err)
 {
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc = cf_buf_append_str(&sql, "DROP DATABASE IF EXISTS ", err);
 
 	if (rc == 0)
-		rc = cf_sql_append_name(load->database, &sql, err);
+		rc = cf_sql_append_name(name, &sql, err);
 	if (rc == 0)
 		rc = cf_buf_append(&sql, "", 1, err);
 	if (rc == 0)
 		rc = cf_pg_exec(pg, (const char *)sql.data, err);
 	cf_buf_release(&sql);
 	return rc;
+}
+
+static int drop_subscription(struct cf_pg *pg, const char *name, struct cf_err *err)
+{
+	struct cf_buf quoted = CF_BUF_INIT;
+	int rc = cf_sql_append_name(name, &quoted, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&quoted, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_execf(pg, err, "ALTER SUBSCRIPTION %s DISABLE",
+				 (const char *)quoted.data);
+	/* Its slot at the publisher is somebody else's. */
+	if (rc == 0)
+		rc = cf_pg_execf(pg, err, "ALTER SUBSCRIPTION %s SET (slot_name = NONE)",
+				 (const char *)quoted.data);
+	if (rc == 0)
+		rc = cf_pg_execf(pg, err, "DROP SUBSCRIPTION %s", (const char *)quoted.data);
+	cf_buf_release(&quoted);
+	return rc;
+}
+
+static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
+			      struct cf_err *err)
+{
+	struct cf_pg_options options = {.application = "coffer restore", .database = name};
+	struct cf_pg_rows *rows = NULL;
+	struct cf_pg *there = NULL;
+	int rc = cf_pg_connect_again(pg, &options, ctx, &there, err);
+
+	if (rc == 0)
+		rc = cf_pg_query(
+			there,
+			"SELECT s.subname FROM pg_catalog.pg_subscription s JOIN "
+			"pg_catalog.pg_database d"
+			" ON d.oid = s.subdbid WHERE d.datname = pg_catalog.current_database()",
+			NULL, 0, &rows, err);
+	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
+		rc = drop_subscription(there, cf_pg_value(rows, i, 0), err);
+	cf_pg_rows_free(rows);
+	cf_pg_close(there);
+	return rc;
+}
+
+int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
+			 struct cf_err *err)
+{
+	int rc = drop_database(pg, name, err);
+
+	/* A database with subscriptions cannot be dropped. */
+	if (rc == 0 || drop_subscriptions(pg, name, ctx, NULL) < 0)
+		return rc;
+	cf_err_clear(err);
+	return drop_database(pg, name, err);
 }
 
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
@@ -114,7 +168,7 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 	if (load->options->dry_run)
 		return 0;
 	if (exists)
-		rc = cf_pg_load_drop_database(load, pg, err);
+		rc = drop_database(pg, load->database, err);
 	if (rc == 0)
 		rc = exec_for_database(load, pg, sql, err);
 	/* Whoever stops waiting for it does not know whether it was made. */

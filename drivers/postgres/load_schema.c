@@ -115,6 +115,18 @@ static bool has_owner(const struct cf_pg_toc_entry *entry)
 	return false;
 }
 
+/* Of "TYPE s.t;" or "TYPE s.t CASCADE;", without what is behind the name. */
+static size_t object_len(const char *object)
+{
+	static const char cascade[] = " CASCADE";
+	size_t len = strcspn(object, ";");
+
+	if (len > strlen(cascade) &&
+	    strncmp(object + len - strlen(cascade), cascade, strlen(cascade)) == 0)
+		len -= strlen(cascade);
+	return len;
+}
+
 /* "DROP TYPE s.t;" names the object in full: so does "ALTER TYPE s.t OWNER TO o;". */
 static int append_owner(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
 			struct cf_buf *out, struct cf_err *err)
@@ -134,7 +146,7 @@ static int append_owner(struct cf_pg_load *load, const struct cf_pg_toc_entry *e
 			rc = cf_sql_append_qualified(entry->nspname, entry->tag, &statement, err);
 	} else if (strncmp(object, drop, strlen(drop)) == 0) {
 		object += strlen(drop);
-		rc = cf_buf_append(&statement, object, strcspn(object, ";"), err);
+		rc = cf_buf_append(&statement, object, object_len(object), err);
 	}
 	if (rc == 0 && statement.len > 0) {
 		rc = cf_buf_append(&statement, "", 1, err);

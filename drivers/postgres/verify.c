@@ -238,13 +238,15 @@ static int read_documents(struct cf_pg_verify *verify, struct cf_err *err)
 static void drop_database(const char *server, const char *name, const struct cf_ctx *ctx)
 {
 	struct cf_pg_options options = {.application = "coffer verify", .database = "postgres"};
+	struct cf_err err = CF_ERR_INIT;
 	struct cf_ctx quiet = *ctx;
 	struct cf_pg *pg = NULL;
 
 	quiet.cancel = NULL;
-	/* name is ours, and needs no quotes. */
-	if (cf_pg_connect(server, &options, &quiet, &pg, NULL) == 0)
-		cf_pg_execf(pg, NULL, "DROP DATABASE IF EXISTS %s", name);
+	if (cf_pg_connect(server, &options, &quiet, &pg, &err) < 0 ||
+	    cf_pg_load_drop_made(pg, name, &quiet, &err) < 0)
+		cf_ctx_warn(ctx, "verify.left", name,
+			    "this database could not be dropped again: %s", err.text);
 	cf_pg_close(pg);
 }
 
