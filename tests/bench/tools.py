@@ -56,7 +56,7 @@ def tree_bytes(path):
 
 
 class Run:
-    """One timed run: seconds of wall clock and peak resident bytes."""
+    """One timed run: seconds of wall clock, seconds of processor time, and peak resident bytes."""
 
     def __init__(self, command, env, stdin=None):
         report = tempfile.NamedTemporaryFile("r", prefix="coffer-bench-time-")
@@ -67,8 +67,10 @@ class Run:
         if done.returncode:
             sys.exit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stderr.decode()[-2000:]}")
         self.out = done.stdout
-        match = re.search(r"Maximum resident set size \(kbytes\): (\d+)", report.read())
+        text = report.read()
+        match = re.search(r"Maximum resident set size \(kbytes\): (\d+)", text)
         self.rss = int(match.group(1)) * 1024 if match else 0
+        self.processor = sum(map(float, re.findall(r"(?:User|System) time \(seconds\): ([\d.]+)", text)))
         report.close()
 
 
