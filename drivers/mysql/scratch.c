@@ -108,8 +108,7 @@ static _Noreturn void become(char *const *argv, const struct passwd *user, int l
 	_exit(127);
 }
 
-static int start_program(const struct cf_mysql_scratch *scratch, struct args *args, pid_t *pid_out,
-			 struct cf_err *err)
+static int start_program(struct cf_mysql_scratch *scratch, struct args *args, struct cf_err *err)
 {
 	const struct passwd *user = server_user();
 	char *log;
@@ -121,13 +120,14 @@ static int start_program(const struct cf_mysql_scratch *scratch, struct args *ar
 	if (fd < 0) {
 		rc = cf_err_errno(err, errno, "%s", log);
 	} else {
-		*pid_out = fork();
-		if (*pid_out == 0)
+		scratch->pid = fork();
+		if (scratch->pid == 0)
 			become(args->values, user, fd);
-		if (*pid_out < 0) {
+		if (scratch->pid < 0) {
 			rc = cf_err_errno(err, errno, "cannot start %s", args->values[0]);
-			*pid_out = 0;
+			scratch->pid = 0;
 		}
+		cf_keeper_watch(&scratch->keeper, scratch->pid);
 		close(fd);
 	}
 	free(log);
@@ -170,8 +170,10 @@ static int wait_for(struct cf_mysql_scratch *scratch, const struct cf_ctx *ctx, 
 		if (rc == 0)
 			nap();
 	}
-	if (pid != 0)
+	if (pid != 0) {
+		cf_keeper_watch(&scratch->keeper, 0);
 		scratch->pid = 0;
+	}
 	return rc;
 }
 
@@ -191,7 +193,7 @@ static int install(struct cf_mysql_scratch *scratch, const char *program,
 	add_arg(&args, "--skip-test-db");
 	add_arg(&args, "--skip-name-resolve");
 	add_arg(&args, "--lower-case-table-names=%u", lower_case);
-	rc = start_program(scratch, &args, &scratch->pid, err);
+	rc = start_program(scratch, &args, err);
 	if (rc == 0)
 		rc = wait_for(scratch, ctx, &status, err);
 	if (rc == 0 && status != 0)
@@ -223,7 +225,7 @@ static int launch(struct cf_mysql_scratch *scratch, const char *program, unsigne
 	add_arg(&args, "--innodb-buffer-pool-size=256M");
 	add_arg(&args, "--innodb-log-file-size=256M");
 	add_arg(&args, "--innodb-autoinc-lock-mode=2");
-	rc = start_program(scratch, &args, &scratch->pid, err);
+	rc = start_program(scratch, &args, err);
 	release_args(&args);
 	return rc;
 }
@@ -349,6 +351,8 @@ int cf_mysql_scratch_start(struct cf_mysql_scratch *scratch, unsigned lower_case
 	if (rc == 0)
 		rc = make_dir(scratch, err);
 	if (rc == 0)
+		rc = cf_keeper_start(&scratch->keeper, scratch->dir, err);
+	if (rc == 0)
 		rc = start_in(scratch, installer, program, lower_case_table_names, ctx, err);
 	free(installer);
 	free(program);
@@ -372,6 +376,7 @@ void cf_mysql_scratch_stop(struct cf_mysql_scratch *scratch)
 	}
 	if (scratch->dir)
 		nftw(scratch->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	cf_keeper_stop(&scratch->keeper);
 	free(scratch->dir);
 	free(scratch->url);
 	*scratch = (struct cf_mysql_scratch)CF_MYSQL_SCRATCH_INIT;

@@ -8,7 +8,7 @@
  * dies of.
  */
 
-#include <sys/types.h>
+#include "drivers/keeper.h"
 
 struct cf_ctx;
 struct cf_err;
@@ -17,10 +17,11 @@ struct cf_mysql_scratch {
 	char *dir;
 	char *url; /* as behind "mysql:", with all rights */
 	pid_t pid; /* 0: none runs */
+	struct cf_keeper keeper;
 };
 
 /* clang-format off */
-#define CF_MYSQL_SCRATCH_INIT { .dir = NULL }
+#define CF_MYSQL_SCRATCH_INIT { .keeper = CF_KEEPER_INIT }
 /* clang-format on */
 
 /* CF_ERR_NOT_FOUND when there is no mariadbd or mariadb-install-db. Stop it also after a failure.
