@@ -171,7 +171,7 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 		rc = trigger_rc;
 	if (rc == 0 && !load->options->dry_run)
 		rc = cf_mysql_load_check_references(load, err);
-	if (rc < 0 && load->has_begun)
+	if (rc < 0 && load->has_begun && !load->is_trial)
 		cf_err_wrap(err, "%s: stopped with a part restored (%s)",
 			    cf_mysql_server_name(load->my),
 			    load->options->data_only ? "empty the tables before another try"
@@ -247,12 +247,15 @@ int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load
 	return rc;
 }
 
-int cf_mysql_load_asleep(const char *target, struct cf_tree *tree,
-			 const struct cf_load_options *options, const struct cf_ctx *ctx,
-			 struct cf_load_figures *figures_out, struct cf_err *err)
+int cf_mysql_load_trial(const char *target, bool events_sleep, struct cf_tree *tree,
+			const struct cf_load_options *options, const struct cf_ctx *ctx,
+			struct cf_load_figures *figures_out, struct cf_err *err)
 {
-	struct cf_mysql_load load = {
-		.tree = tree, .options = options, .ctx = ctx, .events_sleep = true};
+	struct cf_mysql_load load = {.tree = tree,
+				     .options = options,
+				     .ctx = ctx,
+				     .is_trial = true,
+				     .events_sleep = events_sleep};
 	int rc = load_into(&load, target, err);
 
 	*figures_out = load.figures;

@@ -77,6 +77,7 @@ struct cf_mysql_load {
 	struct cf_mysql_url url;
 	struct cf_mysql *my; /* the session for all but rows */
 	unsigned pattern_flags;
+	bool is_trial;
 	bool events_sleep;    /* they are made, but do not run */
 	bool increments_lock; /* a statement that loads rows locks its table's AUTO_INCREMENT */
 	struct cf_renames renames;

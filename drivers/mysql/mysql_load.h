@@ -3,6 +3,8 @@
 
 /* The driver's load and verify (drivers/driver.h). */
 
+#include <stdbool.h>
+
 struct cf_ctx;
 struct cf_err;
 struct cf_load_figures;
@@ -13,10 +15,11 @@ struct cf_verify_options;
 int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 		  const struct cf_ctx *ctx, struct cf_load_figures *figures_out,
 		  struct cf_err *err);
-/* The same, with events that do not run: for a trial on a server where others work. */
-int cf_mysql_load_asleep(const char *target, struct cf_tree *tree,
-			 const struct cf_load_options *options, const struct cf_ctx *ctx,
-			 struct cf_load_figures *figures_out, struct cf_err *err);
+/* The same as a trial, whose target goes away again. events_sleep: they are made, but do not run,
+ * for there are others at work on the server. */
+int cf_mysql_load_trial(const char *target, bool events_sleep, struct cf_tree *tree,
+			const struct cf_load_options *options, const struct cf_ctx *ctx,
+			struct cf_load_figures *figures_out, struct cf_err *err);
 int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *options,
 		    const struct cf_ctx *ctx, struct cf_err *err);
 

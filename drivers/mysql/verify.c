@@ -206,8 +206,8 @@ static int restore(struct cf_mysql_verify *verify, bool *fine_out, struct cf_err
 	options.renames = (const char *const *)renames;
 	options.n_renames = n;
 	if (rc == 0)
-		rc = (verify->options->against ? cf_mysql_load_asleep : cf_mysql_load)(
-			url, verify->tree, &options, &verify->quiet, &figures, err);
+		rc = cf_mysql_load_trial(url, verify->options->against != NULL, verify->tree,
+					 &options, &verify->quiet, &figures, err);
 	*fine_out = rc == 0;
 	if (rc == 0 || is_outcome(rc)) {
 		cf_mysql_verify_tell(verify, "restore", NULL, rc == 0, rc == 0 ? NULL : "%s",
