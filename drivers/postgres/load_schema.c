@@ -248,6 +248,63 @@ static int relation_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry
 	return rc;
 }
 
+static struct cf_sql_token next_token(const char **at)
+{
+	struct cf_sql_token token = cf_sql_next(at);
+
+	while (token.kind == CF_SQL_SPACE)
+		token = cf_sql_next(at);
+	return token;
+}
+
+/* Is that relation restored, or there already? */
+static int is_there(struct cf_pg_load *load, const char *schema, const char *name, bool *there_out,
+		    struct cf_err *err)
+{
+	const struct cf_pg_toc_entry wanted = {.nspname = schema, .tag = name};
+
+	for (size_t i = 0; i < load->set.n; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
+
+		if (!cf_pg_is_relation(entry) || !entry->nspname || strcmp(entry->tag, name) != 0 ||
+		    strcmp(entry->nspname, schema) != 0)
+			continue;
+		*there_out = true;
+		return 0;
+	}
+	return relation_exists(load, &wanted, there_out, err);
+}
+
+/* The archive of a selection has no dependency on what was not selected: the statement says what it
+ * refers to. */
+static int can_refer_by_name(struct cf_pg_load *load, const struct cf_pg_toc_entry *key,
+			     bool *can_out, struct cf_err *err)
+{
+	struct cf_buf schema = CF_BUF_INIT, name = CF_BUF_INIT;
+	const char *at = key->defn;
+	struct cf_sql_token token = next_token(&at);
+	int rc = 0;
+
+	while (token.kind != CF_SQL_END &&
+	       (token.kind != CF_SQL_WORD || token.len != strlen("REFERENCES") ||
+		strncmp(token.text, "REFERENCES", token.len) != 0))
+		token = next_token(&at);
+	if (token.kind != CF_SQL_END) {
+		token = next_token(&at);
+		rc = cf_sql_name_of(&token, &schema, err);
+		next_token(&at); /* the dot */
+		token = next_token(&at);
+		if (rc == 0)
+			rc = cf_sql_name_of(&token, &name, err);
+		if (rc == 0)
+			rc = is_there(load, (const char *)schema.data, (const char *)name.data,
+				      can_out, err);
+	}
+	cf_buf_release(&schema);
+	cf_buf_release(&name);
+	return rc;
+}
+
 /* Of a foreign key: whether all that it refers to is there. */
 static int can_refer(struct cf_pg_load *load, const struct cf_pg_toc_entry *key, bool *can_out,
 		     struct cf_err *err)
@@ -262,6 +319,8 @@ static int can_refer(struct cf_pg_load *load, const struct cf_pg_toc_entry *key,
 		    cf_pg_is_relation(&load->toc->entries[dep]))
 			rc = relation_exists(load, &load->toc->entries[dep], can_out, err);
 	}
+	if (rc == 0 && *can_out && load->manifest->filtered)
+		rc = can_refer_by_name(load, key, can_out, err);
 	if (rc == 0 && !*can_out)
 		cf_ctx_warn(load->ctx, "restore.left_out", key->tag,
 			    "foreign key left out: the table it refers to is not there");

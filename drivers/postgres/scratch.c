@@ -215,33 +215,13 @@ static int run_initdb(struct cf_pg_scratch *scratch, const char *path, struct cf
 static int run_server(struct cf_pg_scratch *scratch, const char *path, struct cf_err *err)
 {
 	char data[PATH_MAX + 8];
-	const char *const args[] = {path,
-				    "-D",
-				    data,
-				    "-k",
-				    scratch->folder,
-				    /* Not what PGPORT says. */
-				    "-p",
-				    "5432",
-				    "-c",
-				    "listen_addresses=",
-				    "-c",
-				    "unix_socket_permissions=0700",
-				    "-c",
-				    "fsync=off",
-				    "-c",
-				    "full_page_writes=off",
-				    "-c",
-				    "wal_level=minimal",
-				    "-c",
-				    "max_wal_senders=0",
-				    "-c",
-				    "autovacuum=off",
-				    "-c",
-				    "max_wal_size=4GB",
-				    "-c",
-				    "max_locks_per_transaction=1024",
-				    NULL};
+	const char *const args[] = {
+		path, "-D", data, "-k", scratch->folder,
+		/* Not what PGPORT says. */
+		"-p", "5432", "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c",
+		"fsync=off", "-c", "full_page_writes=off", "-c", "wal_level=minimal", "-c",
+		"max_wal_senders=0", "-c", "autovacuum=off", "-c", "max_wal_size=4GB", "-c",
+		"max_locks_per_transaction=1024", NULL};
 
 	snprintf(data, sizeof(data), "%s/data", scratch->folder);
 	return start_program(scratch, args, &scratch->pid, err);
