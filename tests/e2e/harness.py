@@ -100,8 +100,7 @@ class Coffer:
             LC_ALL="C.UTF-8",
             TZ="UTC",
         )
-        env.update(self.variables)
-        for name, value in (extra or {}).items():
+        for name, value in {**self.variables, **(extra or {})}.items():
             if value is None:
                 env.pop(name, None)
             else:

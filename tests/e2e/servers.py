@@ -37,6 +37,27 @@ def wait_for(condition, seconds=10, what="it"):
         time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def open_folder():
+    """A folder that servers, who run as users of their own, can get into."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="coffer-server-"))
+    folder.chmod(0o777)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes(word):
+    """The ids of processes with a word in their command line."""
+    found = set()
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+    return found
+
+
 class Server:
     """A server in a folder of its own. variables: what its clients, coffer among them, find it by."""
 
@@ -46,7 +67,11 @@ class Server:
         self.folder.chmod(0o755)
         self.settings = settings
         self.numbers = itertools.count(1)
+        self.prepare()
         self.start()
+
+    def prepare(self):
+        """What is done before the first start."""
 
     def start(self):
         out = run(self.script, "start", self.folder, os.getpid(), env={**os.environ, **self.settings}).stdout
@@ -119,7 +144,8 @@ class Postgres(Server):
     def drop(self, database):
         if not self.exists(database):
             return
-        with contextlib.closing(self.connect(database)) as connection, connection.cursor() as cursor:
+        # Whatever its settings are.
+        with contextlib.closing(self.connect(database, options="-c statement_timeout=0")) as connection, connection.cursor() as cursor:
             # A subscription holds its database.
             cursor.execute("SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid AND datname = %s",
                            (database,))
@@ -145,6 +171,21 @@ class Postgres(Server):
         assert left == []
         assert self.rows("SELECT gid FROM pg_prepared_xacts") == []
         assert self.rows("SELECT slot_name FROM pg_replication_slots") == []
+
+
+class Standby(Postgres):
+    """A hot standby of another server."""
+
+    def __init__(self, primary):
+        self.primary = primary
+        super().__init__()
+
+    def prepare(self):
+        data = self.folder / "data"
+        there = self.primary.variables["PG_TABLESPACE"]
+        run("pg_basebackup", "-D", data, "-R", "-c", "fast", "-T", f"{there}={self.folder}/tablespace", env=self.primary.env())
+        with open(data / "postgresql.auto.conf", "a", encoding="utf-8") as file:
+            file.write(f"unix_socket_directories = '{self.folder}'\n")
 
 
 class MariaDB(Server):

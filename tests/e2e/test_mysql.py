@@ -1,0 +1,644 @@
+"""Backups of MariaDB and restores into it."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import mariadb_state
+import pymysql
+import pytest
+import servers
+from harness import BUSY, DAMAGED, DONE, FAILED, PARTIAL, USAGE, flip, kill_after
+
+RUNS = int(os.environ.get("COFFER_KILL_RUNS", "20"))
+SCRIPT = """
+CREATE TABLE parent (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50) UNIQUE);
+CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, note VARCHAR(50), doubled INT AS (parent * 2) STORED, KEY (note),
+	FOREIGN KEY (parent) REFERENCES parent (id));
+CREATE TABLE other (id INT PRIMARY KEY, t TEXT);
+INSERT INTO parent (name) SELECT CONCAT('parent ', seq) FROM seq_1_to_100;
+INSERT INTO child (parent, note) SELECT 1 + seq % 100, CONCAT('note ', seq) FROM seq_1_to_1000;
+INSERT INTO other VALUES (1, 'one'), (2, NULL);
+CREATE VIEW both_ AS SELECT p.name, c.note FROM parent AS p JOIN child AS c ON c.parent = p.id;
+CREATE TRIGGER shout BEFORE INSERT ON child FOR EACH ROW SET NEW.note = UPPER(NEW.note);
+CREATE PROCEDURE p() SELECT 1;
+CREATE SEQUENCE s START WITH 5;
+"""
+
+
+@pytest.fixture(scope="session")
+def other_server(mariadb_server):
+    """A second server to restore into under the same names."""
+    server = servers.MariaDB()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def there(other_server):
+    yield other_server
+    for name in other_server.databases():
+        other_server.drop(name)
+
+
+@pytest.fixture
+def my(mariadb, coffer):
+    """coffer that finds the server's password, and the server."""
+    coffer.variables = mariadb.variables
+    coffer.server = mariadb
+    return coffer
+
+
+@pytest.fixture
+def small(my):
+    """A repository with a backup of a small database, whose name is in source."""
+    my.source = my.server.make(SCRIPT)
+    my.run("backup", my.server.url(my.source))
+    return my
+
+
+def states(server, names):
+    return {name: mariadb_state.of(server, name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def tree(stock_backup, tmp_path_factory):
+    target = tmp_path_factory.mktemp("tree") / "out"
+    stock_backup.restore("latest", target)
+    return target
+
+
+def folder_of(tree, database):
+    (found,) = [p.parent for p in tree.glob("*/database.json") if json.loads(p.read_text())["name"] == database]
+    return found
+
+
+# The tree.
+
+def test_the_tree_has_what_the_guide_says(tree, stock):
+    assert {p.name for p in tree.iterdir() if p.is_file()} == {"server.json", "users.sql"}
+    assert {json.loads(p.read_text())["name"] for p in tree.glob("*/database.json")} == set(stock)
+    names = {p.name for p in (tree / "shop").iterdir()}
+    assert {"database.json", "database.sql", "tables", "sequences.sql", "views.sql", "triggers.sql", "routines.sql", "events.sql"} == names
+    tables = [p.name for p in (folder_of(tree, 'odd.name/100% "x" é') / "tables").iterdir()]
+    assert len(set(tables)) == 16
+    for name in tables:
+        assert len(name.encode()) <= 255 and not name.startswith(("-", ".", "~")) and name.isprintable() and name.endswith(".sql")
+
+
+def test_facts_tell_where_a_snapshot_comes_from(mariadb, stock_backup, tree):
+    server = (tree / "server.json").read_text()
+    facts = json.dumps(stock_backup.snapshots())
+    for word in (mariadb.value("SELECT VERSION()"), "binlog.000001", "sql_mode", "character_set"):
+        assert word in server, word
+    assert "gtid" in server
+    assert f"127.0.0.1:{mariadb.port}" in facts
+    assert "root@" not in facts and "secret" not in facts
+
+
+def test_a_row_is_a_line(tree, mariadb, stock):
+    for path in tree.rglob("*.sql"):
+        assert b"\r" not in path.read_bytes(), path
+    for database in stock:
+        folder = folder_of(tree, database)
+        for table in json.loads((folder / "database.json").read_text())["tables"]:
+            # Names may hold line feeds.
+            if not table.get("file") or "\n" in table["create"].split(" (")[0] or "new\ncolumn" in table["create"]:
+                continue
+            data = (folder / "tables" / table["file"]).read_bytes()
+            lines = data[table["data_offset"]:table["data_offset"] + table["data_length"]].split(b"\n")
+            rows = [line for line in lines if line.startswith((b"(", b",("))]
+            assert len(rows) == table["rows"], table["name"]
+            assert {line[:1] for line in lines} <= {b"I", b"(", b",", b";", b""}
+
+
+def test_a_person_can_put_the_databases_together_by_hand(mariadb, stock, tree, there):
+    """With the scripts and the mariadb client alone."""
+    folders = [folder_of(tree, name) for name in stock]
+    for name, folder in zip(stock, folders):
+        there.client(input=(folder / "database.sql").read_bytes())
+    for script in ("sequences.sql", "tables", "routines.sql", "views.sql", "triggers.sql", "events.sql"):
+        for name, folder in zip(stock, folders):
+            path = folder / script
+            for part in sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []:
+                there.client(name, input=part.read_bytes())
+    # Rights on a procedure need the procedure.
+    there.client(input=(tree / "users.sql").read_bytes())
+    for name in stock:
+        mariadb_state.assert_equal(mariadb_state.of(mariadb, name), mariadb_state.of(there, name))
+    grants = "SELECT user, host FROM mysql.global_priv WHERE user LIKE 'shop%' OR user LIKE 'odd%'"
+    users = mariadb.rows(grants)
+    assert len(users) == 5 and sorted(users) == sorted(there.rows(grants))
+    for user, host in users:
+        account = f"'{user.replace(chr(39), chr(39) * 2)}'" + (f"@'{host}'" if host else "")
+        assert grants_of(mariadb, account) == grants_of(there, account)
+
+
+def grants_of(server, account):
+    """The server lists a grant's columns in no order."""
+    rows = [row[0] for row in server.rows(f"SHOW GRANTS FOR {account}")]
+    return sorted(re.sub(r"\(([^)]*)\)", lambda found: str(sorted(found.group(1).split(", "))), row) for row in rows)
+
+
+def test_each_tables_script_loads_into_an_empty_database(mariadb, stock, tree, there):
+    for database in stock:
+        folder = folder_of(tree, database)
+        want = mariadb_state.of(mariadb, database)
+        for table in json.loads((folder / "database.json").read_text())["tables"]:
+            with there.connect() as connection, connection.cursor() as cursor:
+                cursor.execute("SET foreign_key_checks = 0")
+                cursor.execute("DROP DATABASE IF EXISTS alone")
+                cursor.execute("CREATE DATABASE alone")
+            if "nextval" in table["create"]:
+                there.client("alone", input=(folder / "sequences.sql").read_bytes())
+            there.client("alone", input=(folder / "tables" / table["file"]).read_bytes())
+            got = mariadb_state.of(there, "alone")
+            for what in ("rows", "checksum", "TABLE", "history"):
+                assert got.get((what, table["name"])) == want.get((what, table["name"])), (what, table["name"])
+
+
+# Whole restores.
+
+@pytest.mark.threads
+@pytest.mark.parametrize("jobs, local_infile", [("1", "ON"), ("4", "ON"), ("2", "OFF")])
+def test_databases_of_every_kind_of_object_come_back_equal(mariadb, stock, stock_backup, there, jobs, local_infile):
+    there.sql(f"SET GLOBAL local_infile = {local_infile}")
+    try:
+        stock_backup.restore("latest", there.url(), "--jobs", jobs, env=there.variables)
+    finally:
+        there.sql("SET GLOBAL local_infile = ON")
+    assert there.databases() == set(stock)
+    for name in stock:
+        mariadb_state.assert_equal(mariadb_state.of(mariadb, name), mariadb_state.of(there, name))
+    there.assert_idle()
+
+
+def test_the_servers_modes_and_zones_do_not_matter(mariadb, stock, stock_backup, there):
+    settings = ("sql_mode = 'TRADITIONAL,ANSI_QUOTES,NO_BACKSLASH_ESCAPES'", "time_zone = '-07:00'",
+                "character_set_server = latin1", "collation_server = latin1_bin", "lower_case_file_system = 0")
+    for setting in settings[:-1]:
+        there.sql(f"SET GLOBAL {setting}")
+    try:
+        stock_backup.restore("latest", there.url(), env=there.variables)
+    finally:
+        there.sql("SET GLOBAL sql_mode = DEFAULT; SET GLOBAL time_zone = DEFAULT; SET GLOBAL character_set_server = DEFAULT; "
+                  "SET GLOBAL collation_server = DEFAULT")
+    for name in stock:
+        mariadb_state.assert_equal(mariadb_state.of(mariadb, name), mariadb_state.of(there, name))
+
+
+def test_a_second_backup_of_what_was_restored_is_the_same(stock, stock_backup, there, coffer, tree, tmp_path):
+    stock_backup.restore("latest", there.url(), env=there.variables)
+    coffer.variables = there.variables
+    coffer.run("backup", there.url(*stock), code={DONE, PARTIAL})
+    coffer.restore("latest", tmp_path / "again")
+    for path in tree.rglob("tables/*.sql"):
+        assert (tmp_path / "again" / path.relative_to(tree)).read_bytes() == path.read_bytes(), path
+
+
+def test_a_database_comes_back_under_another_name(small, tmp_path):
+    my = small.server
+    want = mariadb_state.of(my, small.source)
+    small.restore(f"latest:/{small.source}", my.url("other_name"))
+    mariadb_state.assert_equal(want, mariadb_state.of(my, "other_name"))
+    small.restore("latest", my.url(), "--rename", f"{small.source}=third_name")
+    mariadb_state.assert_equal(want, mariadb_state.of(my, "third_name"))
+
+
+def test_what_is_in_the_way_is_left_alone(small):
+    my = small.server
+    target = my.make("CREATE TABLE child (mine INT); INSERT INTO child VALUES (1)")
+    before = mariadb_state.of(my, target)
+    line = small.fails("restore", f"latest:/{small.source}", "--to", my.url(target), code={FAILED, BUSY}, names="child")
+    assert "--clean" in line
+    mariadb_state.assert_equal(before, mariadb_state.of(my, target))
+    small.restore(f"latest:/{small.source}", my.url(target), "--clean")
+    mariadb_state.assert_equal(mariadb_state.of(my, small.source), mariadb_state.of(my, target))
+    my.assert_idle()
+
+
+def test_schema_and_data_come_back_one_after_the_other(small):
+    my = small.server
+    # A trigger would act on every row, and cannot be switched off.
+    my.sql("DROP TRIGGER shout", small.source)
+    small.run("backup", my.url(small.source))
+    small.restore(f"latest:/{small.source}", my.url("parts"), "--schema-only")
+    assert my.value("SELECT COUNT(*) FROM child", "parts") == 0
+    small.restore(f"latest:/{small.source}", my.url("parts"), "--data-only")
+    want, got = mariadb_state.of(my, small.source), mariadb_state.of(my, "parts")
+    mariadb_state.assert_equal(want, got)
+
+
+# Parts.
+
+def tables(server, database):
+    return {row[0] for row in server.rows("SHOW TABLES", database)}
+
+
+def test_one_table_comes_back(small):
+    my = small.server
+    target = my.make()
+    # What it refers to is not there, and that is told.
+    result = small.restore(f"latest:/{small.source}", my.url(target), "--table", "child", code=PARTIAL)
+    assert "parent" in result.error_line
+    assert tables(my, target) == {"child"}
+    want, got = mariadb_state.of(my, small.source), mariadb_state.of(my, target)
+    for key in (("TABLE", "child"), ("checksum", "child"), ("rows", "child"), ("TRIGGER", "shout")):
+        assert want[key] == got[key]
+
+
+def test_a_dropped_table_comes_back_into_its_database(small):
+    my = small.server
+    want = mariadb_state.of(my, small.source)
+    my.sql("DROP TABLE child", small.source)
+    small.restore("latest", my.url(), "--table", f"{small.source}.child")
+    mariadb_state.assert_equal(want, mariadb_state.of(my, small.source))
+
+
+def test_a_table_that_is_there_is_not_touched(small):
+    my = small.server
+    before = mariadb_state.of(my, small.source)
+    line = small.fails("restore", "latest", "--to", my.url(), "--table", f"{small.source}.child", code={FAILED, BUSY}, names="child")
+    assert "--clean" in line or "--rename" in line
+    mariadb_state.assert_equal(before, mariadb_state.of(my, small.source))
+
+
+def test_a_table_comes_back_beside_the_one_that_is_there(small):
+    my = small.server
+    before = mariadb_state.of(my, small.source)
+    # The trigger's name is taken.
+    small.restore("latest", my.url(), "--table", f"{small.source}.child", "--rename", f"{small.source}.child={small.source}.child_old", code=PARTIAL)
+    after = mariadb_state.of(my, small.source)
+    assert after["checksum", "child_old"] == before["checksum", "child"]
+    my.sql("DROP TABLE child_old", small.source)
+    mariadb_state.assert_equal(before, mariadb_state.of(my, small.source))
+
+
+@pytest.mark.parametrize("options", [["--table", "nonesuch"], ["--schema", "nonesuch"]])
+def test_a_pattern_that_matches_nothing_is_an_error(small, options):
+    before = small.server.databases()
+    small.fails("restore", "latest", "--to", small.server.url(), *options, code={FAILED, USAGE}, names="nonesuch")
+    small.fails("backup", small.server.url(small.source), *options, code={FAILED, USAGE}, names="nonesuch")
+    assert small.server.databases() == before
+
+
+@pytest.mark.parametrize("options, want", [(["--table", "child"], {"child"}), (["--exclude-table", "child"], {"parent", "other"}),
+                                           (["--table", "*.?arent"], {"parent"})])
+def test_a_backup_takes_what_was_chosen(my, options, want, tmp_path):
+    source = my.server.make(SCRIPT)
+    my.run("backup", my.server.url(source), *options, code={DONE, PARTIAL})
+    my.restore("latest", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / source / "database.json").read_text())
+    assert {t["name"] for t in manifest["tables"]} == want
+
+
+def test_a_dry_run_tells_the_plan_and_changes_nothing(small):
+    my = small.server
+    before = my.databases()
+    result = small.restore(f"latest:/{small.source}", my.url("planned"), "--dry-run")
+    assert "child" in result.out and "parent" in result.out
+    assert my.databases() == before
+    small.fails("restore", "latest", "--to", my.url(), "--dry-run", code={FAILED, BUSY})
+
+
+def test_the_result_is_told_in_figures(small):
+    done = small.restore(f"latest:/{small.source}", small.server.url("counted"), "--json").json
+    assert done["tables"] == 3 and done["rows"] == 1102, done
+
+
+# Daily.
+
+def test_dumping_unchanged_databases_again_stores_next_to_nothing(my, tmp_path):
+    source = my.server.make("CREATE TABLE t (id INT PRIMARY KEY, a CHAR(32)) AS SELECT seq AS id, MD5(seq) AS a FROM seq_1_to_100000;" + SCRIPT)
+    first = my.backup(my.server.url(source))
+    second = my.backup(my.server.url(source))
+    assert second["bytes_stored"] < first["bytes_stored"] * 0.01 + 20_000
+    outs = []
+    for made in (first, second):
+        my.restore(made["snapshot"], tmp_path / made["snapshot"])
+        outs.append({str(p.relative_to(tmp_path / made["snapshot"])): p.read_bytes()
+                     for p in (tmp_path / made["snapshot"]).rglob("*") if p.is_file()})
+    assert {path for path in outs[0] if outs[0][path] != outs[1].get(path)} <= {"server.json"}
+
+
+# What goes wrong.
+
+def assert_refused(coffer, *args, code=FAILED, names=(), **kw):
+    line = coffer.fails("backup", *args, code=code, names=names, **kw)
+    assert coffer.snapshots() == []
+    coffer.server.assert_idle()
+    return line
+
+
+def test_a_server_that_is_down_a_wrong_password_and_an_unknown_database_are_told(my):
+    assert_refused(my, "mysql://root@127.0.0.1:1/x", names="127.0.0.1")
+    line = assert_refused(my, my.server.url("x"), env={"MYSQL_PWD": "topsecret"}, names="root")
+    assert "topsecret" not in line
+    assert_refused(my, my.server.url("nonesuch"), names="nonesuch")
+
+
+def test_a_password_in_the_source_is_refused(my):
+    line = assert_refused(my, f"mysql://root:topsecret@127.0.0.1:{my.server.port}/x", code=USAGE, names="MYSQL_PWD")
+    assert "topsecret" not in line
+
+
+def test_an_option_file_and_tls_are_used(my, tmp_path):
+    source = my.server.make(SCRIPT)
+    options = tmp_path / "my.cnf"
+    options.write_text(f"[client]\nuser=root\npassword=secret\nhost=127.0.0.1\nport={my.server.port}\n")
+    my.variables = {name: None for name in my.server.variables}
+    my.run("backup", f"mysql:///{source}?defaults-file={options}")
+    my.variables = {"MYSQL_PWD": "secret"}
+    my.run("backup", my.server.url(source, **{"ssl-ca": my.server.variables["MARIADB_SSLCA"], "ssl-verify-server-cert": "1"}))
+    my.run("backup", f"mariadb://root@localhost/{source}?socket={my.server.socket}")
+
+
+@contextlib.contextmanager
+def user(server, name, grants):
+    server.sql(f"CREATE USER {name}@'%' IDENTIFIED BY 'x'; {grants}")
+    try:
+        yield
+    finally:
+        server.sql(f"DROP USER {name}@'%'")
+
+
+def test_a_user_without_rights_is_refused_or_takes_a_consistent_snapshot(my, tmp_path):
+    source = my.server.make(SCRIPT)
+    with user(my.server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'"):
+        result = my.run("backup", my.server.url(source, user="few"), "--jobs", "4", env={"MYSQL_PWD": "x"}, code={DONE, FAILED, PARTIAL})
+        if result.code == FAILED:
+            assert result.error_line and my.snapshots() == []
+        else:
+            my.restore("latest", tmp_path / "out")
+    with user(my.server, "none", f"GRANT SELECT ON {source}.parent TO none@'%'"):
+        my.run("backup", my.server.url(source, user="none"), "--table", "parent", env={"MYSQL_PWD": "x"}, code={DONE, FAILED, PARTIAL})
+    my.server.assert_idle()
+
+
+def test_a_table_that_may_not_be_read_is_named(my):
+    source = my.server.make("CREATE TABLE parent (i INT); CREATE TABLE child (i INT)")
+    with user(my.server, "part", f"GRANT SHOW VIEW, TRIGGER, EVENT ON {source}.* TO part@'%'; GRANT SELECT ON {source}.parent TO part@'%'; "
+                                 f"GRANT INSERT ON {source}.child TO part@'%'"):
+        result = my.run("backup", my.server.url(source, user="part"), env={"MYSQL_PWD": "x"}, code=FAILED)
+        assert "child" in result.err.splitlines()[-1]
+        assert my.snapshots() == []
+
+
+def test_tables_that_no_snapshot_holds_still_are_reported(my, tmp_path):
+    source = my.server.make(SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM; INSERT INTO flat VALUES (1);"
+                            "CREATE TABLE crash_safe (id INT) ENGINE = Aria; INSERT INTO crash_safe VALUES (2);"
+                            "CREATE TABLE listed (id INT NOT NULL) ENGINE = CSV; INSERT INTO listed VALUES (3);")
+    assert_refused(my, my.server.url(source), "--require-transactional", code={FAILED, BUSY}, names=source)
+    my.run("backup", my.server.url(source), code={DONE, PARTIAL})
+    my.restore("latest", tmp_path / "out")
+    facts = json.loads((tmp_path / "out/server.json").read_text())["facts"]
+    assert all(name in facts["tables_not_transactional"] for name in ("flat", "crash_safe", "listed"))
+    my.restore(f"latest:/{source}", my.server.url("flat_copy"))
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "flat_copy"))
+    my.server.assert_idle()
+
+
+LARGE = ("CREATE TABLE large (id INT PRIMARY KEY, a CHAR(32), b CHAR(32)) AS SELECT seq AS id, MD5(seq) AS a, MD5(seq + 1) AS b FROM seq_1_to_400000;"
+         + SCRIPT)
+
+
+def dumping(server):
+    return any("large" in (row[4] or "") and "SELECT" in (row[4] or "").upper() for row in server.sessions())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_backup_that_is_stopped_leaves_nothing_on_the_server(my, number):
+    source = my.server.make(LARGE)
+    # Several times: the server may be waiting to send, or not.
+    for _ in range(3):
+        process = my.start("backup", my.server.url(source))
+        servers.wait_for(lambda: dumping(my.server), 20, "the dump")
+        started = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode in (-number, 128 + number), err
+        assert time.monotonic() - started < 2
+        assert len(err.splitlines()) <= 1
+        my.server.assert_idle()
+    assert my.snapshots() == []
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_leaves_nothing_on_the_server(my):
+    rng = random.Random(5)
+    source = my.server.make(LARGE)
+    length = my.run("backup", my.server.url(source)).seconds
+    for _ in range(RUNS):
+        process = my.start("backup", my.server.url(source), "--jobs", "3")
+        kill_after(process, rng.uniform(0, length))
+        process.communicate()
+        my.server.assert_idle(seconds=2)
+    my.check()
+    my.run("backup", my.server.url(source))
+
+
+def test_a_session_that_the_server_ends_fails_the_dump(my):
+    source = my.server.make(LARGE)
+    process = my.start("backup", my.server.url(source))
+    servers.wait_for(lambda: dumping(my.server), 20, "the dump")
+    for row in my.server.sessions():
+        if "large" in (row[4] or ""):
+            my.server.sql(f"KILL CONNECTION {row[0]}")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == FAILED, err
+    assert len(err.splitlines()) == 1 and b"large" in err
+    assert my.snapshots() == []
+    my.server.assert_idle()
+
+
+@pytest.mark.parametrize("statement", ["ALTER TABLE {t} ADD COLUMN late INT", "ALTER TABLE {t} DROP COLUMN t", "DROP TABLE {t}",
+                                       "TRUNCATE TABLE {t}", "RENAME TABLE {t} TO renamed"])
+def test_a_change_of_a_table_during_the_dump_waits_or_ends_it(my, statement, tmp_path):
+    source = my.server.make(LARGE)
+    before = mariadb_state.of(my.server, source)
+    process = my.start("backup", my.server.url(source), "--jobs", "1")
+    servers.wait_for(lambda: dumping(my.server), 20, "the dump")
+    process.send_signal(signal.SIGSTOP)
+    ddl = subprocess.Popen(["mariadb", "--no-defaults", "-S", my.server.socket, "-u", "root", source, "-e", statement.format(t="other")],
+                           env=my.server.env())
+    time.sleep(0.5)
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=30)
+    assert ddl.wait(20) == 0
+    if process.returncode == 0:
+        my.restore(f"latest:/{source}", my.server.url("as_before"))
+        mariadb_state.assert_equal(before, mariadb_state.of(my.server, "as_before"))
+    else:
+        assert process.returncode in (FAILED, BUSY), err
+        assert len(err.splitlines()) == 1 and b"other" in err
+        assert my.snapshots() == []
+    my.server.assert_idle()
+
+
+def test_a_lock_that_cannot_be_had_does_not_stall_the_server(my):
+    """Somebody holds the lock that a snapshot of non-transactional tables needs."""
+    source = my.server.make(SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM")
+    with my.server.connect(source) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLES child WRITE, flat WRITE")
+        started = time.monotonic()
+        process = my.start("backup", my.server.url(source), "--lock-wait", "2")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (FAILED, BUSY), err
+        assert time.monotonic() - started < 15
+        assert len(err.splitlines()) == 1
+    assert my.snapshots() == []
+    my.server.assert_idle()
+
+
+class Bank:
+    """Clients that move money between tables as long as the context lasts."""
+
+    def __init__(self, server, n_threads=4, n_tables=8, n_rows=200, engine="InnoDB"):
+        self.server, self.n_tables, self.n_rows = server, n_tables, n_rows
+        self.database = server.make("".join(
+            f"CREATE TABLE account{n} (id INT PRIMARY KEY, balance BIGINT, padding TEXT) ENGINE = {engine}; INSERT INTO account{n} "
+            f"SELECT seq, 1000, REPEAT('x', 2000) FROM seq_1_to_{n_rows};" for n in range(n_tables)))
+        self.stop, self.moved = threading.Event(), [0] * n_threads
+        self.longest = 0.0
+        self.threads = [threading.Thread(target=self.move, args=(n,)) for n in range(n_threads)]
+
+    def move(self, which):
+        rng = random.Random(which)
+        with self.server.connect(self.database, autocommit=False) as connection, connection.cursor() as cursor:
+            while not self.stop.is_set():
+                a, b, amount = rng.randrange(self.n_tables), rng.randrange(self.n_tables), rng.randrange(100)
+                started = time.monotonic()
+                try:
+                    cursor.execute(f"UPDATE account{a} SET balance = balance - %s WHERE id = %s", (amount, rng.randint(1, self.n_rows)))
+                    cursor.execute(f"UPDATE account{b} SET balance = balance + %s WHERE id = %s", (amount, rng.randint(1, self.n_rows)))
+                    connection.commit()
+                    self.moved[which] += 1
+                except pymysql.err.OperationalError:
+                    connection.rollback()
+                self.longest = max(self.longest, time.monotonic() - started)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def total(self, server, database):
+        return sum(server.value(f"SELECT SUM(balance) FROM account{n}", database) for n in range(self.n_tables))
+
+
+@pytest.mark.slow
+def test_money_that_moves_during_the_dump_keeps_its_sum_and_the_binary_log_goes_on_from_it(my, there):
+    with Bank(my.server) as bank:
+        snapshots = []
+        for _ in range(3):
+            before = sum(bank.moved)
+            snapshots.append(my.backup(my.server.url(bank.database), "--jobs", "4")["snapshot"])
+            assert sum(bank.moved) > before + 10, "nothing moved meanwhile"
+        time.sleep(0.2)
+    assert bank.longest < 1.5
+    for snapshot in snapshots:
+        my.restore(snapshot, there.url(), "--clean", env=there.variables)
+        assert bank.total(there, bank.database) == bank.n_tables * bank.n_rows * 1000
+    facts = next(s for s in my.snapshots() if s["id"] == snapshots[-1])
+    text = json.dumps(facts)
+    file = re.search(r"binlog\.\d{6}", text).group(0)
+    position = int(re.search(r'"[a-z_.]*binlog[a-z_.]*pos[a-z]*": "?(\d+)', text).group(1))
+    events = servers.run("mariadb-binlog", "--no-defaults", f"--database={bank.database}", f"--start-position={position}",
+                         *[p for p in sorted((my.server.folder / "binlog").glob("binlog.[0-9]*")) if p.name >= file]).stdout
+    there.client(input=events)
+    want, got = mariadb_state.of(my.server, bank.database), mariadb_state.of(there, bank.database)
+    mariadb_state.assert_equal(want, got)
+    my.server.assert_idle()
+
+
+@pytest.mark.slow
+def test_without_a_binary_log_a_snapshot_is_consistent_too(coffer, request):
+    request.getfixturevalue("mariadb_server")
+    server = servers.MariaDB(MARIADB_ARGS="--skip-log-bin")
+    coffer.variables = server.variables
+    try:
+        with Bank(server) as bank:
+            snapshot = coffer.backup(server.url(bank.database), "--jobs", "4")["snapshot"]
+        assert bank.longest < 1.5
+        coffer.restore(f"{snapshot}:/{bank.database}", server.url("copy"))
+        assert bank.total(server, "copy") == bank.n_tables * bank.n_rows * 1000
+        server.assert_idle()
+    finally:
+        server.remove()
+
+
+def test_damage_is_told_and_nothing_looks_restored(my, tmp_path):
+    source = my.server.make(LARGE)
+    my.run("backup", my.server.url(source))
+    bad = my.copy(tmp_path / "bad")
+    bad.variables = my.variables
+    largest = max(bad.objects("packs"), key=lambda p: p.stat().st_size)
+    flip(largest, largest.stat().st_size // 2)
+    assert bad.fails("restore", f"latest:/{source}", "--to", my.server.url("damaged"), code=DAMAGED)
+    my.server.assert_idle()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_restore_that_is_stopped_leaves_no_session(my, number):
+    source = my.server.make(LARGE)
+    my.run("backup", my.server.url(source))
+    process = my.start("restore", f"latest:/{source}", "--to", my.server.url("stopped"))
+    servers.wait_for(lambda: any("LOAD" in (row[4] or "") or "INSERT" in (row[4] or "") for row in my.server.sessions()), 20, "loading")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (-number, 128 + number), err
+    my.server.assert_idle(seconds=5)
+    my.restore(f"latest:/{source}", my.server.url("stopped"), "--clean")
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "stopped"))
+
+
+# Verification.
+
+@pytest.mark.parametrize("level", ["quick", "standard", "comprehensive"])
+def test_verify_passes_what_is_sound(small, level):
+    before = small.server.databases()
+    small.run("verify", "latest", "--level", level, "--against", small.server.url(), timeout=120)
+    assert small.server.databases() == before
+    small.server.assert_idle()
+
+
+def test_verify_starts_a_server_of_its_own(mariadb, stock_backup):
+    with servers.open_folder() as scratch:
+        env = {**{name: None for name in mariadb.variables}, "TMPDIR": scratch}
+        stock_backup.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)
+        assert servers.processes(str(scratch)) == set()
+        assert list(scratch.iterdir()) == []
+
+
+def test_verify_fails_what_was_changed(small):
+    """Somebody deletes rows from what was restored."""
+    my = small.server
+    stop = threading.Event()
+
+    def tamper():
+        with my.connect() as connection, connection.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute("SELECT table_schema FROM information_schema.tables WHERE table_name = 'other' AND table_schema LIKE 'coffer%'")
+                for (name,) in cursor.fetchall():
+                    with contextlib.suppress(pymysql.err.MySQLError):
+                        cursor.execute(f"DELETE FROM {name}.other")
+    thread = threading.Thread(target=tamper)
+    thread.start()
+    try:
+        result = small.run("verify", "latest", "--level", "comprehensive", "--against", my.url(), code={DAMAGED, FAILED}, timeout=120)
+        assert "other" in result.out + result.err
+    finally:
+        stop.set()
+        thread.join()
+    my.assert_idle()

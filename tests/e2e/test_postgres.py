@@ -1,0 +1,417 @@
+"""Backups of PostgreSQL: what is in a snapshot's tree, and that PostgreSQL's own programs take it from there."""
+
+import json
+
+import pytest
+import servers
+from harness import FAILED, PARTIAL, USAGE
+
+EMPTY = ("CREATE TABLE a (id int PRIMARY KEY, t text); INSERT INTO a SELECT g, 'row ' || g FROM generate_series(1, 1000) AS g; "
+         "CREATE SCHEMA s; CREATE TABLE s.a (id int); INSERT INTO s.a VALUES (1); CREATE TABLE s.b (id int); "
+         "INSERT INTO s.b VALUES (2), (3);")
+
+
+def text_of(value):
+    """A text of the manifest; what is no UTF-8 stands there in hexadecimal."""
+    return value if isinstance(value, str) else bytes.fromhex(value["bytes"]).decode("utf-8", "surrogateescape")
+
+
+class Tree:
+    """The folder of one database in a restored snapshot."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.manifest = json.loads((folder / "database.json").read_text(encoding="utf-8"))
+        self.tables = {(text_of(t["schema"]), text_of(t["name"])): t for t in self.manifest["tables"]}
+
+    def data(self, schema, name):
+        return (self.folder / text_of(self.tables[schema, name]["file"])).read_bytes()
+
+    def script(self, schema, name):
+        path = self.folder / text_of(self.tables[schema, name]["file"])
+        assert path.suffix == ".copy"
+        return path.with_suffix(".sql")
+
+    def with_data(self):
+        return [key for key, table in self.tables.items() if table.get("file")]
+
+    def of_extensions(self):
+        """Tables that an extension makes have no script of their own."""
+        return [key for key, table in self.tables.items() if table.get("extension")]
+
+
+def tree_of(coffer, target, snapshot="latest", database="shop"):
+    coffer.restore(snapshot, target)
+    return Tree(target / database)
+
+
+@pytest.fixture(scope="module")
+def tree(shop_backup, tmp_path_factory):
+    return tree_of(shop_backup, tmp_path_factory.mktemp("tree") / "out")
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_tree_has_what_the_guide_says(tree):
+    top = tree.folder.parent
+    assert {p.name for p in top.iterdir()} == {"server.json", "globals.sql", "shop"}
+    assert {"database.json", "schema.dump", "schema.sql", "sequences.sql", "tables", "large-objects",
+            "large-objects.sql"} == {p.name for p in tree.folder.iterdir()}
+
+
+def test_facts_tell_where_a_snapshot_comes_from(postgres, shop_backup, tree):
+    server = json.loads((tree.folder.parent / "server.json").read_text())
+    assert str(postgres.value("SELECT system_identifier FROM pg_control_system()")) in json.dumps(server)
+    snapshot = shop_backup.snapshots()
+    facts = json.dumps(snapshot)
+    for word in ("UTF8", postgres.value("SHOW server_version").split()[0]):
+        assert word in json.dumps(server), server
+    assert "postgres://[local]:" + postgres.port + "/shop" in facts
+    assert "secret" not in facts and "postgres@" not in facts
+
+
+def test_every_table_with_rows_of_its_own_is_there_and_no_other(postgres, shop, tree):
+    want = postgres.rows("""
+        SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        LEFT JOIN pg_extension e ON e.oid = d.refobjid
+        WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$' AND (e.oid IS NULL OR c.oid = ANY (e.extconfig))""",
+                         shop)
+    assert set(tree.with_data()) == set(want)
+
+
+def test_data_is_what_copy_gives(postgres, shop, tree):
+    for (schema, name), table in tree.tables.items():
+        if not table.get("file"):
+            continue
+        columns = ", ".join(ident(text_of(c)) for c in table["columns"])
+        where = text_of(table.get("condition", ""))
+        source = f"(SELECT {columns} FROM ONLY {ident(schema)}.{ident(name)} {where})"
+        with postgres.connect(shop) as connection, connection.cursor() as cursor:
+            cursor.execute("SET search_path = ''; SET extra_float_digits = 3; SET datestyle = ISO; SET intervalstyle = postgres")
+            piece = Sink()
+            cursor.copy_expert(f"COPY {source} TO STDOUT", piece)
+        assert tree.data(schema, name) == bytes(piece.data), (schema, name)
+        assert table.get("rows", 0) == bytes(piece.data).count(b"\n")
+        assert table.get("bytes", 0) == len(piece.data)
+
+
+class Sink:
+    def __init__(self):
+        self.data = bytearray()
+
+    def write(self, data):
+        self.data += data if isinstance(data, bytes) else data.encode()
+
+
+def ident(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def test_generated_and_dropped_columns_are_left_out(tree):
+    assert [text_of(c) for c in tree.tables["shop", "customer"]["columns"]] == [
+        "id", "name", "email", "address", "mood", "best_order", "created"]
+    assert tree.tables["shop", "no_columns"]["rows"] == 3
+
+
+def test_file_names_are_plain_and_different(tree):
+    names = [p.name for p in (tree.folder / "tables").iterdir()]
+    assert len(names) == 2 * len(tree.with_data()) - len(tree.of_extensions())
+    for name in names:
+        assert len(name.encode()) <= 255 and not name.startswith(("-", ".", "~")) and "\n" not in name and name.isprintable()
+    assert len({name.casefold() for name in names}) >= len(names) - 4
+    assert "shop.orders.copy" in names and "shop.orders.sql" in names
+    assert any("grüße" in name for name in names)
+
+
+def test_pg_restore_takes_the_schema_archive(postgres, shop, tree):
+    env = postgres.env()
+    assert b"TABLE shop orders" in servers.run("pg_restore", "-l", tree.folder / "schema.dump", env=env).stdout
+    whole, parts = postgres.make(), postgres.make()
+    servers.run("pg_restore", "-e", "-d", whole, tree.folder / "schema.dump", env=env)
+    for section in ("pre-data", "data", "post-data"):
+        servers.run("pg_restore", "-e", f"--section={section}", "-d", parts, tree.folder / "schema.dump", env=env)
+    want = postgres.dump(shop, "-s")
+    assert postgres.dump(whole, "-s") == want
+    assert postgres.dump(parts, "-s") == want
+
+
+def test_a_person_can_put_a_database_together_by_hand(postgres, shop, tree):
+    """schema.dump, the bare data and the scripts, with psql and pg_restore alone."""
+    env, target = postgres.env(), postgres.make()
+    servers.run("pg_restore", "-e", "--section=pre-data", "-d", target, tree.folder / "schema.dump", env=env)
+    for schema, name in tree.with_data():
+        table = tree.tables[schema, name]
+        columns = ", ".join(ident(text_of(c)) for c in table["columns"])
+        columns = f"({columns})" if columns else ""
+        with postgres.connect(target) as connection, connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            with open(tree.folder / table["file"], "rb") as file:
+                cursor.copy_expert(f"COPY {ident(schema)}.{ident(name)} {columns} FROM STDIN", file)
+    postgres.psql(target, "-o", "/dev/null", "-f", tree.folder / "sequences.sql")
+    postgres.psql(target, "-o", "/dev/null", "-f", tree.folder / "large-objects.sql")
+    want = {row[0]: bytes(row[1]) for row in postgres.rows(
+        "SELECT oid::text, lo_get(oid) FROM pg_largeobject_metadata", shop)}
+    for oid, content in want.items():
+        assert (tree.folder / "large-objects" / oid).read_bytes() == content
+    servers.run("pg_restore", "-e", "--section=post-data", "-d", target, tree.folder / "schema.dump", env=env)
+    for view in ("zz_base", "aa_above", "totals", "totals_of_totals"):
+        postgres.sql(f"REFRESH MATERIALIZED VIEW shop.{view}", target)
+    left, right = postgres.dump(shop, "--no-blobs"), postgres.dump(target, "--no-blobs")
+    assert left == right
+    about = "SELECT oid, lomowner::regrole::text, lomacl::text, obj_description(oid, 'pg_largeobject') FROM pg_largeobject_metadata"
+    assert sorted(postgres.rows(about, shop)) == sorted(postgres.rows(about, target))
+
+
+def test_schema_text_loads_by_psql(postgres, shop, tree):
+    target = postgres.make()
+    postgres.psql(target, "-o", "/dev/null", "-f", tree.folder / "schema.sql")
+    assert postgres.dump(target, "-s") == postgres.dump(shop, "-s")
+
+
+EMPTIED = """
+DO $$ DECLARE what text; BEGIN
+    FOR what IN SELECT format('EXTENSION %I', extname) FROM pg_extension WHERE extname <> 'plpgsql'
+        UNION ALL SELECT format('SCHEMA %I', nspname) FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$|^public$'
+        UNION ALL SELECT format('LANGUAGE %I', lanname) FROM pg_language WHERE oid >= 16384 AND lanname <> 'plpgsql'
+        UNION ALL SELECT format('ACCESS METHOD %I', amname) FROM pg_am WHERE oid >= 16384
+    LOOP EXECUTE 'DROP ' || replace(what, 'EXTENSION', 'EXTENSION IF EXISTS') || ' CASCADE'; END LOOP;
+END $$
+"""
+
+
+def test_the_script_of_every_table_loads_into_an_empty_database(postgres, shop, tree):
+    target, failed = postgres.make(), []
+    for schema, name in tree.with_data():
+        if (schema, name) in tree.of_extensions():
+            continue
+        done = postgres.psql(target, "-o", "/dev/null", "-f", tree.script(schema, name), code=None)
+        if done.returncode:
+            failed.append((schema, name, done.stderr[-500:]))
+        else:
+            columns = ", ".join(ident(text_of(c)) for c in tree.tables[schema, name]["columns"])
+            query = f"SELECT {columns} FROM ONLY {ident(schema)}.{ident(name)}"
+            if columns:
+                query = f"SELECT t::text FROM ({query}) AS t ORDER BY 1"
+            if postgres.rows(query, target) != postgres.rows(query, shop):
+                failed.append((schema, name, "other rows"))
+        with postgres.connect(target) as connection, connection.cursor() as cursor:
+            cursor.execute(EMPTIED)
+    assert not failed
+
+
+def test_the_script_of_a_table_brings_all_that_belongs_to_it(postgres, shop, tree):
+    target = postgres.make()
+    postgres.psql(target, "-o", "/dev/null", "-f", tree.script("shop", "orders"))
+    for query in ("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'orders' ORDER BY 1",
+                  "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.orders'::regclass AND "
+                  "(contype <> 'f' OR confrelid = conrelid) AND conparentid = 0 ORDER BY 1",
+                  "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'shop.orders'::regclass AND NOT tgisinternal "
+                  "ORDER BY 1",
+                  "SELECT last_value, is_called FROM shop.orders_id_seq",
+                  "SELECT stxname FROM pg_statistic_ext WHERE stxrelid = 'shop.orders'::regclass ORDER BY 1",
+                  "SELECT obj_description('shop.orders'::regclass)"):
+        assert postgres.rows(query, target) == postgres.rows(query, shop), query
+    # It may be used at once: the next number is a new one.
+    postgres.sql("INSERT INTO shop.orders (customer, amount) VALUES (1000, 5)", target)
+
+
+def test_globals_load_into_an_empty_cluster(postgres, shop, tree):
+    other = servers.Postgres()
+    try:
+        script = (tree.folder.parent / "globals.sql").read_text(encoding="utf-8")
+        here, there = postgres.variables["PG_TABLESPACE"], other.variables["PG_TABLESPACE"]
+        assert here in script
+        # The first user is there already.
+        script = script.replace(here, there).replace("CREATE ROLE postgres;\n", "")
+        other.sql(script)
+        want = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=postgres.env()).stdout.decode().replace(here, there)
+        got = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=other.env()).stdout.decode()
+        # Settings of a role in a database come with the database.
+        assert [line for line in got.splitlines() if "IN DATABASE" not in line] == [
+            line for line in want.splitlines() if "IN DATABASE" not in line]
+        # Passwords came along, as hashes.
+        assert "SCRAM-SHA-256" in got
+        target = other.make()
+        servers.run("pg_restore", "-e", "-d", target, tree.folder / "schema.dump", env=other.env())
+    finally:
+        other.remove()
+
+
+def test_dumping_an_unchanged_database_again_stores_next_to_nothing(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 100000) AS g;" + EMPTY)
+    first = coffer.backup(f"postgres:///{name}")
+    second = coffer.backup(f"postgres:///{name}")
+    assert second["bytes_stored"] < first["bytes_stored"] * 0.01 + 20_000
+    coffer.restore(first["snapshot"], tmp_path / "a")
+    coffer.restore(second["snapshot"], tmp_path / "b")
+    a, b = contents(tmp_path / "a"), contents(tmp_path / "b")
+    assert {path for path in a if a[path] != b.get(path)} <= {"server.json", f"{name}/schema.dump"}
+    assert set(a) == set(b)
+
+
+def test_a_table_takes_its_place_once(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) || md5((-g)::text) AS a "
+                         "FROM generate_series(1, 200000) AS g")
+    made = coffer.backup(f"postgres:///{name}")
+    data = postgres.value("SELECT sum(length(id::text) + length(a) + 2) FROM t", name)
+    assert made["bytes_stored"] < data * 0.75, "both the data and the script of a table were stored"
+    assert made["bytes_stored"] > data * 0.4
+
+
+@pytest.mark.parametrize("options, tables", [
+    (["--table", "a"], {("public", "a"), ("s", "a")}),
+    (["--table", "s.*"], {("s", "a"), ("s", "b")}),
+    (["--table", "*.a"], {("public", "a"), ("s", "a")}),
+    (["--schema", "s"], {("s", "a"), ("s", "b")}),
+    (["--schema", "s", "--exclude-table", "s.b"], {("s", "a")}),
+    (["--exclude-table", "*.b"], {("public", "a"), ("s", "a")}),
+    (["--exclude-table-data", "s.a"], {("public", "a"), ("s", "b")}),
+    (["--table", "PUBLIC.A"], {("public", "a")}),
+])
+def test_selections_take_what_pg_dump_would(postgres, coffer, tmp_path, options, tables):
+    coffer.variables = postgres.variables
+    name = postgres.make(EMPTY)
+    coffer.backup(f"postgres:///{name}", *options)
+    tree = tree_of(coffer, tmp_path / "out", database=name)
+    assert set(tree.with_data()) == tables
+    target = postgres.make()
+    servers.run("pg_restore", "-e", "-d", target, tree.folder / "schema.dump", env=postgres.env())
+    for schema, table in tables:
+        target = postgres.make()
+        postgres.psql(target, "-o", "/dev/null", "-f", tree.script(schema, table))
+
+
+@pytest.mark.parametrize("option", ["--table", "--schema"])
+def test_a_pattern_that_matches_nothing_fails(postgres, coffer, option):
+    coffer.variables = postgres.variables
+    name = postgres.make(EMPTY)
+    coffer.fails("backup", f"postgres:///{name}", option, "nonesuch", code={FAILED, USAGE}, names="nonesuch")
+    assert coffer.snapshots() == []
+    postgres.assert_idle()
+
+
+def test_all_databases_go_into_one_snapshot(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    names = [postgres.make(EMPTY), postgres.make("CREATE TABLE only_here (i int)", name="Odd/name %1")]
+    made = coffer.backup("postgres:", "--all-databases")
+    assert len(coffer.snapshots()) == 1
+    coffer.restore(made["snapshot"], tmp_path / "out")
+    folders = {json.loads(p.read_text())["name"] for p in (tmp_path / "out").glob("*/database.json")}
+    assert set(names) | {"postgres"} <= folders
+    assert "template0" not in folders
+    assert (tmp_path / "out/globals.sql").exists()
+    assert f"postgres://[local]:{postgres.port}" in json.dumps(coffer.snapshots())
+
+
+@pytest.mark.threads
+def test_one_job_and_many_give_the_same(postgres, shop, shop_backup, coffer, tree, tmp_path):
+    coffer.variables = postgres.variables
+    for jobs in ("1", "8"):
+        coffer.backup(f"postgres:///{shop}", "--jobs", jobs)
+        coffer.restore("latest", tmp_path / jobs)
+        got, want = contents(tmp_path / jobs / "shop"), contents(tree.folder)
+        assert {path for path in want if got.get(path) != want[path]} <= {"schema.dump"}
+        assert set(got) == set(want)
+
+
+def test_other_encodings_keep_their_bytes(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    latin = postgres.make(None, "-E", "LATIN1", "-T", "template0", "--locale=C")
+    postgres.sql("SET client_encoding = 'UTF8'; CREATE TABLE \"tübe\" (t text); INSERT INTO \"tübe\" VALUES ('grüße'), (E'a\\\\b')", latin)
+    ascii = postgres.make(None, "-E", "SQL_ASCII", "-T", "template0", "--locale=C")
+    postgres.psql(ascii, input=b"CREATE TABLE \"\xff\xfe\" (t text); INSERT INTO \"\xff\xfe\" VALUES (E'\\xe9\\xff')",
+                  env={"PGCLIENTENCODING": "SQL_ASCII"})
+    for name, schema, content in ((latin, "tübe", "grüße\na\\\\b\n".encode("latin-1")), (ascii, None, b"\xe9\xff\n")):
+        coffer.backup(f"postgres:///{name}")
+        tree = tree_of(coffer, tmp_path / name, database=name)
+        ((key, table),) = tree.tables.items()
+        assert tree.data(*key) == content
+        if schema:
+            assert key == ("public", schema)
+        target = postgres.make(None, "-E", tree.manifest["encoding"], "-T", "template0", "--locale=C")
+        postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
+        env = {"PGCLIENTENCODING": "SQL_ASCII"}
+        assert servers.run("pg_dump", "--restrict-key=x", target, env=postgres.env(**env)).stdout == servers.run(
+            "pg_dump", "--restrict-key=x", name, env=postgres.env(**env)).stdout
+
+
+@pytest.mark.slow
+def test_a_value_of_100_megabytes_comes_back(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE big (t text); INSERT INTO big SELECT string_agg(repeat(md5(g::text), 33), '') FROM "
+                         "generate_series(1, 100000) AS g")
+    coffer.backup(f"postgres:///{name}")
+    target = postgres.make()
+    coffer.restore("latest", f"postgres:///{target}", timeout=120)
+    query = "SELECT length(t), md5(t) FROM big"
+    assert postgres.rows(query, target) == postgres.rows(query, name)
+
+
+@pytest.mark.parametrize("url", ["postgresql:///{db}", "postgres://127.0.0.1:{port}/{db}", "postgres:dbname={db} port={port}",
+                                 "postgres://postgres@/{db}?host={host}", "postgres:service=here"])
+def test_a_database_may_be_named_in_many_ways(postgres, coffer, url, tmp_path):
+    name = postgres.make("CREATE TABLE t (i int)")
+    service = tmp_path / "service"
+    v = postgres.variables
+    service.write_text(f"[here]\nhost={v['PGHOST']}\nport={v['PGPORT']}\ndbname={name}\nuser=postgres\n")
+    coffer.variables = {**v, "PGSERVICEFILE": str(service)}
+    coffer.run("backup", url.format(db=name, port=v["PGPORT"], host=v["PGHOST"]))
+    assert len(coffer.snapshots()) == 1
+
+
+def test_a_password_comes_from_its_file(postgres, coffer):
+    name = postgres.make("CREATE TABLE t (i int)")
+    passfile = coffer.work / ".pgpass"
+    passfile.write_text(f"127.0.0.1:{postgres.port}:*:postgres:secret\n")
+    passfile.chmod(0o600)
+    coffer.run("backup", postgres.tcp(name), env={"PGPASSFILE": str(passfile)})
+    coffer.run("backup", postgres.tcp(name))
+
+
+def test_tls_is_used_when_asked_for(postgres, coffer):
+    name = postgres.make("CREATE TABLE t (i int)")
+    coffer.variables = {"PGPASSWORD": "secret"}
+    good = postgres.variables["PG_SSLROOTCERT"]
+    coffer.run("backup", postgres.tcp(name, sslmode="verify-full", sslrootcert=good))
+    other = coffer.work / "other.crt"
+    servers.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
+                coffer.work / "other.key", "-out", other)
+    line = coffer.fails("backup", postgres.tcp(name, sslmode="verify-full", sslrootcert=other), code=FAILED)
+    assert "certificate" in line
+
+
+def test_a_reader_of_all_data_may_back_up(postgres, coffer, tmp_path):
+    coffer.variables = {**postgres.variables, "PGUSER": "reader"}
+    postgres.sql("CREATE ROLE reader LOGIN IN ROLE pg_read_all_data")
+    try:
+        name = postgres.make(EMPTY + "CREATE SEQUENCE q;")
+        coffer.run("backup", f"postgres:///{name}", code={0, PARTIAL})
+        tree = tree_of(coffer, tmp_path / "out", database=name)
+        assert len(tree.with_data()) == 3
+    finally:
+        postgres.sql("DROP ROLE reader")
+
+
+def test_settings_of_a_role_or_database_do_not_leak_into_the_data(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t (d date, i interval, f float8, b bytea, x xml, m money); "
+                         "INSERT INTO t VALUES ('2020-02-01', '1 day 2 hours', 0.1::float8 + 0.2::float8, '\\x00ff', '<a/>', 1)")
+    tree_of_plain = None
+    for round in range(2):
+        coffer.backup(f"postgres:///{name}")
+        tree = tree_of(coffer, tmp_path / str(round), database=name)
+        if round == 0:
+            tree_of_plain = tree.data("public", "t")
+            for setting in ("datestyle = 'German'", "intervalstyle = iso_8601", "extra_float_digits = -5", "bytea_output = escape",
+                            "statement_timeout = 1", "lock_timeout = 1", "default_transaction_isolation = 'read uncommitted'",
+                            "idle_in_transaction_session_timeout = 1", "search_path = pg_catalog, information_schema",
+                            "standard_conforming_strings = off", "quote_all_identifiers = on", "row_security = on",
+                            "default_transaction_deferrable = on", "client_encoding = 'LATIN1'", "xmloption = document"):
+                postgres.sql(f"ALTER DATABASE {name} SET {setting}")
+        else:
+            assert tree.data("public", "t") == tree_of_plain

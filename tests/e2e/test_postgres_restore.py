@@ -1,0 +1,469 @@
+"""Restores into PostgreSQL, and verification: the whole, a part, renamed, and everything that must be refused."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+import servers
+from harness import BUSY, DAMAGED, DONE, FAILED, PARTIAL, USAGE, flip
+
+# Tables that refer to each other, with everything that a table brings along.
+SCRIPT = """
+CREATE SCHEMA s;
+CREATE TYPE s.kind AS ENUM ('x', 'y');
+CREATE FUNCTION s.double(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE TABLE s.parent (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE);
+CREATE TABLE s.child (id serial PRIMARY KEY, parent int REFERENCES s.parent, k s.kind DEFAULT 'x',
+	d int GENERATED ALWAYS AS (s.double(parent)) STORED, note text CHECK (note <> ''));
+CREATE INDEX child_note ON s.child (lower(note));
+CREATE TABLE public.other (id int);
+INSERT INTO s.parent (name) SELECT 'parent ' || g FROM generate_series(1, 100) AS g;
+INSERT INTO s.child (parent, note) SELECT g % 100 + 1, 'note ' || g FROM generate_series(1, 1000) AS g;
+INSERT INTO public.other VALUES (1), (2);
+CREATE VIEW s.both AS SELECT p.name, c.note FROM s.parent AS p JOIN s.child AS c ON c.parent = p.id;
+CREATE FUNCTION s.upper_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.note := upper(new.note); RETURN new; END $$;
+CREATE TRIGGER shout BEFORE INSERT ON s.child FOR EACH ROW EXECUTE FUNCTION s.upper_note();
+COMMENT ON TABLE s.child IS 'a child';
+"""
+
+
+def url(database):
+    return f"postgres:///{database}"
+
+
+@pytest.fixture
+def small(postgres, coffer):
+    """A repository with a backup of a small database, whose name is in source."""
+    coffer.variables = postgres.variables
+    coffer.source = postgres.make(SCRIPT)
+    coffer.run("backup", url(coffer.source))
+    return coffer
+
+
+def tables(postgres, database):
+    return {tuple(row) for row in postgres.rows(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'", database)}
+
+
+def unchanged(postgres, database):
+    """A context that a target is left alone."""
+    class Check:
+        def __enter__(self):
+            self.before = postgres.dump(database)
+
+        def __exit__(self, kind, *_):
+            if kind is None:
+                assert postgres.dump(database) == self.before
+    return Check()
+
+
+# The whole.
+
+@pytest.mark.threads
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_a_database_of_every_kind_of_object_comes_back_equal(postgres, shop, shop_backup, jobs):
+    target = postgres.make()
+    shop_backup.restore("latest", url(target), "--jobs", jobs, timeout=120)
+    assert postgres.dump(target) == postgres.dump(shop)
+    postgres.assert_idle()
+
+
+def test_a_database_is_made_as_it_was(postgres, shop, shop_backup):
+    target = postgres.new_name()
+    shop_backup.restore("latest", url(target), "--create", timeout=120)
+
+    def text(database):
+        name = re.escape(database.encode())
+        dump = postgres.dump(database, "--create")
+        return re.sub(rb"(DATABASE |connect |-- Name: (?=\w+; Type: DATABASE))" + name + rb"\b", rb"\1DB", dump)
+    assert text(target) == text(shop)
+
+
+def test_what_was_restored_can_be_backed_up_and_restored_again(postgres, shop, shop_backup, coffer):
+    first, second = postgres.make(), postgres.make()
+    shop_backup.restore("latest", url(first), timeout=120)
+    coffer.variables = postgres.variables
+    coffer.run("backup", url(first))
+    coffer.restore("latest", url(second), timeout=120)
+    assert postgres.dump(second) == postgres.dump(shop)
+
+
+def test_a_target_that_has_something_in_the_way_is_left_alone(postgres, small):
+    target = postgres.make("CREATE SCHEMA s; CREATE TABLE s.child (mine int); INSERT INTO s.child VALUES (7)")
+    with unchanged(postgres, target):
+        line = small.fails("restore", "latest", "--to", url(target), code={FAILED, BUSY}, names="s")
+    assert "--clean" in line
+    with unchanged(postgres, target):
+        small.fails("restore", "latest", "--to", url(target), "--create", code={FAILED, BUSY}, names=target)
+    postgres.assert_idle()
+
+
+def test_clean_replaces_what_is_in_the_way(postgres, small):
+    target = postgres.make("CREATE SCHEMA s; CREATE TABLE s.child (mine int); CREATE TABLE other (x int); CREATE TABLE kept (y int)")
+    small.restore("latest", url(target), "--clean")
+    small.restore("latest", url(target), "--clean")
+    assert postgres.exists(target) and ("public", "kept") in tables(postgres, target)
+    postgres.sql("DROP TABLE kept", target)
+    assert postgres.dump(target) == postgres.dump(small.source)
+
+
+def test_create_with_clean_replaces_the_database(postgres, small):
+    target = postgres.make("CREATE TABLE gone (y int)")
+    small.restore("latest", url(target), "--create", "--clean")
+    assert postgres.dump(target) == postgres.dump(small.source)
+
+
+def test_without_create_a_missing_database_is_named(postgres, small):
+    line = small.fails("restore", "latest", "--to", url("nonesuch"), code=FAILED, names="nonesuch")
+    assert "--create" in line
+    assert not postgres.exists("nonesuch")
+
+
+def test_schema_and_data_come_back_one_after_the_other(postgres, small):
+    target = postgres.make()
+    small.restore("latest", url(target), "--schema-only")
+    assert postgres.dump(target, "-s") == postgres.dump(small.source, "-s")
+    assert postgres.value("SELECT count(*) FROM s.child", target) == 0
+    small.restore("latest", url(target), "--data-only")
+    assert postgres.dump(target) == postgres.dump(small.source)
+
+
+def test_data_only_into_a_full_table_is_refused_or_adds_nothing(postgres, small):
+    target = postgres.make()
+    small.restore("latest", url(target))
+    with unchanged(postgres, target):
+        small.fails("restore", "latest", "--to", url(target), "--data-only", code={FAILED, BUSY})
+    postgres.assert_idle()
+
+
+def test_a_snapshot_of_all_databases_gives_each(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    names = [postgres.make("CREATE TABLE a (i int); INSERT INTO a VALUES (1)"),
+             postgres.make("CREATE TABLE b (i int); INSERT INTO b VALUES (2)")]
+    coffer.run("backup", "postgres:", "--all-databases")
+    want = [postgres.dump(name) for name in names]
+    target = postgres.make()
+    coffer.run("restore", f"latest:/{names[1]}", "--to", url(target))
+    assert postgres.dump(target) == want[1]
+    for name in names:
+        postgres.drop(name)
+    # The databases that are still there are in the way.
+    coffer.fails("restore", "latest", "--to", "postgres:", "--create", code={FAILED, BUSY})
+    for name in names:
+        postgres.drop(name)
+        coffer.run("restore", f"latest:/{name}", "--to", url(name), "--create")
+    assert [postgres.dump(name) for name in names] == want
+
+
+# A part.
+
+def test_one_table_comes_back_with_what_belongs_to_it(postgres, small):
+    target = postgres.make()
+    # The foreign key to a table that is not there cannot be made, and is told.
+    result = small.restore("latest", url(target), "--table", "s.child", code=PARTIAL)
+    assert "child_parent_fkey" in result.error_line
+    assert tables(postgres, target) == {("s", "child")}
+    for query in ("SELECT * FROM s.child ORDER BY id", "SELECT last_value, is_called FROM s.child_id_seq",
+                  "SELECT indexdef FROM pg_indexes WHERE tablename = 'child' ORDER BY 1", "SELECT obj_description('s.child'::regclass)",
+                  "SELECT tgname FROM pg_trigger WHERE tgrelid = 's.child'::regclass AND NOT tgisinternal"):
+        assert postgres.rows(query, target) == postgres.rows(query, small.source), query
+    postgres.sql("INSERT INTO s.child (note) VALUES ('quiet')", target)
+    assert postgres.value("SELECT note FROM s.child ORDER BY id DESC LIMIT 1", target) == "QUIET"
+
+
+def test_a_dropped_table_comes_back_into_its_database(postgres, small):
+    want = postgres.dump(small.source)
+    postgres.sql("DROP TABLE s.child CASCADE", small.source)
+    small.restore("latest", url(small.source), "--table", "s.child")
+    postgres.sql("CREATE VIEW s.both AS SELECT p.name, c.note FROM s.parent AS p JOIN s.child AS c ON c.parent = p.id;", small.source)
+    assert postgres.dump(small.source) == want
+
+
+def test_a_table_that_is_there_is_not_touched(postgres, small):
+    with unchanged(postgres, small.source):
+        line = small.fails("restore", "latest", "--to", url(small.source), "--table", "s.child", code={FAILED, BUSY}, names="s.child")
+    assert "--clean" in line or "--rename" in line
+    postgres.assert_idle()
+
+
+def test_a_table_comes_back_beside_the_one_that_is_there(postgres, small):
+    before = postgres.dump(small.source)
+    small.restore("latest", url(small.source), "--table", "s.child", "--rename", "s.child=s.child_yesterday")
+    query = "SELECT * FROM s.{} ORDER BY id"
+    assert postgres.rows(query.format("child_yesterday"), small.source) == postgres.rows(query.format("child"), small.source)
+    assert postgres.value("SELECT count(*) FROM pg_indexes WHERE tablename = 'child_yesterday'", small.source) == 2
+    # Its numbers come from a sequence of its own.
+    postgres.sql("INSERT INTO s.child_yesterday (note) VALUES ('x')", small.source)
+    assert postgres.value("SELECT last_value FROM s.child_id_seq", small.source) == 1000
+    postgres.sql("DROP TABLE s.child_yesterday", small.source)
+    assert postgres.dump(small.source) == before
+
+
+def test_a_schema_comes_back_under_another_name(postgres, small):
+    small.restore("latest", url(small.source), "--schema", "s", "--rename", "s=s_old")
+    assert {("s", "child"), ("s", "parent"), ("s_old", "child"), ("s_old", "parent")} <= tables(postgres, small.source)
+    query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 's_old.child'::regclass AND contype = 'f'"
+    assert "s_old.parent" in postgres.value(query, small.source)
+    assert "s_old.double" in postgres.value("SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 's_old.child'::regclass "
+                                            "AND pg_get_expr(adbin, adrelid) LIKE '%double%'", small.source)
+    postgres.sql("DROP SCHEMA s CASCADE", small.source)
+    assert postgres.value("SELECT count(*) FROM s_old.child", small.source) == 1000
+
+
+def test_a_schema_comes_back_alone(postgres, small):
+    target = postgres.make()
+    small.restore("latest", url(target), "--schema", "s")
+    assert tables(postgres, target) == {("s", "child"), ("s", "parent")}
+
+
+def test_a_table_may_be_left_out(postgres, small):
+    target = postgres.make()
+    small.restore("latest", url(target), "--exclude-table", "other")
+    assert tables(postgres, target) == {("s", "child"), ("s", "parent")}
+
+
+def test_every_table_of_the_shop_comes_back_alone(postgres, shop, shop_backup):
+    names = postgres.rows("SELECT n.nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN "
+                          "('shop', 'data') AND relkind = 'r' AND NOT relispartition ORDER BY 1, 2", shop)
+    assert len(names) > 25
+    for schema, table in names:
+        target = postgres.make()
+        shop_backup.restore("latest", url(target), "--table", f'"{schema}"."{table}"', code={DONE, PARTIAL})
+        query = f'SELECT t::text FROM ONLY "{schema}"."{table}" AS t ORDER BY 1'
+        assert postgres.rows(query, target) == postgres.rows(query, shop), table
+        postgres.drop(target)
+
+
+def test_a_partitioned_table_comes_back_with_its_partitions(postgres, shop, shop_backup):
+    target = postgres.make()
+    shop_backup.restore("latest", url(target), "--table", "shop.event*")
+    query = "SELECT * FROM shop.event ORDER BY at, kind, id"
+    assert postgres.rows(query, target) == postgres.rows(query, shop)
+
+
+@pytest.mark.parametrize("option", ["--table", "--schema"])
+def test_a_pattern_that_matches_nothing_is_an_error(postgres, small, option):
+    target = postgres.make()
+    with unchanged(postgres, target):
+        small.fails("restore", "latest", "--to", url(target), option, "nonesuch", code={FAILED, USAGE}, names="nonesuch")
+
+
+def read_bytes(coffer, *args):
+    """Run to the end; the bytes the process read by read() and pread(), which the kernel counts."""
+    process = coffer.start(*args)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
+        counted = dict(line.split(": ") for line in file)
+    _, err = process.communicate()
+    assert process.returncode == DONE, err
+    return int(counted["rchar"])
+
+
+@pytest.mark.native
+def test_one_table_of_a_hundred_is_read_without_the_others(postgres, coffer):
+    coffer.variables = postgres.variables
+    script = "".join(f"CREATE TABLE t{n} AS SELECT g AS id, md5((g * {n + 1})::text) AS a, md5((g + {n})::text) AS b "
+                     "FROM generate_series(1, 5000) AS g;" for n in range(100))
+    name = postgres.make(script)
+    coffer.run("backup", url(name))
+    stored = coffer.stored_bytes()
+    assert stored > 15 << 20
+    one, whole = postgres.make(), postgres.make()
+    little = read_bytes(coffer, "restore", "latest", "--to", url(one), "--table", "t42")
+    much = read_bytes(coffer, "restore", "latest", "--to", url(whole))
+    assert postgres.rows("SELECT * FROM t42 ORDER BY id", one) == postgres.rows("SELECT * FROM t42 ORDER BY id", name)
+    assert tables(postgres, one) == {("public", "t42")}
+    assert much > stored * 0.8
+    assert little < stored * 0.2 and little < much * 0.2, (little, much, stored)
+
+
+# Owners, rights, plans.
+
+def test_a_role_that_is_missing_is_named(postgres, coffer):
+    coffer.variables = postgres.variables
+    postgres.sql("CREATE ROLE passing_by")
+    name = postgres.make("CREATE TABLE t (i int); ALTER TABLE t OWNER TO passing_by; CREATE TABLE u (i int); GRANT SELECT ON u TO passing_by")
+    coffer.run("backup", url(name))
+    postgres.drop(name)
+    postgres.sql("DROP ROLE passing_by")
+    target = postgres.make()
+    with unchanged(postgres, target):
+        line = coffer.fails("restore", "latest", "--to", url(target), code=FAILED, names="passing_by")
+    assert "globals.sql" in line
+    postgres.assert_idle()
+    coffer.restore("latest", url(target), "--no-owner", "--no-privileges")
+    assert postgres.value("SELECT tableowner FROM pg_tables WHERE tablename = 't'", target) == "postgres"
+    assert postgres.value("SELECT relacl FROM pg_class WHERE relname = 'u'", target) is None
+
+
+def test_a_dry_run_tells_the_plan_and_changes_nothing(postgres, small):
+    target = postgres.make()
+    with unchanged(postgres, target):
+        result = small.restore("latest", url(target), "--dry-run")
+        for word in ("s.child", "s.parent", "other"):
+            assert word in result.out
+        lines = small.restore("latest", url(target), "--dry-run", "--json").stdout
+        assert json.loads(lines.splitlines()[-1])
+        result = small.restore("latest", url(target), "--dry-run", "--table", "other")
+        assert "other" in result.out and "s.child" not in result.out
+    with unchanged(postgres, small.source):
+        small.fails("restore", "latest", "--to", url(small.source), "--dry-run", code={FAILED, BUSY})
+    small.fails("restore", "latest", "--to", url("nonesuch"), "--dry-run", code=FAILED, names="nonesuch")
+
+
+def test_the_result_is_told_in_figures(postgres, small):
+    target = postgres.make()
+    done = small.restore("latest", url(target), "--json").json
+    assert done["tables"] == 3 and done["rows"] == 1102, done
+
+
+def test_a_restore_without_the_right_to_create_is_refused(postgres, small):
+    postgres.sql("CREATE ROLE nobody_special LOGIN")
+    try:
+        target = postgres.make("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        with unchanged(postgres, target):
+            assert small.fails("restore", "latest", "--to", f"postgres://nobody_special@/{target}", "--no-owner", "--no-privileges", code=FAILED)
+    finally:
+        postgres.sql("DROP ROLE nobody_special")
+
+
+def test_a_snapshot_of_another_kind_is_refused(postgres, coffer):
+    coffer.variables = postgres.variables
+    coffer.backup("stream:x", input=b"x")
+    target = postgres.make()
+    assert coffer.fails("restore", "latest", "--to", url(target), code={FAILED, USAGE})
+
+
+def test_options_of_databases_and_files_do_not_mix(postgres, small, tmp_path):
+    for args in (["--to", tmp_path / "out", "--table", "x"], ["--to", tmp_path / "out", "--clean"],
+                 ["--to", tmp_path / "out", "--rename", "a=b"]):
+        small.fails("restore", "latest", *args, code=USAGE)
+    small.fails("backup", tmp_path, "--table", "x", code=USAGE, names="--table")
+    for args in (["--schema-only", "--data-only"], ["--rename", "nothing"], ["--rename", "a=b=c=d"]):
+        small.fails("restore", "latest", "--to", url(small.source), *args, code={USAGE, FAILED})
+
+
+def test_text_that_does_not_fit_the_targets_encoding_is_told_before(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t (t text); INSERT INTO t VALUES ('漢字')")
+    coffer.run("backup", url(name))
+    target = postgres.make(None, "-E", "LATIN1", "-T", "template0", "--locale=C")
+    with unchanged(postgres, target):
+        coffer.fails("restore", "latest", "--to", url(target), code=FAILED, names="LATIN1")
+    postgres.assert_idle()
+
+
+# What goes wrong on the way.
+
+def test_damage_is_told_and_nothing_looks_restored(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 50000) AS g")
+    coffer.run("backup", url(name))
+    bad = coffer.copy(tmp_path / "bad")
+    bad.variables = postgres.variables
+    largest = max(bad.objects("packs"), key=lambda p: p.stat().st_size)
+    flip(largest, largest.stat().st_size // 2)
+    target = postgres.make()
+    line = bad.fails("restore", "latest", "--to", url(target), code=DAMAGED)
+    assert "t" in line
+    assert "t" not in {t for _, t in tables(postgres, target)} or postgres.value("SELECT count(*) FROM t", target) == 0
+    postgres.assert_idle()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_restore_that_is_stopped_leaves_no_session(postgres, coffer, number):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 600000) AS g; CREATE INDEX ON t (a)")
+    coffer.run("backup", url(name))
+    target = postgres.make()
+    process = coffer.start("restore", "latest", "--to", url(target))
+    servers.wait_for(lambda: any("COPY" in (row[3] or "") for row in postgres.sessions()), 20, "COPY")
+    started = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (-number, 128 + number), err
+    assert time.monotonic() - started < 3
+    assert len(err.splitlines()) <= 1
+    postgres.assert_idle(seconds=5)
+    # And again, over what it left.
+    coffer.restore("latest", url(target), "--clean")
+    assert postgres.dump(target) == postgres.dump(name)
+
+
+def test_a_session_that_is_ended_by_the_server_fails_the_restore(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 600000) AS g")
+    coffer.run("backup", url(name))
+    target = postgres.make()
+    process = coffer.start("restore", "latest", "--to", url(target))
+    servers.wait_for(lambda: any("COPY" in (row[3] or "") for row in postgres.sessions()), 20, "COPY")
+    postgres.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'coffer%' AND query LIKE '%COPY%'")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == FAILED, err
+    assert len(err.splitlines()) == 1 and b"t" in err
+    postgres.assert_idle()
+
+
+# Verification.
+
+@pytest.mark.parametrize("level", ["quick", "standard", "comprehensive"])
+def test_verify_passes_what_is_sound(postgres, shop_backup, level):
+    done = shop_backup.run("verify", "latest", "--level", level, "--against", "postgres:", "--json", timeout=120)
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert "false" not in done.out or all(line.get("passed", True) for line in lines)
+    assert not postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'")
+    postgres.assert_idle()
+
+
+@pytest.mark.parametrize("level", ["quick", "standard", "comprehensive"])
+def test_verify_starts_a_server_of_its_own(postgres, small, level):
+    with servers.open_folder() as scratch:
+        small.run("verify", "latest", "--level", level, env={**{k: None for k in postgres.variables}, "TMPDIR": scratch}, timeout=120)
+        assert servers.processes(str(scratch)) == set()
+        assert list(scratch.iterdir()) == []
+
+
+TAMPERED = [
+    ("standard", "DELETE FROM s.child WHERE id = 500"),
+    ("standard", "DROP TABLE public.other"),
+    ("standard", "ALTER TABLE s.parent DROP CONSTRAINT IF EXISTS parent_name_key"),
+    ("standard", "ALTER TABLE s.child DISABLE TRIGGER shout"),
+    ("standard", "CREATE OR REPLACE FUNCTION s.double(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1'"),
+    ("comprehensive", "UPDATE s.child SET note = 'changed' WHERE id = 500"),
+    ("comprehensive", "SELECT setval('s.child_id_seq', 5)"),
+]
+
+
+@pytest.mark.parametrize("level, statement", TAMPERED)
+def test_verify_fails_what_was_changed(postgres, coffer, level, statement):
+    """An extension of the server changes what is restored, while its indexes are made."""
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE EXTENSION coffer_test;" + SCRIPT + "CREATE INDEX zz ON s.parent (id, name);")
+    coffer.run("backup", url(name))
+    options = "-c coffer_test.tamper=" + statement.replace("\\", "\\\\").replace(" ", "\\ ")
+    result = coffer.run("verify", "latest", "--level", level, "--against", "postgres:", code=DAMAGED, env={"PGOPTIONS": options}, timeout=120)
+    assert "failed" in result.out
+    postgres.assert_idle()
+    assert not postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'")
+
+
+def test_verify_fails_on_damage(postgres, small, tmp_path):
+    bad = small.copy(tmp_path / "bad")
+    bad.variables = postgres.variables
+    for pack in bad.objects("packs"):
+        flip(pack, pack.stat().st_size // 3)
+    assert bad.run("verify", "latest", "--level", "quick", "--against", "postgres:", code={DAMAGED}).err
+    postgres.assert_idle()
+
+
+def test_verify_that_is_interrupted_leaves_nothing(postgres, shop_backup):
+    process = shop_backup.start("verify", "latest", "--against", "postgres:", start_new_session=True)
+    servers.wait_for(lambda: postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'"), 20, "a scratch database")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    postgres.assert_idle(5)
+    assert not postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'")
