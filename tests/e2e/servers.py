@@ -67,8 +67,12 @@ class Server:
         self.folder.chmod(0o755)
         self.settings = settings
         self.numbers = itertools.count(1)
-        self.prepare()
-        self.start()
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def prepare(self):
         """What is done before the first start."""
