@@ -55,16 +55,63 @@ static int schema_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *
 	return rc;
 }
 
-/* Dump ids of what is made now. Schemas that are there stay as they are. */
-static int make_list(struct cf_pg_load *load, bool after, struct cf_buf *list, struct cf_err *err)
+/* What one run of pg_restore makes. */
+enum pass {
+	PASS_BEFORE,   /* before the rows */
+	PASS_PARALLEL, /* after them, over several connections */
+	PASS_ALONE     /* and over one */
+};
+
+static bool is_one_of(const char *const *kinds, const struct cf_pg_toc_entry *entry)
 {
+	while (*kinds && strcmp(*kinds, entry->desc) != 0)
+		kinds++;
+	return *kinds != NULL;
+}
+
+static bool has_partitions(const struct cf_pg_load *load)
+{
+	static const char *const attaching[] = {"TABLE ATTACH", "INDEX ATTACH", NULL};
+
+	for (size_t i = 0; i < load->set.n; i++)
+		if (is_one_of(attaching, &load->toc->entries[load->set.list[i]]))
+			return true;
+	return false;
+}
+
+/*
+ * On a partitioned table these lock its partitions, too, which the archive's dependencies do not tell: beside other
+ * work pg_restore --jobs can run into a deadlock with itself. Rights stay behind them.
+ */
+static bool wants_to_be_alone(const struct cf_pg_load *load, size_t index)
+{
+	static const char *const kinds[] = {"INDEX ATTACH", "FK CONSTRAINT", "TRIGGER",	  "RULE",
+					    "POLICY",	    "ACL",	     "DEFAULT ACL", "EVENT TRIGGER",
+					    NULL};
+	size_t owner = cf_pg_graph_owner(load->graph, index);
+
+	return is_one_of(kinds, &load->toc->entries[index]) ||
+	       (owner != CF_PG_NO_ENTRY && is_one_of(kinds, &load->toc->entries[owner]));
+}
+
+static enum pass pass_of(const struct cf_pg_load *load, size_t index, bool parts)
+{
+	if (!cf_pg_load_comes_after(load, index))
+		return PASS_BEFORE;
+	return parts && wants_to_be_alone(load, index) ? PASS_ALONE : PASS_PARALLEL;
+}
+
+/* Dump ids of what is made now. Schemas that are there stay as they are. */
+static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *list, struct cf_err *err)
+{
+	bool parts = has_partitions(load);
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
 		size_t index = load->set.list[i];
 		bool exists = false, wanted = true;
 
-		if (cf_pg_load_comes_after(load, index) != after)
+		if (pass_of(load, index, parts) != pass)
 			continue;
 		rc = schema_exists(load, &load->toc->entries[index], &exists, err);
 		if (rc == 0)
@@ -100,8 +147,8 @@ done:
 	return 0;
 }
 
-static int run_program(struct cf_pg_load *load, const char *archive, const char *list, bool after,
-		       struct cf_err *err)
+static int run_program(struct cf_pg_load *load, const char *archive, const char *list,
+		       enum pass pass, struct cf_err *err)
 {
 	struct cf_pg_program program = {0};
 	const char *args[ARGS_MAX];
@@ -129,7 +176,7 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 		args[n++] = "--no-privileges";
 	if (load->no_tablespaces)
 		args[n++] = "--no-tablespaces";
-	if (after) {
+	if (pass == PASS_PARALLEL) {
 		snprintf(jobs, sizeof(jobs), "%u", load->options->jobs);
 		args[n++] = "--jobs";
 		args[n++] = jobs;
@@ -147,12 +194,12 @@ out:
 	return rc;
 }
 
-int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
+static int run_pass(struct cf_pg_load *load, enum pass pass, struct cf_err *err)
 {
 	struct cf_buf list = CF_BUF_INIT;
 	int archive_fd = -1, list_fd = -1;
 	char archive_path[32], list_path[32];
-	int rc = make_list(load, after, &list, err);
+	int rc = make_list(load, pass, &list, err);
 
 	if (rc < 0 || list.len == 0)
 		goto out;
@@ -160,7 +207,7 @@ int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
 	if (rc == 0)
 		rc = make_file("list", cf_buf_span(&list), &list_fd, list_path, err);
 	if (rc == 0)
-		rc = run_program(load, archive_path, list_path, after, err);
+		rc = run_program(load, archive_path, list_path, pass, err);
 out:
 	if (archive_fd >= 0)
 		close(archive_fd);
@@ -168,4 +215,11 @@ out:
 		close(list_fd);
 	cf_buf_release(&list);
 	return rc;
+}
+
+int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
+{
+	int rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
+
+	return rc < 0 || !after ? rc : run_pass(load, PASS_ALONE, err);
 }
