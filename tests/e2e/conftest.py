@@ -25,8 +25,9 @@ def pytest_configure(config):
 
 
 def pytest_sessionstart(session):
-    # A shell that runs the tests in the background has them ignore SIGINT, and the program would inherit that.
+    # A shell that runs the tests in the background has them ignore SIGINT, and nohup SIGHUP; the program would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not harness.PROGRAM.exists():
         pytest.exit(f"no program at {harness.PROGRAM}; build it or set COFFER_TEST_BUILD", 1)
 

@@ -95,7 +95,10 @@ def test_an_interrupt_ends_cleanly(coffer, tmp_path, number):
                            f"while :; do head -c 100000 /dev/urandom; done # {coffer.folder}")
     time.sleep(0.5)
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    try:
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 128 + number, err
     assert len(err.splitlines()) <= 1
     assert len(coffer.snapshots()) == 1
