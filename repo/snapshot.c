@@ -69,22 +69,24 @@ static bool is_replaced(const struct cf_snapshot *snapshot, const struct cf_snap
 }
 
 /* Leave out what the filter does not admit and what another snapshot stands for. */
-static void filter_list(struct cf_snapshot_list *list, const struct cf_snapshot_filter *filter)
+static int filter_list(struct cf_snapshot_list *list, const struct cf_snapshot_filter *filter, struct cf_err *err)
 {
 	bool *leave = calloc(list->n + 1, sizeof(*leave));
 	size_t n = 0;
 
-	for (size_t i = 0; leave && i < list->n; i++)
+	if (!leave)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < list->n; i++)
 		leave[i] = is_replaced(list->items[i], list) || !cf_snapshot_matches(list->items[i], filter);
-	for (size_t i = 0; leave && i < list->n; i++) {
+	for (size_t i = 0; i < list->n; i++) {
 		if (leave[i])
 			cf_snapshot_free(list->items[i]);
 		else
 			list->items[n++] = list->items[i];
 	}
-	if (leave)
-		list->n = n;
+	list->n = n;
 	free(leave);
+	return 0;
 }
 
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
@@ -110,14 +112,16 @@ int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *fil
 		}
 	}
 	free(ids);
+	if (rc == 0) {
+		/* Whoever knows these snapshots needs the index segments that came before them. */
+		cf_catalog_refresh(repo->catalog);
+		qsort(list.items, list.n, sizeof(struct cf_snapshot *), compare_age);
+		rc = filter_list(&list, filter, err);
+	}
 	if (rc < 0) {
 		cf_snapshot_list_release(&list);
 		return rc;
 	}
-	/* Whoever knows these snapshots needs the index segments that came before them. */
-	cf_catalog_refresh(repo->catalog);
-	qsort(list.items, list.n, sizeof(struct cf_snapshot *), compare_age);
-	filter_list(&list, filter);
 	*list_out = list;
 	return 0;
 }
@@ -298,8 +302,8 @@ int cf_snapshot_put(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_e
 	return rc;
 }
 
-/* Everything of a snapshot but its tags, by way of its document. */
-static int copy_snapshot(const struct cf_snapshot *snapshot, struct cf_snapshot **copy_out, struct cf_err *err)
+/* A snapshot again, by way of its document, to be changed and to take its place. */
+static int copy_to_replace(const struct cf_snapshot *snapshot, struct cf_snapshot **copy_out, struct cf_err *err)
 {
 	struct cf_buf doc = CF_BUF_INIT;
 	int rc = cf_snapshot_encode(snapshot, &doc, err);
@@ -307,32 +311,58 @@ static int copy_snapshot(const struct cf_snapshot *snapshot, struct cf_snapshot 
 	if (rc == 0)
 		rc = cf_snapshot_decode(cf_buf_span(&doc), copy_out, err);
 	cf_buf_release(&doc);
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < (*copy_out)->n_tags; i++)
-		free((*copy_out)->tags[i]);
-	free((*copy_out)->tags);
-	(*copy_out)->tags = NULL;
-	(*copy_out)->n_tags = 0;
-	return 0;
+	if (rc == 0)
+		(*copy_out)->replaces = snapshot->id;
+	return rc;
+}
+
+static int put_replacement(struct cf_repo *repo, const struct cf_snapshot *copy, struct cf_id *new_id_out,
+			   struct cf_err *err)
+{
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc = cf_snapshot_encode(copy, &doc, err);
+
+	if (rc == 0)
+		rc = cf_object_put(repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), new_id_out, NULL, err);
+	cf_buf_release(&doc);
+	return rc;
 }
 
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err)
 {
 	struct cf_snapshot *copy = NULL;
-	struct cf_buf doc = CF_BUF_INIT;
-	int rc = copy_snapshot(snapshot, &copy, err);
+	int rc = copy_to_replace(snapshot, &copy, err);
 
 	if (rc < 0)
 		return rc;
-	copy->replaces = snapshot->id;
+	for (size_t i = 0; i < copy->n_tags; i++)
+		free(copy->tags[i]);
+	free(copy->tags);
+	copy->tags = NULL;
+	copy->n_tags = 0;
 	rc = copy_tags(copy, tags, n_tags, err);
 	if (rc == 0)
-		rc = cf_snapshot_encode(copy, &doc, err);
-	if (rc == 0)
-		rc = cf_object_put(repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), new_id_out, NULL, err);
+		rc = put_replacement(repo, copy, new_id_out, err);
 	cf_snapshot_free(copy);
-	cf_buf_release(&doc);
+	return rc;
+}
+
+int cf_snapshot_set_hold(struct cf_repo *repo, const struct cf_snapshot *snapshot, const struct cf_hold *hold,
+			 struct cf_id *new_id_out, struct cf_err *err)
+{
+	struct cf_snapshot *copy = NULL;
+	struct cf_hold *own, borrowed;
+	int rc = copy_to_replace(snapshot, &copy, err);
+
+	if (rc < 0)
+		return rc;
+	if (hold)
+		borrowed = *hold;
+	own = copy->hold;
+	copy->hold = hold ? &borrowed : NULL;
+	rc = put_replacement(repo, copy, new_id_out, err);
+	copy->hold = own;
+	cf_snapshot_free(copy);
 	return rc;
 }

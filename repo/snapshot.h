@@ -21,6 +21,12 @@ struct cf_figures {
 	uint64_t duration_ns;
 };
 
+/* Not to be forgotten. */
+struct cf_hold {
+	int64_t since_ns;
+	char *reason; /* "" when none was given */
+};
+
 struct cf_snapshot {
 	struct cf_id id;
 	int64_t time_ns; /* when the backup began */
@@ -30,7 +36,8 @@ struct cf_snapshot {
 	struct cf_fact *facts;
 	size_t n_facts;
 	struct cf_id parent;   /* zero when there is none */
-	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags were changed */
+	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags or hold were changed */
+	struct cf_hold *hold;  /* NULL: none */
 	struct cf_content root; /* a directory block holding the root directory's own entry: use cf_tree_find */
 	struct cf_figures figures;
 	struct cf_id *history; /* newest snapshots the writer saw */
@@ -69,6 +76,10 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 /* Store the snapshot again with other tags: a new object and id, with `replaces` set. */
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
+
+/* The same with another hold: NULL for none. The hold is borrowed. */
+int cf_snapshot_set_hold(struct cf_repo *repo, const struct cf_snapshot *snapshot, const struct cf_hold *hold,
+			 struct cf_id *new_id_out, struct cf_err *err);
 
 /* One by its id. CF_ERR_DAMAGED naming the object. */
 int cf_snapshot_load(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,

@@ -5,6 +5,7 @@
 #include "repo/format/limits.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,4 +106,32 @@ json_t *cf_json_from_hex(const uint8_t *data, size_t len)
 	value = json_string(text);
 	free(text);
 	return value;
+}
+
+static json_t *percent_encoded(const char *text)
+{
+	char *out = malloc(3 * strlen(text) + 1), *at = out;
+	json_t *value;
+
+	if (!out)
+		return NULL;
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= 0x21 && c < 0x7f && c != '%')
+			*at++ = (char)c;
+		else
+			at += sprintf(at, "%%%02X", c);
+	}
+	*at = '\0';
+	value = json_string(out);
+	free(out);
+	return value;
+}
+
+json_t *cf_json_from_text(const char *text)
+{
+	json_t *value = json_string(text ? text : "");
+
+	return value ? value : percent_encoded(text);
 }

@@ -25,5 +25,7 @@ bool cf_json_int(const json_t *object, const char *key, int64_t min, int64_t max
 /* Exactly len bytes of lower-case hexadecimal. */
 bool cf_json_hex(const json_t *object, const char *key, uint8_t *out, size_t len);
 json_t *cf_json_from_hex(const uint8_t *data, size_t len);
+/* NULL is "". Text that is not UTF-8 is percent-encoded byte by byte. */
+json_t *cf_json_from_text(const char *text);
 
 #endif

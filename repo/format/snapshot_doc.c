@@ -5,7 +5,6 @@
 #include "repo/format/limits.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Each figure: its name in the document and its place in the struct. */
@@ -27,34 +26,6 @@ static const struct {
 };
 
 #define N_FIGURES (sizeof(figures) / sizeof(figures[0]))
-
-static json_t *percent_encoded(const char *text)
-{
-	char *out = malloc(3 * strlen(text) + 1), *at = out;
-	json_t *value;
-
-	if (!out)
-		return NULL;
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c >= 0x21 && c < 0x7f && c != '%')
-			*at++ = (char)c;
-		else
-			at += sprintf(at, "%%%02X", c);
-	}
-	*at = '\0';
-	value = json_string(out);
-	free(out);
-	return value;
-}
-
-static json_t *text_value(const char *text)
-{
-	json_t *value = json_string(text ? text : "");
-
-	return value ? value : percent_encoded(text);
-}
 
 /* doc, or NULL when a part of it was not made: jansson passes over what is NULL. */
 static json_t *whole(json_t *doc, int failed)
@@ -95,11 +66,24 @@ static json_t *lists_to_json(const struct cf_snapshot *s)
 	int no_tag = 0, no_fact = 0;
 
 	for (size_t i = 0; i < s->n_tags; i++)
-		no_tag |= json_array_append_new(tags, text_value(s->tags[i]));
+		no_tag |= json_array_append_new(tags, cf_json_from_text(s->tags[i]));
 	for (size_t i = 0; i < s->n_facts; i++)
-		no_fact |= json_object_set_new(facts, s->facts[i].key, text_value(s->facts[i].value));
+		no_fact |= json_object_set_new(facts, s->facts[i].key, cf_json_from_text(s->facts[i].value));
 	return json_pack("{s:o, s:o, s:o}", "tags", whole(tags, no_tag), "facts", whole(facts, no_fact), "history",
 			 ids_to_json(s->history, s->n_history));
+}
+
+/* Only a held snapshot has the field. */
+static int put_hold(json_t *doc, const struct cf_hold *hold)
+{
+	json_t *reason;
+
+	if (!hold)
+		return 0;
+	reason = cf_json_from_text(hold->reason);
+	return json_object_set_new(
+		doc, "hold",
+		reason ? json_pack("{s:o, s:I}", "reason", reason, "since", (json_int_t)hold->since_ns) : NULL);
 }
 
 int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
@@ -109,11 +93,11 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 
 	failed |= json_object_set_new(doc, "version", json_integer(CF_FORMAT_VERSION));
 	failed |= json_object_set_new(doc, "time", json_integer((json_int_t)s->time_ns));
-	failed |= json_object_set_new(doc, "host", text_value(s->host));
-	failed |= json_object_set_new(doc, "user", text_value(s->user));
-	failed |= json_object_set_new(doc, "source", text_value(s->source));
-	failed |= json_object_set_new(doc, "driver", text_value(s->driver));
-	failed |= json_object_set_new(doc, "program", text_value(s->program));
+	failed |= json_object_set_new(doc, "host", cf_json_from_text(s->host));
+	failed |= json_object_set_new(doc, "user", cf_json_from_text(s->user));
+	failed |= json_object_set_new(doc, "source", cf_json_from_text(s->source));
+	failed |= json_object_set_new(doc, "driver", cf_json_from_text(s->driver));
+	failed |= json_object_set_new(doc, "program", cf_json_from_text(s->program));
 	failed |= json_object_set_new(doc, "parent", cf_json_from_hex(s->parent.bytes, CF_ID_LEN));
 	failed |= json_object_set_new(doc, "replaces", cf_json_from_hex(s->replaces.bytes, CF_ID_LEN));
 	failed |= json_object_set_new(
@@ -121,6 +105,7 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 		json_pack("{s:o, s:i, s:I}", "id", cf_json_from_hex(s->root.id.bytes, CF_ID_LEN), "level",
 			  (int)s->root.level, "size", (json_int_t)s->root.size));
 	failed |= json_object_set_new(doc, "figures", figures_to_json(&s->figures));
+	failed |= put_hold(doc, s->hold);
 	doc = whole(doc, failed);
 	rc = cf_json_encode(doc, out, err);
 	json_decref(doc);
@@ -196,6 +181,15 @@ static bool take_history(const json_t *list, struct cf_snapshot *s)
 	return s->history != NULL;
 }
 
+static bool take_hold(const json_t *hold, struct cf_snapshot *s)
+{
+	if (!hold)
+		return true;
+	s->hold = calloc(1, sizeof(*s->hold));
+	return s->hold && cf_json_int(hold, "since", INT64_MIN, INT64_MAX, &s->hold->since_ns) &&
+	       take_text(hold, "reason", &s->hold->reason);
+}
+
 static bool take_root(const json_t *root, struct cf_content *content)
 {
 	int64_t level, size;
@@ -232,7 +226,8 @@ static bool from_json(const json_t *doc, struct cf_snapshot *s)
 	       take_root(json_object_get(doc, "root"), &s->root) &&
 	       take_figures(json_object_get(doc, "figures"), &s->figures) &&
 	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
-	       take_history(json_object_get(doc, "history"), s);
+	       take_history(json_object_get(doc, "history"), s) &&
+	       take_hold(json_object_get(doc, "hold"), s);
 }
 
 int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)
@@ -288,5 +283,8 @@ void cf_snapshot_free(struct cf_snapshot *s)
 	}
 	free(s->facts);
 	free(s->history);
+	if (s->hold)
+		free(s->hold->reason);
+	free(s->hold);
 	free(s);
 }
