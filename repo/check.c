@@ -160,17 +160,21 @@ static int compare_ids(const void *a, const void *b)
 	return cf_id_compare(a, b);
 }
 
-static void check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids,
-			  size_t n)
+/* 0 and no snapshot when it was forgotten since it was listed. */
+static int load_snapshot(struct cf_check *check, const struct cf_id *id, struct cf_snapshot **snapshot_out,
+			 struct cf_err *err)
 {
-	for (size_t i = 0; i < snapshot->n_history; i++) {
-		const struct cf_id *seen = &snapshot->history[i];
+	struct cf_err missing;
+	int rc = cf_snapshot_load(check->repo, id, snapshot_out, err);
 
-		if (bsearch(seen, ids, n, sizeof(*ids), compare_ids) || cf_id_set_add(&check->missing, seen) != 1)
-			continue;
-		cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, seen).s,
-			       "is missing: snapshot %.8s, made later, saw it", cf_id_text(&snapshot->id).s);
-	}
+	if (rc != CF_ERR_NOT_FOUND)
+		return rc;
+	missing = *err;
+	cf_err_clear(err);
+	rc = cf_check_forgotten_since(check, id, err);
+	if (rc == 0)
+		*err = missing;
+	return rc == 0 ? CF_ERR_NOT_FOUND : rc > 0 ? 0 : rc;
 }
 
 static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, struct cf_err *err)
@@ -182,9 +186,9 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_snapshot *snapshot = NULL;
 
-		rc = cf_snapshot_load(check->repo, &ids[i], &snapshot, err);
-		if (rc == 0) {
-			check_history(check, snapshot, ids, n);
+		rc = load_snapshot(check, &ids[i], &snapshot, err);
+		if (snapshot) {
+			cf_check_history(check, snapshot, ids, n);
 			rc = cf_check_tree(check, snapshot, err);
 		}
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s, rc, err);
@@ -261,7 +265,8 @@ static int finish(struct cf_check *check, int rc, struct cf_check_figures *figur
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%llu problem%s found",
 				(unsigned long long)check->figures.errors, check->figures.errors == 1 ? "" : "s");
 	cf_id_set_release(&check->visited);
-	cf_id_set_release(&check->missing);
+	cf_id_set_release(&check->reported);
+	cf_check_records_release(&check->records);
 	free(check->packs);
 	pthread_mutex_destroy(&check->lock);
 	return rc;
@@ -283,8 +288,13 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 		rc = check_segments(&check, inventory.segments, inventory.n_segments, own);
 	if (rc == 0)
 		rc = swap_catalog(&check, own);
+	/* Read after snapshots were listed: what is not in that list because it was forgotten is in a record. */
+	if (rc == 0)
+		rc = cf_check_records_load(&check, own);
 	if (rc == 0)
 		rc = check_snapshots(&check, inventory.snapshots, inventory.n_snapshots, own);
+	if (rc == 0)
+		cf_check_records(&check, inventory.snapshots, inventory.n_snapshots);
 	if (rc == 0 && options->read_percent > 0)
 		rc = cf_check_packs(&check, options->read_percent, own);
 	swap_back(&check);

@@ -25,6 +25,24 @@ struct cf_checked_pack {
 	bool is_reported; /* that none does, though a snapshot needs it */
 };
 
+/* A snapshot that a record of forgetting names. */
+struct cf_check_forgotten {
+	struct cf_id id, record;
+	bool is_done; /* it is gone, not only about to go */
+};
+
+/* A snapshot that was there when the record was made. */
+struct cf_check_vouched {
+	struct cf_id id, record;
+};
+
+struct cf_check_records {
+	struct cf_check_forgotten *forgotten; /* by id, each once */
+	size_t n_forgotten;
+	struct cf_check_vouched *vouched;
+	size_t n_vouched;
+};
+
 struct cf_check {
 	struct cf_repo *repo;
 	cf_check_fn *fn;
@@ -34,7 +52,8 @@ struct cf_check {
 	struct cf_checked_pack *packs; /* by name */
 	size_t n_packs;
 	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
-	struct cf_id_set missing; /* snapshots reported as missing */
+	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */
+	struct cf_check_records records;
 	struct cf_catalog *usual_catalog;
 	char *index_path;
 };
@@ -50,6 +69,15 @@ struct cf_checked_pack *cf_check_pack(struct cf_check *check, const struct cf_id
 
 /* check_tree.c: every directory, list and chunk of a snapshot that was not seen before. */
 int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err);
+
+/* check_history.c: the records of forgetting, read anew. */
+int cf_check_records_load(struct cf_check *check, struct cf_err *err);
+void cf_check_records_release(struct cf_check_records *records);
+/* What a snapshot or the records know of that is neither among the n sorted ids nor forgotten; what is forgotten and there. */
+void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n);
+void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n);
+/* 1 when a snapshot that is gone since it was listed was forgotten, else 0, or an error. */
+int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err);
 
 /* check_packs.c: the bytes of a share of the packs. */
 int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err);

@@ -8,7 +8,14 @@
 
 static const char *folder_of(enum cf_object_type type)
 {
-	return type == CF_OBJECT_INDEX ? "index" : "snapshots";
+	switch (type) {
+	case CF_OBJECT_INDEX:
+		return "index";
+	case CF_OBJECT_FORGET:
+		return "gc/forget";
+	default:
+		return "snapshots";
+	}
 }
 
 struct cf_object_name cf_object_name(enum cf_object_type type, const struct cf_id *id)

@@ -2,7 +2,7 @@
 #define CF_REPO_OBJECT_H
 
 /*
- * Sealed objects that are not packs: index segments and snapshots. Stored under <folder>/<SHA-256 of the object>.
+ * Sealed objects that are not packs: index segments, snapshots and records of forgotten ones. Stored under <folder>/<SHA-256 of the object>.
  * The object key is derived from the metadata key and the header's random key id.
  */
 
@@ -13,7 +13,7 @@
 struct cf_err;
 struct cf_repo;
 
-/* "index/" or "snapshots/" and the id. */
+/* "index/", "snapshots/" or "gc/forget/" and the id. */
 struct cf_object_name {
 	char s[80];
 };

@@ -20,7 +20,8 @@ enum cf_object_type {
 	CF_OBJECT_DATA_PACK = 1,
 	CF_OBJECT_TREE_PACK = 2,
 	CF_OBJECT_INDEX = 3,
-	CF_OBJECT_SNAPSHOT = 4
+	CF_OBJECT_SNAPSHOT = 4,
+	CF_OBJECT_FORGET = 5 /* a record of snapshots forgotten */
 };
 
 #define CF_KEY_ID_LEN	   16

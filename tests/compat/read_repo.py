@@ -27,7 +27,7 @@ import zstandard
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-DATA_PACK, TREE_PACK, INDEX, SNAPSHOT = 1, 2, 3, 4
+DATA_PACK, TREE_PACK, INDEX, SNAPSHOT, FORGET = 1, 2, 3, 4, 5
 AES_GCM, CHACHA, NONE = 1, 2, 3
 CIPHERS = {"aes-256-gcm": AES_GCM, "chacha20-poly1305": CHACHA, "none": NONE}
 RAW, ZSTD, ZSTD_DELTA, LZ4, DEFLATE, BZIP2, XZ = range(7)
@@ -100,6 +100,8 @@ def canonical_value(value):
         return "{" + ",".join(quote(k) + ":" + canonical_value(value[k]) for k in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(canonical_value, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return quote(value) if isinstance(value, str) else str(int(value))
 
 
@@ -476,6 +478,11 @@ class Repository:
         replaced = {document["replaces"] for document in all_of_them.values()}
         return dict(sorted(((name, document) for name, document in all_of_them.items() if name not in replaced),
                            key=lambda item: (item[1]["time"], item[0])))
+
+    def forgotten(self):
+        """The records of forgetting, oldest first."""
+        records = [parse_json(self._unseal_object(data, FORGET)) for _, data in self._objects("gc/forget")]
+        return sorted(records, key=lambda record: record["time"])
 
     def entries(self, directory):
         for chunk_id, length in self.extents(directory):

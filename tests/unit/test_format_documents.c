@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "repo/format/config.h"
+#include "repo/format/forget_doc.h"
 #include "repo/format/json.h"
 #include "repo/format/keyslot.h"
 #include "repo/format/snapshot_doc.h"
@@ -193,6 +194,104 @@ static const struct {
 
 #define N_DOCUMENTS (sizeof(documents) / sizeof(documents[0]))
 
+/* Only a held snapshot has the field. */
+static void hold_has_the_released_bytes(void **state)
+{
+	struct cf_snapshot *s = new_snapshot(), *back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	s->hold = calloc(1, sizeof(*s->hold));
+	assert_non_null(s->hold);
+	*s->hold = (struct cf_hold){.since_ns = 9, .reason = text_of("why")};
+	assert_int_equal(cf_snapshot_encode(s, &out, NULL), 0);
+	assert_int_equal(cf_buf_append(&out, "", 1, NULL), 0);
+	assert_non_null(strstr((const char *)out.data,
+			       "],\"hold\":{\"reason\":\"why\",\"since\":9},\"host\":\"h\","));
+	assert_int_equal(cf_snapshot_decode(cf_span_of(out.data, out.len - 1), &back, NULL), 0);
+	assert_string_equal(back->hold->reason, "why");
+	assert_int_equal(back->hold->since_ns, 9);
+	cf_snapshot_free(back);
+	cf_snapshot_free(s);
+	cf_buf_release(&out);
+}
+
+static const char record_text[] =
+	"{\"done\":false,\"history\":[\"" ID_1 "\"],\"host\":\"h%FF\",\"program\":\"coffer 0.1\","
+	"\"snapshots\":[{\"host\":\"g\",\"id\":\"" ID_1 "\",\"source\":\"files:/x\",\"time\":-5}],"
+	"\"time\":7,\"user\":\"u\",\"version\":1}\n";
+
+static void record_has_the_released_bytes(void **state)
+{
+	struct cf_forget_record record = {.time_ns = 7,
+					  .host = text_of("h\xff"),
+					  .user = text_of("u"),
+					  .program = text_of("coffer 0.1"),
+					  .snapshots = calloc(1, sizeof(struct cf_forgotten)),
+					  .n_snapshots = 1,
+					  .history = calloc(1, sizeof(struct cf_id)),
+					  .n_history = 1};
+	struct cf_forget_record back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	record.snapshots[0] =
+		(struct cf_forgotten){.time_ns = -5, .host = text_of("g"), .source = text_of("files:/x")};
+	memset(&record.snapshots[0].id, 1, CF_ID_LEN);
+	memset(&record.history[0], 1, CF_ID_LEN);
+	assert_int_equal(cf_forget_encode(&record, &out, NULL), 0);
+	assert_text(&out, record_text);
+	assert_int_equal(cf_forget_decode(cf_buf_span(&out), &back, NULL), 0);
+	assert_false(back.is_done);
+	assert_string_equal(back.snapshots[0].source, "files:/x");
+	assert_true(cf_id_equal(&back.history[0], &record.history[0]));
+	cf_forget_record_release(&back);
+	record.is_done = true;
+	cf_buf_clear(&out);
+	assert_int_equal(cf_forget_encode(&record, &out, NULL), 0);
+	assert_int_equal(cf_forget_decode(cf_buf_span(&out), &back, NULL), 0);
+	assert_true(back.is_done);
+	cf_forget_record_release(&back);
+	cf_forget_record_release(&record);
+	cf_buf_release(&out);
+}
+
+static void records_that_make_no_sense_are_refused(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int rc;
+	} cases[] = {
+		{"\"done\":false", "\"done\":0", CF_ERR_DAMAGED},
+		{"\"done\":false,", "", CF_ERR_DAMAGED},
+		{"\"history\":[\"01", "\"history\":[\"", CF_ERR_DAMAGED},
+		{"\"host\":\"g\",", "", CF_ERR_DAMAGED},
+		{"\"time\":-5", "\"time\":\"x\"", CF_ERR_DAMAGED},
+		{"\"version\":1", "\"version\":0", CF_ERR_DAMAGED},
+		{"\"version\":1", "\"version\":2", CF_ERR_UNSUPPORTED},
+		{"\"user\":\"u\",", "", CF_ERR_DAMAGED},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *at = strstr(record_text, cases[i].from);
+		struct cf_forget_record record;
+		struct cf_buf doc = CF_BUF_INIT;
+		int rc;
+
+		assert_non_null(at);
+		assert_int_equal(cf_buf_append(&doc, record_text, (size_t)(at - record_text), NULL), 0);
+		assert_int_equal(cf_buf_append_str(&doc, cases[i].to, NULL), 0);
+		assert_int_equal(cf_buf_append_str(&doc, at + strlen(cases[i].from), NULL), 0);
+		rc = cf_forget_decode(cf_buf_span(&doc), &record, NULL);
+		if (rc != cases[i].rc)
+			fail_msg("%.*s: %d", (int)doc.len, (const char *)doc.data, rc);
+		cf_buf_release(&doc);
+	}
+	for (size_t len = 0; len + 1 < sizeof(record_text); len++) {
+		struct cf_forget_record record;
+
+		assert_int_equal(cf_forget_decode(cf_span_of(record_text, len), &record, NULL), CF_ERR_DAMAGED);
+	}
+}
+
 static void cut_documents_are_refused(void **state)
 {
 	for (size_t i = 0; i < N_DOCUMENTS; i++)
@@ -299,6 +398,8 @@ static void values_beyond_their_limits_are_refused(void **state)
 		{2, "\"bytes_read\":2", "\"bytes_read\":-2"},
 		{2, "[\"a\",\"b\"]", "[\"a\",1]"},
 		{2, "{\"k\":\"v\"}", "{\"k\":1}"},
+		{2, "\"history\":[\"" ID_1 "\"]", "\"history\":[],\"hold\":1"},
+		{2, "\"history\":[\"" ID_1 "\"]", "\"history\":[],\"hold\":{\"reason\":\"\"}"},
 		{2, "\"history\":[\"01", "\"history\":[\""},
 		{2, "\"root\":{\"id\":\"" ID_1, "\"root\":{\"id\":\"" ID_0},
 	};
@@ -327,6 +428,9 @@ int main(void)
 		cmocka_unit_test(config_has_the_released_bytes),
 		cmocka_unit_test(slot_has_the_released_bytes),
 		cmocka_unit_test(snapshot_has_the_released_bytes),
+		cmocka_unit_test(hold_has_the_released_bytes),
+		cmocka_unit_test(record_has_the_released_bytes),
+		cmocka_unit_test(records_that_make_no_sense_are_refused),
 		cmocka_unit_test(cut_documents_are_refused),
 		cmocka_unit_test(flipped_bits_are_refused_or_another_document),
 		cmocka_unit_test(only_the_canonical_form_is_read),

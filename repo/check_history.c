@@ -1,0 +1,156 @@
+#include "repo/check_parts.h"
+
+#include "base/err.h"
+#include "repo/forget.h"
+#include "repo/object.h"
+#include "repo/snapshot.h"
+
+#include <stdlib.h>
+
+/*
+ * Whether snapshots vanished, or came back. Snapshots, and records of forgetting, vouch for others that were there; the records say
+ * which of them coffer itself removes, and which it has removed.
+ */
+
+static int compare_ids(const void *a, const void *b)
+{
+	return cf_id_compare(a, b);
+}
+
+static int compare_forgotten(const void *x, const void *y)
+{
+	const struct cf_check_forgotten *a = x, *b = y;
+	int order = cf_id_compare(&a->id, &b->id);
+
+	return order ? order : (int)b->is_done - (int)a->is_done;
+}
+
+/* Sorted by id, each once; of two records the one that says it is done counts. */
+static void sort_forgotten(struct cf_check_records *records)
+{
+	struct cf_check_forgotten *list = records->forgotten;
+	size_t n = 0;
+
+	if (records->n_forgotten)
+		qsort(list, records->n_forgotten, sizeof(*list), compare_forgotten);
+	for (size_t i = 0; i < records->n_forgotten; i++)
+		if (n == 0 || !cf_id_equal(&list[n - 1].id, &list[i].id))
+			list[n++] = list[i];
+	records->n_forgotten = n;
+}
+
+static int note_record(struct cf_check_records *records, const struct cf_id *id,
+		       const struct cf_forget_record *record, struct cf_err *err)
+{
+	size_t n_forgotten = records->n_forgotten + record->n_snapshots;
+	size_t n_vouched = records->n_vouched + record->n_history;
+	struct cf_check_forgotten *forgotten = realloc(records->forgotten, (n_forgotten + 1) * sizeof(*forgotten));
+	struct cf_check_vouched *vouched;
+
+	if (forgotten)
+		records->forgotten = forgotten;
+	vouched = realloc(records->vouched, (n_vouched + 1) * sizeof(*vouched));
+	if (vouched)
+		records->vouched = vouched;
+	if (!forgotten || !vouched)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < record->n_snapshots; i++)
+		forgotten[records->n_forgotten++] =
+			(struct cf_check_forgotten){record->snapshots[i].id, *id, record->is_done};
+	for (size_t i = 0; i < record->n_history; i++)
+		vouched[records->n_vouched++] = (struct cf_check_vouched){record->history[i], *id};
+	return 0;
+}
+
+void cf_check_records_release(struct cf_check_records *records)
+{
+	free(records->forgotten);
+	free(records->vouched);
+	*records = (struct cf_check_records){0};
+}
+
+int cf_check_records_load(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(check->repo, CF_OBJECT_FORGET, &ids, &n, err);
+
+	cf_check_records_release(&check->records);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct cf_forget_record record = {0};
+
+		rc = cf_forget_record_load(check->repo, &ids[i], &record, err);
+		if (rc == 0)
+			rc = note_record(&check->records, &ids[i], &record, err);
+		/* Read a second time, it is not reported a second time. */
+		if (rc == CF_ERR_DAMAGED && cf_id_set_add(&check->reported, &ids[i]) != 1)
+			rc = 0;
+		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_FORGET, &ids[i]).s, rc, err);
+		cf_forget_record_release(&record);
+	}
+	free(ids);
+	sort_forgotten(&check->records);
+	return rc;
+}
+
+static bool is_forgotten(const struct cf_check *check, const struct cf_id *id)
+{
+	const struct cf_check_records *records = &check->records;
+
+	return records->n_forgotten && bsearch(id, records->forgotten, records->n_forgotten,
+					       sizeof(*records->forgotten), compare_ids);
+}
+
+static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
+{
+	return !(n && bsearch(seen, ids, n, sizeof(*ids), compare_ids)) && !is_forgotten(check, seen) &&
+	       cf_id_set_add(&check->reported, seen) == 1;
+}
+
+void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n)
+{
+	for (size_t i = 0; i < snapshot->n_history; i++)
+		if (is_unexplained(check, &snapshot->history[i], ids, n))
+			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->history[i]).s,
+				       "is missing: snapshot %.8s, made later, saw it",
+				       cf_id_text(&snapshot->id).s);
+}
+
+static bool is_there(const struct cf_check *check, const struct cf_id *id)
+{
+	struct cf_backend *store = check->repo->backend;
+	uint64_t size;
+
+	return store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, &size, NULL) == 0;
+}
+
+void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)
+{
+	const struct cf_check_records *records = &check->records;
+
+	for (size_t i = 0; i < records->n_vouched; i++)
+		if (is_unexplained(check, &records->vouched[i].id, ids, n))
+			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &records->vouched[i].id).s,
+				       "is missing: %s says that it was there",
+				       cf_object_name(CF_OBJECT_FORGET, &records->vouched[i].record).s);
+	for (size_t i = 0; i < n; i++) {
+		const struct cf_check_forgotten *f =
+			records->n_forgotten ? bsearch(&ids[i], records->forgotten, records->n_forgotten,
+						       sizeof(*records->forgotten), compare_ids)
+					     : NULL;
+
+		/* It may have been forgotten since it was listed. */
+		if (f && f->is_done && is_there(check, &ids[i]))
+			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s,
+				       "was forgotten (%s) and is there again, put back by something else: "
+				       "look into it, then coffer forget %.8s",
+				       cf_object_name(CF_OBJECT_FORGET, &f->record).s, cf_id_text(&ids[i]).s);
+	}
+}
+
+int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = cf_check_records_load(check, err);
+
+	return rc < 0 ? rc : is_forgotten(check, id);
+}

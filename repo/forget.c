@@ -1,0 +1,319 @@
+#include "repo/forget.h"
+
+#include "base/err.h"
+#include "repo/handle.h"
+#include "repo/object.h"
+#include "repo/snapshot.h"
+
+#include <stdlib.h>
+
+struct id_array {
+	struct cf_id *ids;
+	size_t n, capacity;
+};
+
+struct forget {
+	struct cf_repo *repo;
+	const struct cf_id *named;
+	size_t n_named;
+	struct cf_snapshot_list list;
+	struct cf_forget_record record; /* snapshots in the order of removal */
+	size_t capacity;
+	struct id_array seen; /* history of those that go */
+};
+
+static int append_id(struct id_array *array, const struct cf_id *id, struct cf_err *err)
+{
+	if (array->n == array->capacity) {
+		size_t capacity = array->capacity ? 2 * array->capacity : 64;
+		struct cf_id *ids = realloc(array->ids, capacity * sizeof(*ids));
+
+		if (!ids)
+			return cf_err_nomem(err);
+		array->ids = ids;
+		array->capacity = capacity;
+	}
+	array->ids[array->n++] = *id;
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return cf_id_compare(a, b);
+}
+
+int cf_forget_record_load(struct cf_repo *repo, const struct cf_id *id, struct cf_forget_record *record_out,
+			  struct cf_err *err)
+{
+	struct cf_buf doc = CF_BUF_INIT;
+	int rc = cf_object_get(repo, CF_OBJECT_FORGET, id, &doc, err);
+
+	if (rc == 0) {
+		rc = cf_forget_decode(cf_buf_span(&doc), record_out, err);
+		if (rc < 0)
+			cf_err_wrap(err, "%s", cf_object_name(CF_OBJECT_FORGET, id).s);
+	}
+	cf_buf_release(&doc);
+	return rc;
+}
+
+static int check_store(const struct cf_backend *store, struct cf_err *err)
+{
+	if (store->ops->remove && (store->caps & CF_BACKEND_CAN_REMOVE))
+		return 0;
+	return cf_err_set(err, CF_ERR_UNSUPPORTED,
+			  "%s cannot delete, so nothing was forgotten: run forget where deleting is allowed",
+			  store->url);
+}
+
+static bool is_named(const struct forget *f, const struct cf_id *id)
+{
+	for (size_t i = 0; i < f->n_named; i++)
+		if (cf_id_equal(id, &f->named[i]))
+			return true;
+	return false;
+}
+
+static bool is_damaged(const struct forget *f, const struct cf_id *id)
+{
+	for (size_t i = 0; i < f->list.n_damaged; i++)
+		if (cf_id_equal(id, &f->list.damaged[i]))
+			return true;
+	return false;
+}
+
+static const struct cf_snapshot *find_snapshot(const struct forget *f, const struct cf_id *id)
+{
+	for (size_t i = 0; i < f->list.n; i++)
+		if (cf_id_equal(id, &f->list.items[i]->id))
+			return f->list.items[i];
+	return NULL;
+}
+
+/* Whether this one may go, by what the repository says now. */
+static int check_named(const struct forget *f, const struct cf_id *id, struct cf_err *err)
+{
+	const struct cf_snapshot *snapshot = find_snapshot(f, id);
+
+	if (is_damaged(f, id))
+		return 0;
+	if (!snapshot)
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "snapshot %.8s was changed or forgotten meanwhile: run forget again",
+				  cf_id_text(id).s);
+	if (snapshot->hold)
+		return cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s is held%s%s: coffer hold remove it first",
+				  cf_id_text(id).s, snapshot->hold->reason[0] ? ", " : "", snapshot->hold->reason);
+	if (f->list.n_damaged)
+		return cf_err_set(err, CF_ERR_DAMAGED,
+				  "%s is damaged and may be a newer, held version of a snapshot that would go: "
+				  "forget it first, alone, by its id",
+				  cf_object_name(CF_OBJECT_SNAPSHOT, &f->list.damaged[0]).s);
+	return 0;
+}
+
+/* text may be NULL: "". */
+static char *copy_text(const char *text)
+{
+	return strdup(text ? text : "");
+}
+
+static int append_object(struct forget *f, const struct cf_id *id, const struct cf_snapshot *snapshot,
+			 struct cf_err *err)
+{
+	struct cf_forget_record *record = &f->record;
+	struct cf_forgotten *s;
+
+	if (record->n_snapshots == f->capacity) {
+		size_t capacity = f->capacity ? 2 * f->capacity : 16;
+		struct cf_forgotten *snapshots = realloc(record->snapshots, capacity * sizeof(*snapshots));
+
+		if (!snapshots)
+			return cf_err_nomem(err);
+		record->snapshots = snapshots;
+		f->capacity = capacity;
+	}
+	s = &record->snapshots[record->n_snapshots++];
+	*s = (struct cf_forgotten){.id = *id,
+				   .time_ns = snapshot ? snapshot->time_ns : 0,
+				   .host = copy_text(snapshot ? snapshot->host : NULL),
+				   .source = copy_text(snapshot ? snapshot->source : NULL)};
+	return s->host && s->source ? 0 : cf_err_nomem(err);
+}
+
+/* The versions that a snapshot replaced, oldest first, then itself. */
+static int append_versions(struct forget *f, const struct cf_snapshot *snapshot, struct cf_err *err)
+{
+	size_t first = f->record.n_snapshots;
+	struct cf_snapshot *older = NULL;
+	int rc = 0;
+
+	while (rc == 0 && snapshot) {
+		struct cf_snapshot *next = NULL;
+
+		for (size_t i = 0; rc == 0 && i < snapshot->n_history; i++)
+			rc = append_id(&f->seen, &snapshot->history[i], err);
+		if (rc == 0)
+			rc = append_object(f, &snapshot->id, snapshot, err);
+		if (rc == 0 && !cf_id_is_zero(&snapshot->replaces))
+			rc = cf_snapshot_load(f->repo, &snapshot->replaces, &next, err);
+		if (rc == CF_ERR_NOT_FOUND) { /* an interrupted forget got as far */
+			cf_err_clear(err);
+			rc = 0;
+		}
+		cf_snapshot_free(older);
+		snapshot = older = next;
+	}
+	cf_snapshot_free(older);
+	for (size_t i = first, j = f->record.n_snapshots; rc == 0 && i + 1 < j; i++) {
+		struct cf_forgotten newer = f->record.snapshots[i];
+
+		f->record.snapshots[i] = f->record.snapshots[--j];
+		f->record.snapshots[j] = newer;
+	}
+	return rc;
+}
+
+static int collect(struct forget *f, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < f->n_named; i++)
+		rc = check_named(f, &f->named[i], err);
+	for (size_t i = 0; rc == 0 && i < f->list.n_damaged; i++)
+		if (is_named(f, &f->list.damaged[i]))
+			rc = append_object(f, &f->list.damaged[i], NULL, err);
+	for (size_t i = 0; rc == 0 && i < f->list.n; i++)
+		if (is_named(f, &f->list.items[i]->id))
+			rc = append_versions(f, f->list.items[i], err);
+	return rc;
+}
+
+/* What earlier records say is forgotten. A damaged record is left to the check, which names it; without it, more is remembered. */
+static int collect_forgotten(struct forget *f, struct id_array *gone, struct cf_err *err)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(f->repo, CF_OBJECT_FORGET, &ids, &n, err);
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct cf_forget_record record = {0};
+
+		rc = cf_forget_record_load(f->repo, &ids[i], &record, err);
+		for (size_t j = 0; rc == 0 && j < record.n_snapshots; j++)
+			rc = append_id(gone, &record.snapshots[j].id, err);
+		cf_forget_record_release(&record);
+		if (rc == CF_ERR_DAMAGED) {
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	free(ids);
+	return rc;
+}
+
+/* What those that go had seen, each once, without what is forgotten: the record vouches for it in their place. */
+static int take_over_history(struct forget *f, struct cf_err *err)
+{
+	struct id_array gone = {0};
+	struct cf_id *seen = f->seen.ids;
+	size_t n = 0;
+	int rc = collect_forgotten(f, &gone, err);
+
+	for (size_t i = 0; rc == 0 && i < f->record.n_snapshots; i++)
+		rc = append_id(&gone, &f->record.snapshots[i].id, err);
+	if (rc == 0 && f->seen.n) {
+		qsort(seen, f->seen.n, sizeof(*seen), compare_ids);
+		qsort(gone.ids, gone.n, sizeof(*seen), compare_ids);
+		for (size_t i = 0; i < f->seen.n; i++)
+			if ((n == 0 || !cf_id_equal(&seen[i], &seen[n - 1])) &&
+			    !bsearch(&seen[i], gone.ids, gone.n, sizeof(*seen), compare_ids))
+				seen[n++] = seen[i];
+		f->record.history = seen;
+		f->record.n_history = n;
+		f->seen = (struct id_array){0};
+	}
+	free(gone.ids);
+	return rc;
+}
+
+static int put_record(struct forget *f, bool is_done, struct cf_err *err)
+{
+	struct cf_buf doc = CF_BUF_INIT;
+	struct cf_id id;
+	int rc;
+
+	f->record.is_done = is_done;
+	f->record.time_ns = cf_ctx_now_ns(f->repo->ctx);
+	rc = cf_forget_encode(&f->record, &doc, err);
+	if (rc == 0)
+		rc = cf_object_put(f->repo, CF_OBJECT_FORGET, cf_buf_span(&doc), &id, NULL, err);
+	cf_buf_release(&doc);
+	return rc;
+}
+
+static int remove_objects(struct forget *f, struct cf_forget_figures *figures, struct cf_err *err)
+{
+	struct cf_backend *store = f->repo->backend;
+
+	for (size_t i = 0; i < f->record.n_snapshots; i++) {
+		const struct cf_id *id = &f->record.snapshots[i].id;
+		int rc = cf_ctx_check(f->repo->ctx, err);
+
+		if (rc == 0)
+			rc = store->ops->remove(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, err);
+		if (rc == CF_ERR_NOT_FOUND) { /* somebody else forgets it, too */
+			cf_err_clear(err);
+			rc = 0;
+		}
+		if (rc == CF_ERR_ACCESS || rc == CF_ERR_UNSUPPORTED)
+			cf_err_wrap(err,
+				    "the store does not let snapshot %.8s be deleted (%llu forgotten before it): "
+				    "run forget with an account that may delete",
+				    cf_id_text(id).s, (unsigned long long)figures->snapshots);
+		else if (rc < 0 && rc != CF_ERR_CANCELED)
+			cf_err_wrap(err, "forget snapshot %.8s", cf_id_text(id).s);
+		if (rc < 0)
+			return rc;
+		figures->objects++;
+		figures->snapshots += is_named(f, id);
+	}
+	return 0;
+}
+
+static int begin_record(struct forget *f, const struct cf_forget_options *options, struct cf_err *err)
+{
+	f->record.host = copy_text(options->host);
+	f->record.user = copy_text(options->user);
+	f->record.program = strdup("coffer " CF_VERSION);
+	return f->record.host && f->record.user && f->record.program ? put_record(f, false, err)
+								     : cf_err_nomem(err);
+}
+
+int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,
+		  struct cf_forget_figures *figures_out, struct cf_err *err)
+{
+	struct forget f = {.repo = repo, .named = ids, .n_named = n};
+	int rc;
+
+	*figures_out = (struct cf_forget_figures){0};
+	if (n == 0)
+		return 0;
+	rc = check_store(repo->backend, err);
+	if (rc == 0)
+		rc = cf_snapshots_load(repo, NULL, &f.list, err);
+	if (rc == 0)
+		rc = collect(&f, err);
+	if (rc == 0)
+		rc = take_over_history(&f, err);
+	if (rc == 0)
+		rc = begin_record(&f, options, err);
+	if (rc == 0)
+		rc = remove_objects(&f, figures_out, err);
+	if (rc == 0)
+		rc = put_record(&f, true, err);
+	cf_snapshot_list_release(&f.list);
+	cf_forget_record_release(&f.record);
+	free(f.seen.ids);
+	return rc;
+}
