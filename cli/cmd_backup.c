@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/database.h"
 #include "cli/escape.h"
+#include "cli/identity.h"
 #include "cli/excludes.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -15,7 +16,6 @@
 #include "repo/writer.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,16 +36,6 @@ struct backup {
 	struct cf_id parent;
 };
 
-static void find_user(char *out, size_t size)
-{
-	const struct passwd *user = getpwuid(geteuid());
-
-	if (user)
-		snprintf(out, size, "%s", user->pw_name);
-	else
-		snprintf(out, size, "%u", geteuid());
-}
-
 static int find_host(const struct cf_args *args, char *out, size_t size, struct cf_err *err)
 {
 	const char *named = cf_args_text(args, CF_OPT_HOST);
@@ -57,10 +47,7 @@ static int find_host(const struct cf_args *args, char *out, size_t size, struct 
 		strcpy(out, named);
 		return 0;
 	}
-	if (gethostname(out, size - 1) != 0)
-		return cf_err_errno(err, errno, "find this host's name");
-	out[size - 1] = '\0';
-	return 0;
+	return cf_identity_host(out, size, err);
 }
 
 static int check_utf8(const char *option, const char *text, struct cf_err *err)
@@ -90,7 +77,7 @@ static int read_options(struct backup *backup, struct cf_err *err)
 		rc = cf_database_select_load(args, &backup->select, err);
 	if (rc < 0)
 		return rc;
-	find_user(backup->user, sizeof(backup->user));
+	cf_identity_user(backup->user, sizeof(backup->user));
 	writer->tags = backup->tags;
 	writer->host = backup->host;
 	writer->user = backup->user;

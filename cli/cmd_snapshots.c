@@ -39,7 +39,8 @@ static int add_tags(struct cf_table *table, const struct cf_snapshot *snapshot, 
 	return rc;
 }
 
-static int add_row(struct cf_table *table, const struct cf_snapshot *snapshot, struct cf_err *err)
+static int add_row(struct cf_table *table, const struct cf_snapshot *snapshot, bool with_hold,
+		   struct cf_err *err)
 {
 	int rc = cf_table_add(table, cf_short_id(&snapshot->id).s, err);
 
@@ -53,21 +54,38 @@ static int add_row(struct cf_table *table, const struct cf_snapshot *snapshot, s
 		rc = cf_table_add(table, snapshot->host, err);
 	if (rc == 0)
 		rc = cf_table_add(table, snapshot->source, err);
-	return rc == 0 ? add_tags(table, snapshot, err) : rc;
+	if (rc == 0)
+		rc = add_tags(table, snapshot, err);
+	if (rc == 0 && with_hold)
+		rc = cf_table_add(table,
+				  !snapshot->hold	    ? ""
+				  : snapshot->hold->reason[0] ? snapshot->hold->reason
+							    : "held",
+				  err);
+	return rc;
+}
+
+static bool has_hold(const struct cf_snapshot_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i]->hold)
+			return true;
+	return false;
 }
 
 static int print_table(const struct cf_snapshot_list *list, struct cf_err *err)
 {
 	static const char *const heading[] = {"ID",   "TIME",	"SIZE", "STORED",
-					      "HOST", "SOURCE", "TAGS"};
+					      "HOST", "SOURCE", "TAGS", "HOLD"};
+	bool with_hold = has_hold(list);
 	struct cf_table table;
 	int rc = 0;
 
-	cf_table_init(&table, "llrrlll");
-	for (size_t i = 0; rc == 0 && i < 7; i++)
+	cf_table_init(&table, with_hold ? "llrrllll" : "llrrlll");
+	for (size_t i = 0; rc == 0 && i < table.n_columns; i++)
 		rc = cf_table_add(&table, heading[i], err);
 	for (size_t i = 0; rc == 0 && i < list->n; i++)
-		rc = add_row(&table, list->items[i], err);
+		rc = add_row(&table, list->items[i], with_hold, err);
 	if (rc == 0)
 		cf_table_print(&table, stdout);
 	cf_table_release(&table);

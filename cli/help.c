@@ -80,12 +80,12 @@ void cf_help_overview(FILE *out)
 {
 	fprintf(out, "Usage: coffer [-r REPO] COMMAND [OPTION]... [ARGUMENT]...\n");
 	fprintf(out, "coffer: %s\n\n", cf_spec_about);
-	for (size_t i = 0; i < CF_N_COMMANDS; i++)
+	/* The last two are named below: the list has to fit a screen. */
+	for (size_t i = 0; i < CF_COMMAND_VERSION; i++)
 		fprintf(out, "  %-11s %s\n", cf_spec_commands[i].name, cf_spec_commands[i].about);
-	fprintf(out, "\n`coffer help COMMAND` explains a command, `coffer help options` what all "
-		     "share,\n"
-		     "`coffer help databases` what is for databases; `coffer help --man`: the "
-		     "manual.\n");
+	fputs("\n`coffer help COMMAND | options | databases` explains more, `coffer help --man`\n"
+	      "prints the manual, `coffer version` the version.\n",
+	      out);
 }
 
 void cf_help_command(FILE *out, const struct cf_command_spec *command)

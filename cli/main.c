@@ -61,6 +61,8 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_VERIFY] = cf_cmd_verify,
 	[CF_COMMAND_STATS] = cf_cmd_stats,
 	[CF_COMMAND_TAG] = cf_cmd_tag,
+	[CF_COMMAND_HOLD] = cf_cmd_hold,
+	[CF_COMMAND_FORGET] = cf_cmd_forget,
 	[CF_COMMAND_VERSION] = cf_cmd_version,
 	[CF_COMMAND_HELP] = cf_cmd_help,
 };

@@ -22,6 +22,20 @@ void cf_snapshot_json_id(struct cf_doc *object, const char *key, const struct cf
 	cf_doc_text(object, key, cf_id_is_zero(id) ? NULL : cf_id_text(id).s);
 }
 
+static void put_hold(struct cf_doc *object, const struct cf_hold *hold)
+{
+	struct cf_doc child;
+
+	if (!hold) {
+		cf_doc_text(object, "hold", NULL);
+		return;
+	}
+	child = cf_doc_object();
+	cf_doc_text(&child, "since", cf_text_rfc3339(hold->since_ns).s);
+	cf_doc_text(&child, "reason", hold->reason);
+	cf_doc_put(object, "hold", &child);
+}
+
 struct cf_doc cf_snapshot_json(const struct cf_snapshot *snapshot)
 {
 	struct cf_doc object = cf_doc_begin(), tags = cf_doc_array(), facts = cf_doc_object();
@@ -39,6 +53,7 @@ struct cf_doc cf_snapshot_json(const struct cf_snapshot *snapshot)
 	cf_doc_text(&object, "program", snapshot->program);
 	cf_snapshot_json_id(&object, "parent", &snapshot->parent);
 	cf_snapshot_json_id(&object, "replaces", &snapshot->replaces);
+	put_hold(&object, snapshot->hold);
 	cf_doc_put(&object, "tags", &tags);
 	cf_doc_put(&object, "facts", &facts);
 	cf_snapshot_json_figures(&object, &snapshot->figures);

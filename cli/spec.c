@@ -207,6 +207,32 @@ static const struct cf_option_spec tag_options[] = {
 	 .about = "Have exactly these tags (repeatable; '' for none)"},
 	FILTER_OPTIONS, END_OPTIONS};
 
+static const struct cf_option_spec hold_options[] = {
+	{.id = CF_OPT_REASON, .kind = CF_VALUE_TEXT, .name = "reason", .value = "TEXT",
+	 .about = "Why the snapshots are held, for hold add"},
+	FILTER_OPTIONS, END_OPTIONS};
+
+#define KEEP_OPTION(opt, opt_name, opt_value, opt_about) \
+	{.id = opt, .kind = CF_VALUE_TEXT, .name = opt_name, .value = opt_value, .about = opt_about}
+
+static const struct cf_option_spec forget_options[] = {
+	KEEP_OPTION(CF_OPT_KEEP_LAST, "keep-last", "N", "Keep the newest N"),
+	KEEP_OPTION(CF_OPT_KEEP_WITHIN, "keep-within", "TIME",
+		    "Keep all within TIME (30d, 1y6m) of the newest"),
+	KEEP_OPTION(CF_OPT_KEEP_HOURLY, "keep-hourly", "N", "Keep one an hour: N of them, or those of a TIME"),
+	KEEP_OPTION(CF_OPT_KEEP_DAILY, "keep-daily", "N", "Keep one a day"),
+	KEEP_OPTION(CF_OPT_KEEP_WEEKLY, "keep-weekly", "N", "Keep one a week"),
+	KEEP_OPTION(CF_OPT_KEEP_MONTHLY, "keep-monthly", "N", "Keep one a month"),
+	KEEP_OPTION(CF_OPT_KEEP_QUARTERLY, "keep-quarterly", "N", "Keep one a quarter"),
+	KEEP_OPTION(CF_OPT_KEEP_YEARLY, "keep-yearly", "N", "Keep one a year"),
+	{.id = CF_OPT_KEEP_TAG, .kind = CF_VALUE_TEXT, .name = "keep-tag", .value = "TAG",
+	 .repeats = true, .about = "Keep what has this tag (repeatable)"},
+	KEEP_OPTION(CF_OPT_GFS, "gfs", "LIST", "Several rules at once: d=7,w=4,m=12"),
+	{.id = CF_OPT_GROUP_BY, .kind = CF_VALUE_TEXT, .name = "group-by", .value = "KEYS",
+	 .otherwise = "host,source", .about = "By host, source, tags or none"},
+	FLAG(CF_OPT_YES, 'y', "yes", "Forget them, instead of only saying so"),
+	FILTER_OPTIONS, END_OPTIONS};
+
 static const struct cf_option_spec help_options[] = {
 	FLAG(CF_OPT_MAN, 0, "man", "Print the manual page (mdoc) of coffer or a command"),
 	{.id = CF_OPT_COMPLETION, .kind = CF_VALUE_CHOICE, .name = "completion", .value = "SHELL",
@@ -399,6 +425,41 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"printed. Its data stays where it is."),
 		.examples = EXAMPLES(
 			{"coffer tag latest --add keep", "mark the newest"}),
+	},
+	[CF_COMMAND_HOLD] = {
+		.id = CF_COMMAND_HOLD, .name = "hold", .about = "Protect snapshots from being forgotten",
+		.operands = "add|remove|list [SNAPSHOT...]", .n_min = 1, .n_max = UNLIMITED,
+		.options = hold_options,
+		.text = TEXT(
+			"A held snapshot is forgotten by no rule and by no name until the hold is "
+			"removed. Like tag, add and remove store the snapshot again under a new id, "
+			"which is printed. list shows what is held, since when, and why."),
+		.examples = EXAMPLES(
+			{"coffer hold add latest --reason 'audit 2026'", "keep it whatever comes"},
+			{"coffer hold list", "what is held"}),
+	},
+	[CF_COMMAND_FORGET] = {
+		.id = CF_COMMAND_FORGET, .name = "forget",
+		.about = "Remove old snapshots by rules, or by name",
+		.operands = "[SNAPSHOT...]", .n_max = UNLIMITED, .options = forget_options,
+		.text = TEXT(
+			"Shows which snapshots rules keep, and which rule keeps each. Nothing is "
+			"removed without --yes. Rules are applied to each group of snapshots of one "
+			"host and source (--group-by) and add up: what one of them keeps, stays.",
+			"--keep-daily 7 keeps the newest snapshot of each of the last 7 days that "
+			"have one, and so do hours, weeks (from Monday), months, quarters and years; "
+			"while there are fewer, the oldest snapshot stays too. unlimited keeps one of "
+			"each. --keep-daily 30d keeps one a day within 30 days of the newest snapshot. "
+			"A TIME is made of y, m (months), w, d and h. Periods are those of the local "
+			"time zone (TZ).",
+			"Held snapshots, and those dated in the future, are always kept; the latter "
+			"count in no rule. Rules that would keep nothing of a group are refused with "
+			"status 6. Snapshots that are named are forgotten, even the last of a group, "
+			"unless they are held.",
+			"Forgetting removes snapshots only, not the data they refer to."),
+		.examples = EXAMPLES(
+			{"coffer forget --gfs d=7,w=4,m=12", "what would go; with --yes, it goes"},
+			{"coffer forget 1a2b3c4d --yes", "one snapshot"}),
 	},
 	[CF_COMMAND_VERSION] = {
 		.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from harness import DONE, FAILED, USAGE
 
-COMMANDS = "init backup snapshots ls find diff restore dump check verify stats tag version help".split()
+COMMANDS = "init backup snapshots ls find diff restore dump check verify stats tag hold forget version help".split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

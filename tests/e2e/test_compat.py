@@ -189,6 +189,25 @@ def test_the_documented_format_reads_what_this_version_writes(coffer):
         shutil.rmtree(coffer.work / "reader")
 
 
+def test_the_documented_format_reads_records_of_forgetting(coffer):
+    """What is done for a retagged snapshot names both of its objects, the older one first."""
+    (coffer.work / "file").write_text("x")
+    witness = coffer.backup(coffer.work / "file")["snapshot"]
+    first = coffer.backup(coffer.work / "file")["snapshot"]
+    second = coffer.run("tag", first, "--add", "x", "--json").json["snapshots"][0]["snapshot"]
+    held = coffer.run("hold", "add", witness, "--reason", "why", "--json").json["snapshots"][0]["snapshot"]
+    coffer.run("forget", second, "--yes")
+    repository = read_repo.Repository(coffer.path, coffer.key.read_bytes())
+    begun, done = repository.forgotten()
+    assert (begun["done"], done["done"]) == (False, True)
+    for record in begun, done:
+        assert [s["id"] for s in record["snapshots"]] == [first, second]
+        assert {s["source"] for s in record["snapshots"]} == {f"files:{coffer.work}/file"}
+        assert record["history"] == [witness]
+    ((name, document),) = repository.snapshots().items()
+    assert name == held and document["hold"]["reason"] == "why" and document["replaces"] == witness
+
+
 def test_the_reader_runs_by_itself(coffer):
     coffer.backup("stream:name", input=b"bytes")
     script = [sys.executable, COMPAT / "read_repo.py", coffer.path, coffer.key]
