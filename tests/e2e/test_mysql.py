@@ -42,6 +42,8 @@ def other_server(mariadb_server):
 
 @pytest.fixture
 def there(other_server):
+    # Who owns some of the stock's objects; else a restore says that they are missing.
+    other_server.sql("CREATE USER IF NOT EXISTS shop_owner@localhost")
     yield other_server
     for name in other_server.databases():
         other_server.drop(name)
