@@ -1,6 +1,7 @@
 #include "drivers/mysql/manifest_json.h"
 
 #include "base/err.h"
+#include "base/id.h"
 #include "drivers/mysql/manifest.h"
 
 #include <stdlib.h>
@@ -114,11 +115,6 @@ bool cf_mysql_json_put_int(json_t *object, const char *key, uint64_t value)
 	return json_object_set_new(object, key, json_integer((json_int_t)value)) == 0;
 }
 
-static int digit_of(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* NULL unless hex is digits of bytes other than NUL; *rc_out tells memory from damage. */
 static char *from_hex(const char *hex, size_t len, int *rc_out)
 {
@@ -127,17 +123,8 @@ static char *from_hex(const char *hex, size_t len, int *rc_out)
 	*rc_out = text ? CF_ERR_DAMAGED : CF_ERR_NOMEM;
 	if (!text)
 		return NULL;
-	for (size_t i = 0; i + 1 < len; i += 2) {
-		int high = digit_of(hex[i]), low = digit_of(hex[i + 1]);
-
-		text[i / 2] = (char)(high << 4 | low);
-		if (high < 0 || low < 0 || text[i / 2] == '\0') {
-			free(text);
-			return NULL;
-		}
-	}
 	text[len / 2] = '\0';
-	if (len % 2 == 0)
+	if (len % 2 == 0 && cf_hex_decode(hex, (uint8_t *)text, len / 2) && strlen(text) == len / 2)
 		return text;
 	free(text);
 	return NULL;
