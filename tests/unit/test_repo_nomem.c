@@ -6,6 +6,8 @@
 
 #include "tests/unit/repo_fixture.h"
 
+#include "repo/forget.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -319,11 +321,58 @@ static void restore_without_memory_fails_cleanly(void **state)
 	fixture_release(&f);
 }
 
+/* Of two snapshots the first, retagged; what is left is whole, and the other one untouched. */
+static void forget_without_memory_fails_cleanly(void **state)
+{
+	const struct cf_forget_options who = {.host = "h", .user = "u"};
+	struct cf_snapshot *first, *second;
+	const char *tag = "x";
+	struct cf_repo *repo;
+	struct fixture f;
+	struct cf_id id;
+	bool reached = true;
+	int n;
+
+	fixture_init(&f, 0);
+	assert_int_equal(backup(&f, &first, NULL), 0);
+	assert_int_equal(backup(&f, &second, NULL), 0);
+	repo = fixture_open(&f);
+	assert_int_equal(cf_snapshot_set_tags(repo, first, &tag, 1, &id, NULL), 0);
+	cf_repo_close(repo);
+	for (n = 0; reached; n++) {
+		struct cf_backend *before = f.store;
+		struct cf_err err = CF_ERR_INIT;
+		struct cf_forget_figures figures;
+		int rc;
+
+		assert_int_equal(cf_memory_copy(before, &f.store, NULL), 0);
+		repo = fixture_open(&f);
+		fail_after(n);
+		rc = cf_forget_run(repo, &id, 1, &who, &figures, &err);
+		reached = failed();
+		cf_repo_close(repo);
+		/* A snapshot that jansson did not read counts as damaged, and then nothing goes. */
+		if (rc < 0 && !(rc == CF_ERR_DAMAGED && strstr(err.text, "is damaged and may be")))
+			assert_nomem(n, rc, &err);
+		repo = fixture_open(&f);
+		assert_int_equal(fixture_check(repo, NULL, NULL), 0);
+		cf_repo_close(repo);
+		assert_whole(&f, &second->id);
+		cf_backend_close(f.store);
+		f.store = before;
+	}
+	assert_true(n > 50);
+	cf_snapshot_free(first);
+	cf_snapshot_free(second);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backup_without_memory_fails_cleanly),
 		cmocka_unit_test(restore_without_memory_fails_cleanly),
+		cmocka_unit_test(forget_without_memory_fails_cleanly),
 	};
 	struct cf_buf text = CF_BUF_INIT;
 
