@@ -12,6 +12,7 @@
 enum {
 	PUBLISH_PACKS = 16,
 	PUBLISH_CHUNKS = 100000,
+	PUBLISH_PACKS_BLIND = 4, /* of a host that reads no packs: a run that ends early is lost up to the last segment */
 	SEGMENT_LEVEL = 3
 };
 
@@ -69,6 +70,12 @@ void cf_catalog_free(struct cf_catalog *catalog)
 	pthread_mutex_destroy(&catalog->lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
 	free(catalog);
+}
+
+/* Without role full the tables of packs stay shut, and only index segments tell what is there. */
+static bool reads_packs(const struct cf_catalog *catalog)
+{
+	return cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL;
 }
 
 static int unpack_segment(struct cf_span packed, struct cf_segment *segment_out, struct cf_err *err)
@@ -134,7 +141,9 @@ static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, 
 		else if (rc == CF_ERR_DAMAGED) {
 			cf_ctx_warn(catalog->repo->ctx, "index.damaged",
 				    cf_object_name(CF_OBJECT_INDEX, &listed[i]).s,
-				    "%s; reading the tables of the packs instead", err ? err->text : "damaged");
+				    reads_packs(catalog) ? "%s; reading the tables of the packs instead"
+							 : "%s; what it lists is stored again",
+				    err ? err->text : "damaged");
 			cf_err_clear(err);
 			(*n_bad_out)++;
 			rc = 0;
@@ -226,7 +235,11 @@ static int adopt_locked(struct cf_catalog *catalog, struct cf_err *err)
 {
 	struct cf_backend *backend = catalog->repo->backend;
 	struct adoption a = {.catalog = catalog, .err = err};
-	int rc = backend->ops->list(backend, "packs", adopt_pack, &a, err);
+	int rc;
+
+	if (!reads_packs(catalog))
+		return 0;
+	rc = backend->ops->list(backend, "packs", adopt_pack, &a, err);
 
 	if (a.rc < 0)
 		rc = a.rc;
@@ -454,7 +467,9 @@ static bool is_due(const struct cf_catalog *catalog, bool all)
 {
 	size_t n = cf_recent_packs(catalog->recent);
 
-	return all ? n > 0 : n >= PUBLISH_PACKS || cf_recent_chunks(catalog->recent) >= PUBLISH_CHUNKS;
+	size_t many = reads_packs(catalog) ? PUBLISH_PACKS : PUBLISH_PACKS_BLIND;
+
+	return all ? n > 0 : n >= many || cf_recent_chunks(catalog->recent) >= PUBLISH_CHUNKS;
 }
 
 static int publish_recent(struct cf_catalog *catalog, bool all, uint64_t *stored_out, struct cf_err *err)

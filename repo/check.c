@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "repo/catalog.h"
 #include "repo/check_parts.h"
+#include "repo/key_slot.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/snapshot.h"
@@ -92,12 +93,31 @@ static int list_packs(struct cf_check *check, struct cf_err *err)
 	return rc;
 }
 
+static int check_slot(struct cf_repo *repo, struct cf_span doc, struct cf_err *err)
+{
+	struct cf_keyslot first;
+	struct cf_keyslot2 second;
+	int rc;
+
+	if (cf_keyslot_version(doc) == 1) {
+		rc = cf_keyslot_decode(doc, &first, err);
+		if (rc == 0)
+			cf_keyslot_release(&first);
+		return rc;
+	}
+	rc = cf_keyslot2_decode(doc, &second, err);
+	if (rc < 0)
+		return rc;
+	rc = cf_slot_verify(&second, repo->key.verify_key, err);
+	cf_keyslot2_release(&second);
+	return rc;
+}
+
 static int check_key(void *user, const char *object, uint64_t size)
 {
 	struct cf_check *check = user;
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_buf bytes = CF_BUF_INIT;
-	struct cf_keyslot slot = {.wrapped = CF_BUF_INIT};
 	struct cf_span span;
 	struct cf_id id;
 	int rc = cf_backend_get_all(check->repo->backend, object, CF_JSON_LEN_MAX, &bytes, &err);
@@ -109,10 +129,9 @@ static int check_key(void *user, const char *object, uint64_t size)
 	if (rc == 0 && strcmp(object + strlen("keys/"), cf_id_text(&id).s) != 0)
 		rc = cf_err_set(&err, CF_ERR_DAMAGED, "its bytes do not fit its name");
 	if (rc == 0)
-		rc = cf_keyslot_decode(span, &slot, &err);
-	cf_keyslot_release(&slot);
+		rc = check_slot(check->repo, span, &err);
 	cf_buf_release(&bytes);
-	if (rc < 0)
+	if (rc < 0 && rc != CF_ERR_NOT_FOUND) /* removed since it was listed */
 		cf_check_found(check, object, "%s", err.text);
 	return 0;
 }
@@ -278,8 +297,10 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	struct cf_check check = {.repo = repo, .fn = fn, .user = user};
 	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
 	struct inventory inventory = {0};
-	int rc;
+	int rc = cf_repo_require_full(repo, err);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_init(&check.lock, NULL);
 	rc = repo->backend->ops->list(repo->backend, "keys", check_key, &check, own);
 	if (rc == 0)

@@ -24,6 +24,7 @@ struct cf_repo {
 	const struct cf_ctx *ctx;
 	struct cf_config config;
 	struct cf_secret *ring;
+	struct cf_key_session key; /* the slot that gave the ring */
 	char id_text[2 * CF_REPO_ID_LEN + 1];
 
 	struct cf_hmac *data_id_hmac, *tree_id_hmac; /* chunk ids */

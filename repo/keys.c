@@ -2,145 +2,144 @@
 
 #include "backends/backend.h"
 #include "base/err.h"
-#include "base/secret.h"
+#include "repo/crypto.h"
+#include "repo/key_provider.h"
+#include "repo/key_slot.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-	ARGON_OPS = 3,
-	ARGON_MEMORY = 128 << 20,
-	SLOT_LEN_MAX = 4 << 20,
-	KEY_FILE_LEN_MIN = 32
-};
+enum { SLOT_LEN_MAX = 4 << 20, TRIES = 3 };
 
-int cf_keyring_new(struct cf_secret **ring_out, struct cf_err *err)
+/* The bytes of a slot object into one of its two structs. */
+static int decode_slot(struct cf_slot_object *object, struct cf_span bytes, struct cf_err *err)
 {
-	struct cf_keyring *ring;
-	int rc = cf_secret_new(sizeof(*ring) + sizeof(ring->epochs[0]), ring_out, err);
+	bool is_first = cf_keyslot_version(bytes) == 1;
+	int rc = is_first ? cf_keyslot_decode(bytes, &object->first, err)
+			  : cf_keyslot2_decode(bytes, &object->second, err);
 
 	if (rc < 0)
 		return rc;
-	ring = cf_keyring_of(*ring_out);
-	ring->role = CF_ROLE_FULL;
-	cf_random(ring->id_key, CF_KEY_LEN);
-	cf_random(ring->chunker_key, CF_KEY_LEN);
-	cf_random(ring->metadata_key, CF_KEY_LEN);
-	ring->n_epochs = 1;
-	ring->epochs[0].number = 1;
-	crypto_box_keypair(ring->epochs[0].public_key, ring->epochs[0].secret_key);
+	object->version = is_first ? 1 : 2;
+	if (!is_first)
+		memcpy(object->id, object->second.id, sizeof(object->id));
 	return 0;
 }
 
-/* The key-encryption key of a slot. */
-static int slot_key(const struct cf_keyslot *slot, const struct cf_credentials *credentials,
-		    struct cf_secret **kek_out, struct cf_err *err)
+static int read_slot(struct cf_backend *backend, struct cf_slot_object *object, struct cf_err *err)
 {
-	struct cf_span secret = cf_secret_span(slot->kind == CF_SLOT_PASSPHRASE ? credentials->passphrase
-										: credentials->key_file);
-	int rc = cf_secret_new(CF_KEY_LEN, kek_out, err);
-	int failed;
-
-	if (rc < 0)
-		return rc;
-	if (slot->kind == CF_SLOT_KEY_FILE)
-		failed = crypto_generichash(cf_secret_data(*kek_out), CF_KEY_LEN, secret.data, secret.len,
-					    slot->salt, sizeof(slot->salt));
-	else
-		failed = crypto_pwhash(cf_secret_data(*kek_out), CF_KEY_LEN, (const char *)secret.data,
-				       secret.len, slot->salt, slot->ops, slot->memory,
-				       crypto_pwhash_ALG_ARGON2ID13);
-	if (failed) {
-		cf_secret_free(*kek_out);
-		*kek_out = NULL;
-		return cf_err_set(err, CF_ERR_NOMEM, "not enough memory to derive the key (%llu MiB needed)",
-				  (unsigned long long)(slot->memory >> 20));
-	}
-	return 0;
-}
-
-static int wrap(struct cf_keyslot *slot, struct cf_span plain, const struct cf_credentials *credentials,
-		struct cf_err *err)
-{
-	struct cf_secret *kek = NULL;
-	struct cf_buf open_part = CF_BUF_INIT;
-	int rc = cf_keyslot_encode_open_part(slot, &open_part, err);
-
-	if (rc == 0)
-		rc = slot_key(slot, credentials, &kek, err);
-	if (rc == 0)
-		rc = cf_buf_resize(&slot->wrapped, plain.len + CF_TAG_LEN, err);
-	if (rc == 0)
-		crypto_aead_xchacha20poly1305_ietf_encrypt(slot->wrapped.data, NULL, plain.data, plain.len,
-							   open_part.data, open_part.len, NULL, slot->nonce,
-							   cf_secret_data(kek));
-	cf_secret_free(kek);
-	cf_buf_release(&open_part);
-	return rc;
-}
-
-int cf_keys_add_slot(struct cf_backend *backend, struct cf_keyring *ring,
-		     const struct cf_credentials *credentials, int64_t now_ns, struct cf_err *err)
-{
-	bool passphrase = credentials->passphrase != NULL;
-	struct cf_keyslot slot = {
-		.role = ring->role,
-		.kind = passphrase ? CF_SLOT_PASSPHRASE : CF_SLOT_KEY_FILE,
-		.created_ns = now_ns,
-		.ops = passphrase ? ARGON_OPS : 0,
-		.memory = passphrase ? ARGON_MEMORY : 0,
-	};
-	struct cf_secret *plain = NULL;
-	struct cf_buf doc = CF_BUF_INIT;
 	struct cf_span span;
 	struct cf_id id;
-	char name[80];
-	int rc;
+	int rc = cf_backend_get_all(backend, object->name, SLOT_LEN_MAX, &object->bytes, err);
 
-	if (!passphrase && cf_secret_span(credentials->key_file).len < KEY_FILE_LEN_MIN)
-		return cf_err_set(err, CF_ERR_KEY, "a key file needs at least %d bytes", KEY_FILE_LEN_MIN);
-	cf_random(slot.salt, sizeof(slot.salt));
-	cf_random(slot.nonce, sizeof(slot.nonce));
-	rc = cf_keyring_encode(ring, &plain, err);
-	if (rc == 0)
-		rc = wrap(&slot, cf_secret_span(plain), credentials, err);
-	if (rc == 0)
-		rc = cf_keyslot_encode(&slot, &doc, err);
-	span = cf_buf_span(&doc);
+	span = cf_buf_span(&object->bytes);
 	if (rc == 0)
 		rc = cf_sha256(&span, 1, &id, err);
-	if (rc == 0) {
-		snprintf(name, sizeof(name), "keys/%s", cf_id_text(&id).s);
-		rc = cf_backend_put(backend, name, span, err);
+	if (rc == 0 && strcmp(object->name + strlen("keys/"), cf_id_text(&id).s) != 0)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "does not fit its name");
+	return rc < 0 ? rc : decode_slot(object, span, err);
+}
+
+struct name_list {
+	struct cf_slot_list *slots;
+	bool nomem;
+};
+
+static int collect_name(void *user, const char *name, uint64_t size)
+{
+	struct name_list *list = user;
+	struct cf_slot_object *items, *item;
+	struct cf_id id = {0};
+
+	(void)size;
+	items = realloc(list->slots->items, (list->slots->n + 1) * sizeof(*items));
+	if (!items) {
+		list->nomem = true;
+		return 1;
 	}
-	cf_secret_free(plain);
-	cf_keyslot_release(&slot);
-	cf_buf_release(&doc);
-	return rc;
+	list->slots->items = items;
+	item = &items[list->slots->n++];
+	*item = (struct cf_slot_object){.bytes = CF_BUF_INIT};
+	snprintf(item->name, sizeof(item->name), "%s", name);
+	cf_id_parse(name + strlen("keys/"), &id);
+	memcpy(item->id, id.bytes, sizeof(item->id));
+	return 0;
 }
 
-static bool fits(const struct cf_keyslot *slot, const struct cf_credentials *credentials)
+/* Version 2 first: what opens a slot of version 1 may open the one that took its place, which knows more. */
+static int compare_slots(const void *a, const void *b)
 {
-	return slot->kind == CF_SLOT_PASSPHRASE ? credentials->passphrase != NULL
-						: credentials->key_file != NULL;
+	const struct cf_slot_object *x = a, *y = b;
+
+	if (x->version != y->version)
+		return x->version > y->version ? -1 : 1;
+	return strcmp(x->name, y->name);
 }
 
-static int unwrap(const struct cf_keyslot *slot, const struct cf_credentials *credentials,
-		  struct cf_secret **ring_out, struct cf_err *err)
+int cf_slots_load(struct cf_backend *backend, struct cf_slot_list *list_out, struct cf_err *err)
 {
+	struct cf_slot_list slots = {0};
+	struct name_list names = {.slots = &slots};
+	int rc = backend->ops->list(backend, "keys", collect_name, &names, err);
+
+	if (names.nomem)
+		rc = cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < slots.n; i++) {
+		struct cf_slot_object *slot = &slots.items[i];
+		struct cf_err why = CF_ERR_INIT;
+
+		slot->problem_code = read_slot(backend, slot, &why);
+		if (slot->problem_code == 0)
+			continue;
+		cf_err_wrap(&why, "%s", slot->name);
+		slot->problem = strdup(why.text);
+		if (!slot->problem || slot->problem_code == CF_ERR_NOMEM)
+			rc = cf_err_nomem(err);
+	}
+	if (rc < 0) {
+		cf_slots_release(&slots);
+		return rc;
+	}
+	if (slots.n)
+		qsort(slots.items, slots.n, sizeof(*slots.items), compare_slots);
+	*list_out = slots;
+	return 0;
+}
+
+void cf_slots_release(struct cf_slot_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->items[i].version == 1)
+			cf_keyslot_release(&list->items[i].first);
+		if (list->items[i].version == 2)
+			cf_keyslot2_release(&list->items[i].second);
+		cf_buf_release(&list->items[i].bytes);
+		free(list->items[i].problem);
+	}
+	free(list->items);
+	*list = (struct cf_slot_list){0};
+}
+
+/* The keyring of a slot of version 1 lies in it directly. */
+static int unwrap_first(const struct cf_keyslot *slot, const struct cf_credentials *credentials,
+			struct cf_secret **ring_out, struct cf_err *err)
+{
+	const struct cf_key_provider *provider = cf_key_provider(slot->kind);
+	struct cf_key_params params = {.ops = slot->ops, .memory = slot->memory, .wrapped = CF_BUF_INIT};
 	struct cf_secret *kek = NULL, *plain = NULL;
 	struct cf_buf open_part = CF_BUF_INIT;
 	int rc = cf_keyslot_encode_open_part(slot, &open_part, err);
 
+	memcpy(params.salt, slot->salt, sizeof(params.salt));
 	if (rc == 0)
-		rc = slot_key(slot, credentials, &kek, err);
+		rc = provider->open(credentials, &params, &kek, err);
 	if (rc == 0)
 		rc = cf_secret_new(slot->wrapped.len - CF_TAG_LEN, &plain, err);
 	if (rc == 0 && crypto_aead_xchacha20poly1305_ietf_decrypt(
 			       cf_secret_data(plain), NULL, NULL, slot->wrapped.data, slot->wrapped.len,
 			       open_part.data, open_part.len, slot->nonce, cf_secret_data(kek)) != 0)
-		rc = cf_err_set(err, CF_ERR_KEY, "wrong key");
+		rc = cf_err_set(err, CF_ERR_KEY, "wrong %s", provider->what);
 	if (rc == 0)
 		rc = cf_keyring_decode(cf_secret_span(plain), ring_out, err);
 	cf_secret_free(kek);
@@ -149,95 +148,189 @@ static int unwrap(const struct cf_keyslot *slot, const struct cf_credentials *cr
 	return rc;
 }
 
-/* 1: *ring_out is open. 0: this slot is of another kind. Negative: it did not open, or is damaged. */
-static int try_slot(struct cf_backend *backend, const char *name, const struct cf_credentials *credentials,
-		    struct cf_secret **ring_out, struct cf_err *err)
+/* Put another keyring of the same slot to those that are open. */
+static int add_keyring(struct cf_secret **ring, struct cf_secret *more, struct cf_err *err)
 {
-	struct cf_buf doc = CF_BUF_INIT;
-	struct cf_keyslot slot = {.wrapped = CF_BUF_INIT};
-	struct cf_id id;
-	struct cf_span span;
-	int rc = cf_backend_get_all(backend, name, SLOT_LEN_MAX, &doc, err);
+	struct cf_secret *merged = NULL;
+	int rc = *ring ? cf_keyring_merge(*ring, more, &merged, err) : 0;
 
-	span = cf_buf_span(&doc);
-	if (rc == 0)
-		rc = cf_sha256(&span, 1, &id, err);
-	if (rc == 0 && strcmp(name + strlen("keys/"), cf_id_text(&id).s) != 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "does not fit its name");
-	if (rc == 0)
-		rc = cf_keyslot_decode(span, &slot, err);
-	if (rc == 0 && fits(&slot, credentials)) {
-		rc = unwrap(&slot, credentials, ring_out, err);
-		rc = rc < 0 ? rc : 1;
+	if (rc == 0) {
+		cf_secret_free(*ring);
+		*ring = merged ? merged : more;
 	}
-	if (rc < 0)
-		cf_err_wrap(err, "%s", name);
-	cf_keyslot_release(&slot);
-	cf_buf_release(&doc);
+	if (rc < 0 || merged)
+		cf_secret_free(more);
 	return rc;
 }
 
-struct slot_names {
-	char (*names)[80];
-	size_t n;
-	bool nomem;
-};
-
-static int collect_name(void *user, const char *name, uint64_t size)
+/* All keyrings of a slot that is unlocked: after two rotations at once each object knows one of the new
+ * epochs. */
+static int collect_keyrings(const struct cf_slot_list *slots, const struct cf_slot_object *opened,
+			    struct cf_secret *secret, struct cf_secret **ring_out, struct cf_err *err)
 {
-	struct slot_names *slots = user;
-	char(*names)[80] = realloc(slots->names, (slots->n + 1) * sizeof(*names));
+	struct cf_err why = CF_ERR_INIT;
+	struct cf_secret *ring = NULL, *more;
+	int rc = 0;
 
-	(void)size;
-	if (!names) {
-		slots->nomem = true;
-		return 1;
+	for (size_t i = 0; rc == 0 && i < slots->n; i++) {
+		const struct cf_slot_object *object = &slots->items[i];
+
+		if (object->version != 2 || memcmp(object->id, opened->id, sizeof(opened->id)) != 0)
+			continue;
+		rc = cf_slot_keyring(&object->second, secret, &more, &why);
+		if (rc == 0)
+			rc = add_keyring(&ring, more, &why);
+		if (rc == CF_ERR_DAMAGED)
+			rc = 0;
 	}
-	slots->names = names;
-	snprintf(names[slots->n++], sizeof(*names), "%s", name);
-	return 0;
+	if (rc == 0 && ring) {
+		*ring_out = ring;
+		return 0;
+	}
+	cf_secret_free(ring);
+	return cf_err_set(err, why.code, "%s", why.text);
+}
+
+/* 0: *ring_out and *session_out are filled. CF_ERR_KEY: this slot is another's. */
+static int open_object(const struct cf_slot_list *slots, const struct cf_slot_object *object,
+		       const struct cf_credentials *credentials, struct cf_secret **ring_out,
+		       struct cf_key_session *session_out, struct cf_err *err)
+{
+	struct cf_secret *secret = NULL;
+	int rc;
+
+	*session_out = (struct cf_key_session){.slot_version = object->version};
+	memcpy(session_out->slot_id, object->id, sizeof(object->id));
+	if (object->version == 1) {
+		rc = unwrap_first(&object->first, credentials, ring_out, err);
+		if (rc < 0 || cf_keyring_of(*ring_out)->role != CF_ROLE_FULL)
+			return rc;
+		rc = cf_keyring_signer(*ring_out, session_out->verify_key, NULL, err);
+		if (rc < 0)
+			cf_secret_free(*ring_out);
+		return rc;
+	}
+	rc = cf_slot_unlock(&object->second, credentials, &secret, err);
+	if (rc == 0)
+		rc = collect_keyrings(slots, object, secret, ring_out, err);
+	if (rc == 0)
+		memcpy(session_out->verify_key, cf_secret_data(secret) + CF_KEY_LEN, CF_KEY_LEN);
+	cf_secret_free(secret);
+	return rc;
+}
+
+/* All that decides whether a secret opens the slot. */
+static bool same_lock(const struct cf_keyslot2 *a, const struct cf_keyslot2 *b)
+{
+	return memcmp(a->id, b->id, sizeof(a->id)) == 0 && a->role == b->role && a->kind == b->kind &&
+	       a->created_ns == b->created_ns && a->ops == b->ops && a->memory == b->memory &&
+	       memcmp(a->salt, b->salt, sizeof(a->salt)) == 0 && a->wrapped.len == b->wrapped.len &&
+	       (a->wrapped.len == 0 || memcmp(a->wrapped.data, b->wrapped.data, a->wrapped.len) == 0) &&
+	       memcmp(a->public_key, b->public_key, sizeof(a->public_key)) == 0 &&
+	       memcmp(a->secret_nonce, b->secret_nonce, sizeof(a->secret_nonce)) == 0 &&
+	       memcmp(a->secret, b->secret, sizeof(a->secret)) == 0;
+}
+
+/* Another object of a slot that did not open: it would not either, and a password costs time. */
+static bool was_tried(const struct cf_slot_list *slots, size_t at)
+{
+	if (slots->items[at].version != 2)
+		return false;
+	for (size_t i = 0; i < at; i++)
+		if (slots->items[i].version == 2 &&
+		    same_lock(&slots->items[i].second, &slots->items[at].second))
+			return true;
+	return false;
+}
+
+static bool fits(const struct cf_slot_object *object, const struct cf_key_provider *provider)
+{
+	return (object->version == 1 && object->first.kind == provider->kind) ||
+	       (object->version == 2 && object->second.kind == provider->kind);
+}
+
+/* Whether a slot of somebody with a full key has an epoch beyond the ring's. */
+static bool is_behind(const struct cf_slot_list *slots, const struct cf_keyring *ring,
+		      const struct cf_key_session *session)
+{
+	for (size_t i = 0; i < slots->n; i++) {
+		const struct cf_keyslot2 *slot = &slots->items[i].second;
+
+		if (slots->items[i].version == 2 && !cf_keyring_knows(ring, slot->epochs, slot->n_epochs) &&
+		    cf_slot_verify(slot, session->verify_key, NULL) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Why nothing opened. why: of the last slot of the kind; damage: of the last that could not be used. */
+static int say_why(const struct cf_key_provider *provider, size_t n_tried, const struct cf_err *why,
+		   const struct cf_err *damage, struct cf_err *err)
+{
+	if (n_tried == 0 && damage->code)
+		return cf_err_set(err, damage->code, "%s", damage->text);
+	if (n_tried == 0)
+		return cf_err_set(err, CF_ERR_KEY, "no key slot of the repository opens with a %s",
+				  provider->what);
+	return cf_err_set(err, CF_ERR_KEY, "%s", why->text);
+}
+
+/* 0: open. CF_ERR_KEY, CF_ERR_DAMAGED. CF_ERR_NOT_FOUND: the same, but slots changed meanwhile. */
+static int open_any(const struct cf_slot_list *slots, const struct cf_credentials *credentials,
+		    struct cf_secret **ring_out, struct cf_key_session *session_out, struct cf_err *err)
+{
+	const struct cf_key_provider *provider = cf_key_provider_of(credentials);
+	struct cf_err why = CF_ERR_INIT, damage = CF_ERR_INIT, last = CF_ERR_INIT;
+	bool has_changed = false;
+	size_t n_tried = 0;
+	int rc;
+
+	for (size_t i = 0; i < slots->n; i++) {
+		const struct cf_slot_object *object = &slots->items[i];
+
+		if (object->problem)
+			cf_err_set(&damage, object->problem_code, "%s", object->problem);
+		has_changed |= object->problem_code == CF_ERR_NOT_FOUND;
+		if (!fits(object, provider) || was_tried(slots, i))
+			continue;
+		cf_err_clear(&last);
+		rc = open_object(slots, object, credentials, ring_out, session_out, &last);
+		if (rc == 0)
+			return 0;
+		if (rc == CF_ERR_KEY) {
+			n_tried++;
+			why = last;
+		} else {
+			damage = last;
+			cf_err_wrap(&damage, "%s", object->name);
+		}
+	}
+	rc = say_why(provider, n_tried, &why, &damage, err);
+	return has_changed ? CF_ERR_NOT_FOUND : rc;
 }
 
 int cf_keys_open(struct cf_backend *backend, const struct cf_credentials *credentials,
-		 struct cf_secret **ring_out, struct cf_err *err)
+		 struct cf_secret **ring_out, struct cf_key_session *session_out, struct cf_err *err)
 {
-	struct slot_names slots = {0};
-	struct cf_err why = CF_ERR_INIT, damage = CF_ERR_INIT;
-	size_t n_tried = 0;
-	int rc = backend->ops->list(backend, "keys", collect_name, &slots, err);
+	struct cf_slot_list slots = {0};
+	int rc = CF_ERR_NOT_FOUND;
 
-	if (slots.nomem)
-		rc = cf_err_nomem(err);
-	if (rc == 0 && slots.n == 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "keys: every key slot is missing from the repository");
-	if (rc < 0)
-		goto out;
-	for (size_t i = 0; i < slots.n; i++) {
-		cf_err_clear(&why);
-		rc = try_slot(backend, slots.names[i], credentials, ring_out, &why);
-		if (rc == 1)
-			break;
-		if (rc == CF_ERR_KEY)
-			n_tried++;
-		else if (rc < 0)
-			damage = why;
+	/* A rotation may put the new object of a slot and remove the old one between our listing and our
+	 * reading. */
+	for (int i = 0; rc == CF_ERR_NOT_FOUND && i < TRIES; i++) {
+		cf_slots_release(&slots);
+		rc = cf_slots_load(backend, &slots, err);
+		if (rc < 0)
+			return rc;
+		if (slots.n == 0)
+			return cf_err_set(err, CF_ERR_DAMAGED,
+					  "keys: every key slot is missing from the repository");
+		rc = open_any(&slots, credentials, ring_out, session_out, err);
 	}
-	if (rc == 1)
-		rc = 0;
-	else if (damage.code && n_tried == 0)
-		rc = cf_err_set(err, damage.code, "%s", damage.text);
-	else if (n_tried == 0)
-		rc = cf_err_set(err, CF_ERR_KEY, "no key slot of the repository opens with a %s",
-				credentials->passphrase ? "password" : "key file");
-	else
-		rc = cf_err_set(err, CF_ERR_KEY, "wrong %s", credentials->passphrase ? "password" : "key file");
-out:
-	free(slots.names);
+	if (rc == CF_ERR_NOT_FOUND)
+		rc = err ? err->code : CF_ERR_KEY;
+	if (rc == 0)
+		session_out->is_behind = is_behind(&slots, cf_keyring_of(*ring_out), session_out);
+	cf_slots_release(&slots);
 	return rc;
-}
-
-int cf_keys_config_tag(const struct cf_keyring *ring, struct cf_span body, uint8_t tag_out[32],
-		       struct cf_err *err)
-{
-	return cf_derive(cf_span_of(ring->metadata_key, CF_KEY_LEN), "coffer config", body, tag_out, err);
 }

@@ -1,31 +1,47 @@
 #ifndef CF_REPO_KEYS_H
 #define CF_REPO_KEYS_H
 
-/* Key slots and the keyring they hold: making, opening, and what is derived from it. */
+/* The key slots of a repository, and opening one. What commands do with them is in repo/key_admin.h. */
 
-#include "base/secret.h"
-#include "repo/crypto.h"
-#include "repo/format/keyring.h"
+#include "repo/format/keyslot2.h"
+#include "repo/keyring.h"
+#include "repo/repo.h"
 
 struct cf_backend;
 
-/* A new full keyring with random keys and one epoch. */
-int cf_keyring_new(struct cf_secret **ring_out, struct cf_err *err);
-static inline struct cf_keyring *cf_keyring_of(struct cf_secret *ring)
-{
-	return (struct cf_keyring *)(void *)cf_secret_data(ring);
-}
+/* One object below keys/. */
+struct cf_slot_object {
+	char name[80];
+	unsigned version; /* which of the two is filled; 0: it cannot be used, and problem says why */
+	uint8_t id[CF_SLOT_ID_LEN]; /* the slot's; in version 1, and of what cannot be used, the first bytes
+				       of the name */
+	struct cf_buf bytes;
+	struct cf_keyslot first;
+	struct cf_keyslot2 second;
+	int problem_code;
+	char *problem;
+};
 
-/* Wrap the keyring for the credentials and store it as keys/<SHA-256 of the object>. */
-int cf_keys_add_slot(struct cf_backend *backend, struct cf_keyring *ring,
-		     const struct cf_credentials *credentials, int64_t now_ns, struct cf_err *err);
+struct cf_slot_list {
+	struct cf_slot_object *items;
+	size_t n;
+};
 
-/* Try every slot. CF_ERR_KEY when none opens; damaged slots are passed over while another opens, else CF_ERR_DAMAGED. */
+/* All of them, those that cannot be used too. Several may be one slot with its older keyrings. */
+int cf_slots_load(struct cf_backend *backend, struct cf_slot_list *list_out, struct cf_err *err);
+void cf_slots_release(struct cf_slot_list *list);
+
+/* What an opened slot says besides the keyring. */
+struct cf_key_session {
+	uint8_t slot_id[CF_SLOT_ID_LEN];
+	unsigned slot_version;
+	uint8_t verify_key[CF_KEY_LEN]; /* verifies slots of version 2 */
+	bool is_behind;			/* other slots know data epochs that this one does not */
+};
+
+/* Try every slot. CF_ERR_KEY when none opens; damaged slots are passed over while another opens, else
+ * CF_ERR_DAMAGED. */
 int cf_keys_open(struct cf_backend *backend, const struct cf_credentials *credentials,
-		 struct cf_secret **ring_out, struct cf_err *err);
-
-/* What the config's tag is made with. */
-int cf_keys_config_tag(const struct cf_keyring *ring, struct cf_span body, uint8_t tag_out[32],
-		       struct cf_err *err);
+		 struct cf_secret **ring_out, struct cf_key_session *session_out, struct cf_err *err);
 
 #endif

@@ -112,9 +112,15 @@ static int open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_sea
 		return cf_err_set(err, CF_ERR_DAMAGED, "is no pack");
 	if (header->cipher != repo->config.cipher)
 		return cf_err_set(err, CF_ERR_DAMAGED, "has another cipher than the repository");
-	if (ring->role != CF_ROLE_FULL)
-		return cf_err_set(err, CF_ERR_KEY, "this key may write backups but not read them");
+	rc = cf_repo_require_full(repo, err);
+	if (rc < 0)
+		return rc;
 	epoch = find_epoch(ring, header->epoch);
+	if (!epoch && repo->key.is_behind)
+		return cf_err_set(err, CF_ERR_KEY,
+				  "is of data epoch %u, which the key slot in use was not given: run coffer key rotate with "
+				  "another key",
+				  header->epoch);
 	if (!epoch)
 		return cf_err_set(err, CF_ERR_DAMAGED,
 				  "has a damaged header, or is of data epoch %u, which this key does not know",

@@ -6,6 +6,7 @@
 #include "repo/catalog.h"
 #include "repo/chunks.h"
 #include "repo/handle.h"
+#include "repo/key_slot.h"
 #include "repo/pack_reader.h"
 
 #include <sodium.h>
@@ -97,6 +98,23 @@ static void fill_config(struct cf_config *config, const struct cf_repo_init_opti
 		config->min = config->max = CHUNK_NOMINAL;
 }
 
+/* The one slot that a repository begins with. */
+static int put_first_slot(struct cf_backend *backend, struct cf_secret *ring,
+			  const struct cf_credentials *credentials, const struct cf_repo_init_options *options,
+			  int64_t now_ns, struct cf_err *err)
+{
+	const struct cf_slot_about about = {.host = options->host ? options->host : "",
+					    .user = options->user ? options->user : "",
+					    .comment = ""};
+	struct cf_keyslot2 slot;
+	int rc = cf_slot_make(ring, CF_ROLE_FULL, credentials, &about, now_ns, &slot, err);
+
+	if (rc == 0)
+		rc = cf_slot_put(backend, &slot, err);
+	cf_keyslot2_release(&slot);
+	return rc;
+}
+
 int cf_repo_init(struct cf_backend *backend, const struct cf_credentials *credentials,
 		 const struct cf_repo_init_options *options, const struct cf_ctx *ctx, struct cf_id *repo_id_out,
 		 struct cf_err *err)
@@ -113,11 +131,11 @@ int cf_repo_init(struct cf_backend *backend, const struct cf_credentials *creden
 	fill_config(&config, options, ctx);
 	rc = cf_config_encode_body(&config, err);
 	if (rc == 0)
-		rc = cf_keys_config_tag(cf_keyring_of(ring), cf_buf_span(&config.body), config.tag, err);
+		rc = cf_keyring_config_tag(cf_keyring_of(ring), cf_buf_span(&config.body), config.tag, err);
 	if (rc == 0)
 		rc = cf_config_encode(&config, &object, err);
 	if (rc == 0)
-		rc = cf_keys_add_slot(backend, cf_keyring_of(ring), credentials, config.created_ns, err);
+		rc = put_first_slot(backend, ring, credentials, options, config.created_ns, err);
 	if (rc == 0)
 		rc = cf_backend_put(backend, "config", cf_buf_span(&object), err);
 	memset(repo_id_out, 0, sizeof(*repo_id_out));
@@ -169,7 +187,7 @@ static int read_config(struct cf_repo *repo, struct cf_err *err)
 static int check_config_tag(struct cf_repo *repo, struct cf_err *err)
 {
 	uint8_t tag[32];
-	int rc = cf_keys_config_tag(cf_keyring_of(repo->ring), cf_buf_span(&repo->config.body), tag, err);
+	int rc = cf_keyring_config_tag(cf_keyring_of(repo->ring), cf_buf_span(&repo->config.body), tag, err);
 
 	if (rc == 0 && sodium_memcmp(tag, repo->config.tag, sizeof(tag)) != 0)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "config is damaged: its tag does not fit");
@@ -253,7 +271,7 @@ int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *creden
 	pthread_mutex_init(&repo->coder_lock, NULL);
 	rc = read_config(repo, err);
 	if (rc == 0)
-		rc = cf_keys_open(backend, credentials, &repo->ring, err);
+		rc = cf_keys_open(backend, credentials, &repo->ring, &repo->key, err);
 	if (rc == 0)
 		rc = check_config_tag(repo, err);
 	if (rc == 0) {
@@ -324,6 +342,14 @@ enum cf_cipher cf_repo_cipher(const struct cf_repo *repo)
 unsigned cf_repo_chunker_kind(const struct cf_repo *repo)
 {
 	return repo->config.chunker;
+}
+
+int cf_repo_require_full(const struct cf_repo *repo, struct cf_err *err)
+{
+	if (cf_keyring_of(repo->ring)->role == CF_ROLE_FULL)
+		return 0;
+	return cf_err_set(err, CF_ERR_KEY,
+			  "the key in use has role write, which adds backups and reads none: use a key with role full");
 }
 
 int cf_repo_take_coder(struct cf_repo *repo, struct cf_coder_slot **slot_out, struct cf_err *err)

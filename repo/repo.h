@@ -8,6 +8,7 @@
  * objects whose tags verified.
  */
 
+#include "base/buf.h"
 #include "base/ctx.h"
 #include "base/id.h"
 
@@ -33,15 +34,29 @@ bool cf_cipher_parse(const char *name, enum cf_cipher *cipher_out);
 const char *cf_chunker_name(unsigned kind);
 bool cf_chunker_parse(const char *name, unsigned *kind_out);
 
-/* What opens a key slot: one of the two is set. Borrowed. */
+/*
+ * A secret manager that keeps keys for others: a command, and later key management services.
+ *
+ * wrap turns 32 bytes into what only the manager can turn back, at most 64 KiB; unwrap turns it back, into whatever length it
+ * says. CF_ERR_KEY when the manager refuses.
+ */
+struct cf_key_wrapper {
+	int (*wrap)(void *user, struct cf_span key, struct cf_buf *wrapped_out, struct cf_err *err);
+	int (*unwrap)(void *user, struct cf_span wrapped, struct cf_secret **key_out, struct cf_err *err);
+	void *user;
+};
+
+/* What opens a key slot: one of the three is set. Borrowed. */
 struct cf_credentials {
 	const struct cf_secret *passphrase;
 	const struct cf_secret *key_file; /* its bytes, at least 32 */
+	const struct cf_key_wrapper *wrapper;
 };
 
 struct cf_repo_init_options {
-	enum cf_cipher cipher; /* 0: aes-256-gcm */
-	unsigned chunker;      /* enum cf_chunker_kind; 0: vg16 */
+	enum cf_cipher cipher;	/* 0: aes-256-gcm */
+	unsigned chunker;	/* enum cf_chunker_kind; 0: vg16 */
+	const char *host, *user; /* who made the first key slot, in UTF-8; NULL: not said */
 };
 
 /* Create a repository in an empty store. CF_ERR_EXISTS when the store has one or holds anything else. */
@@ -69,5 +84,8 @@ void cf_repo_close(struct cf_repo *repo);
 const char *cf_repo_id_text(const struct cf_repo *repo);
 enum cf_cipher cf_repo_cipher(const struct cf_repo *repo);
 unsigned cf_repo_chunker_kind(const struct cf_repo *repo);
+
+/* CF_ERR_KEY, naming the role, unless the key in use reads backups (role full). */
+int cf_repo_require_full(const struct cf_repo *repo, struct cf_err *err);
 
 #endif

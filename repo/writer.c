@@ -163,6 +163,14 @@ static int find_parent(struct cf_writer *writer, const struct cf_writer_options 
 	return rc;
 }
 
+/* A host that may not read has no parent: its folders and contents stay shut. Only the sizes tell how much is to come. */
+static void leave_parent(struct cf_writer *writer)
+{
+	cf_snapshot_free(writer->parent);
+	writer->parent = NULL;
+	writer->draft->parent = (struct cf_id){0};
+}
+
 static size_t frame_len_of(const struct cf_writer_options *options)
 {
 	size_t len = options->frame_len ? options->frame_len : DEFAULT_FRAME_LEN;
@@ -195,6 +203,7 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 {
 	const struct cf_packer_options packing = {.dry_run = options->dry_run};
 	struct cf_writer *writer = calloc(1, sizeof(*writer));
+	bool may_read;
 	int rc;
 
 	if (!writer)
@@ -205,8 +214,8 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 	writer->frame_len = frame_len_of(options);
 	writer->ignore_times = options->ignore_times;
 	writer->dry_run = options->dry_run;
-	/* A host that may not read has no bases to compare with. */
-	writer->no_delta = options->no_delta || cf_keyring_of(repo->ring)->role != CF_ROLE_FULL;
+	may_read = cf_keyring_of(repo->ring)->role == CF_ROLE_FULL;
+	writer->no_delta = options->no_delta || !may_read;
 	writer->begun_ns = cf_ctx_now_ns(repo->ctx);
 	pthread_mutex_init(&writer->batch_lock, NULL);
 	pthread_mutex_init(&writer->small_lock, NULL);
@@ -219,6 +228,8 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 		rc = cf_packer_new(repo, &packing, &writer->packer, err);
 	if (rc == 0)
 		rc = find_parent(writer, options, err);
+	if (rc == 0 && !may_read)
+		leave_parent(writer);
 	if (rc == 0)
 		rc = options->dry_run ? cf_catalog_sync(repo->catalog, err)
 				      : cf_catalog_begin_run(repo->catalog, err);

@@ -13,7 +13,8 @@ struct cf_err;
 
 enum cf_slot_kind {
 	CF_SLOT_PASSPHRASE = 1, /* KEK = Argon2id(passphrase, salt) */
-	CF_SLOT_KEY_FILE = 2	/* KEK = keyed BLAKE2b of the file's bytes, key = salt */
+	CF_SLOT_KEY_FILE = 2,	/* KEK = keyed BLAKE2b of the file's bytes, key = salt */
+	CF_SLOT_COMMAND = 3	/* the same of a key that a command keeps; not in version 1 */
 };
 
 enum cf_key_role {
@@ -23,6 +24,7 @@ enum cf_key_role {
 
 #define CF_SLOT_SALT_LEN  16
 #define CF_SLOT_NONCE_LEN 24
+#define CF_SLOT_BOX_LEN	  48 /* what a sealed box adds: a public key and a tag */
 /* What Argon2id may ask for: a damaged slot must not take all memory or time. */
 #define CF_SLOT_OPS_MAX	   64
 #define CF_SLOT_MEMORY_MAX (4ull << 30)

@@ -23,6 +23,7 @@ from collections import namedtuple
 import nacl.bindings
 import nacl.public
 import nacl.pwhash
+import nacl.signing
 import zstandard
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -177,25 +178,42 @@ Keyring = namedtuple("Keyring", "role id_key chunker_key metadata_key epochs")
 
 def slot_secret(kdf, kind, secret):
     salt = bytes.fromhex(kdf["salt"])
-    if kind == "key-file":
+    if kind != "passphrase":
         return hashlib.blake2b(secret, digest_size=32, key=salt).digest()
     return nacl.pwhash.argon2id.kdf(32, secret, salt, opslimit=kdf["ops"], memlimit=kdf["memory"])
+
+
+def unwrap(sealed, covered, secret):
+    """Sealed by XChaCha20-Poly1305 as {data, nonce}: the plain text, or None when it is another key's."""
+    try:
+        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+            bytes.fromhex(sealed["data"]), covered, bytes.fromhex(sealed["nonce"]), secret)
+    except nacl.exceptions.CryptoError:
+        return None
+
+
+FIXED = ("version", "id", "role", "kind", "created", "kdf", "wrapped", "public")
+WHOLE = (*FIXED, "secret", "about", "epochs", "keyring")
 
 
 def open_slot(data, kind, secret):
     """The plain keyring, or None when the slot is of another kind or another key's."""
     slot = parse_json(data)
-    require(slot["version"] == 1, "slot of another version")
+    require(slot["version"] in (1, 2), "slot of another version")
     if slot["kind"] != kind:
         return None
-    covered = {name: slot[name] for name in ("version", "role", "kind", "created", "kdf")}
-    wrapped = slot["wrapped"]
-    try:
-        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-            bytes.fromhex(wrapped["data"]), canonical(covered), bytes.fromhex(wrapped["nonce"]),
-            slot_secret(slot["kdf"], kind, secret))
-    except nacl.exceptions.CryptoError:
+    if slot["version"] == 1:
+        covered = {name: slot[name] for name in ("version", "role", "kind", "created", "kdf")}
+        return unwrap(slot["wrapped"], canonical(covered), slot_secret(slot["kdf"], kind, secret))
+    pair = unwrap(slot["secret"], canonical({name: slot[name] for name in FIXED}),
+                  slot_secret(slot["kdf"], kind, secret))
+    if pair is None:
         return None
+    signed = b"coffer key slot\0" + canonical({name: slot[name] for name in WHOLE})
+    nacl.signing.VerifyKey(pair[32:]).verify(signed, bytes.fromhex(slot["signature"]))
+    ring = nacl.public.SealedBox(nacl.public.PrivateKey(pair[:32])).decrypt(bytes.fromhex(slot["keyring"]))
+    require(list(parse_keyring(ring).epochs) == slot["epochs"], "epochs of a slot")
+    return ring
 
 
 def parse_keyring(data):
@@ -353,11 +371,11 @@ class Repository:
                 yield path.name, data
 
     def _open_keys(self, kind, secret):
-        for _, data in self._objects("keys"):
-            ring = open_slot(data, kind, secret)
-            if ring:
-                return parse_keyring(ring)
-        raise Damaged("no key slot opens")
+        """What all objects that open say together: after two rotations at once each has epochs of its own."""
+        rings = [parse_keyring(ring) for _, data in self._objects("keys") if (ring := open_slot(data, kind, secret))]
+        require(rings, "no key slot opens")
+        epochs = {number: pair for ring in rings for number, pair in ring.epochs.items()}
+        return rings[0]._replace(epochs=epochs)
 
     def _object_key(self, seal):
         if not seal.is_pack:

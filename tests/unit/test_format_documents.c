@@ -5,6 +5,7 @@
 #include "repo/format/forget_doc.h"
 #include "repo/format/json.h"
 #include "repo/format/keyslot.h"
+#include "repo/format/keyslot2.h"
 #include "repo/format/snapshot_doc.h"
 #include "repo/repo.h"
 
@@ -30,6 +31,19 @@ static const char slot_text[] =
 	"\"version\":1,"
 	"\"wrapped\":{\"data\":\"02020202020202020202020202020202\","
 	"\"nonce\":\"030303030303030303030303030303030303030303030303\"}}\n";
+
+#define HEX_4(digits) digits digits digits digits
+#define HEX_16(digits) HEX_4(digits) HEX_4(digits) HEX_4(digits) HEX_4(digits)
+#define HEX_48(digits) HEX_16(digits) HEX_16(digits) HEX_16(digits)
+
+static const char slot2_text[] =
+	"{\"about\":{\"data\":\"" HEX_16("09") "\",\"nonce\":\"" HEX_16("08") "0808080808080808\"},"
+	"\"created\":5,\"epochs\":[1,70000],\"id\":\"" HEX_16("01") "\","
+	"\"kdf\":{\"memory\":0,\"name\":\"blake2b\",\"ops\":0,\"salt\":\"" HEX_16("02") "\"},"
+	"\"keyring\":\"" HEX_48("0a") "\",\"kind\":\"command\",\"public\":\"" HEX_16("04") HEX_16("04") "\","
+	"\"role\":\"write\",\"secret\":{\"data\":\"" HEX_48("06") HEX_16("06") HEX_16("06")
+	"\",\"nonce\":\"" HEX_16("05") "0505050505050505\"},\"signature\":\"" HEX_48("0b") HEX_16("0b") "\","
+	"\"version\":2,\"wrapped\":\"0303\"}\n";
 
 static const char snapshot_text[] =
 	"{\"driver\":\"files\",\"facts\":{\"k\":\"v\"},\"figures\":{\"bytes_read\":2,\"bytes_"
@@ -177,6 +191,16 @@ static int decode_slot(struct cf_span in, struct cf_err *err)
 	return rc;
 }
 
+static int decode_slot2(struct cf_span in, struct cf_err *err)
+{
+	struct cf_keyslot2 slot;
+	int rc = cf_keyslot2_decode(in, &slot, err);
+
+	if (rc == 0)
+		cf_keyslot2_release(&slot);
+	return rc;
+}
+
 static int decode_snapshot(struct cf_span in, struct cf_err *err)
 {
 	struct cf_snapshot *snapshot = NULL;
@@ -190,9 +214,96 @@ static const struct {
 	decode_fn *decode;
 	const char *text;
 } documents[] = {
-	{decode_config, config_text}, {decode_slot, slot_text}, {decode_snapshot, snapshot_text}};
+	{decode_config, config_text},
+	{decode_slot, slot_text},
+	{decode_snapshot, snapshot_text},
+	{decode_slot2, slot2_text},
+};
 
 #define N_DOCUMENTS (sizeof(documents) / sizeof(documents[0]))
+#define N_FIRST	    3 /* the first of them have version 1 */
+
+static void slot2_has_the_released_bytes(void **state)
+{
+	uint32_t epochs[] = {1, 70000};
+	struct cf_keyslot2 slot = {.role = CF_ROLE_WRITE,
+				   .kind = CF_SLOT_COMMAND,
+				   .created_ns = 5,
+				   .epochs = epochs,
+				   .n_epochs = 2};
+	struct cf_keyslot2 back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	memset(slot.id, 1, sizeof(slot.id));
+	memset(slot.salt, 2, sizeof(slot.salt));
+	memset(slot.public_key, 4, sizeof(slot.public_key));
+	memset(slot.secret_nonce, 5, sizeof(slot.secret_nonce));
+	memset(slot.secret, 6, sizeof(slot.secret));
+	memset(slot.about_nonce, 8, sizeof(slot.about_nonce));
+	memset(slot.signature, 11, sizeof(slot.signature));
+	assert_int_equal(cf_buf_append(&slot.wrapped, "\3\3", 2, NULL), 0);
+	assert_int_equal(cf_buf_resize(&slot.about, 16, NULL), 0);
+	memset(slot.about.data, 9, 16);
+	assert_int_equal(cf_buf_resize(&slot.keyring, 48, NULL), 0);
+	memset(slot.keyring.data, 10, 48);
+	assert_int_equal(cf_keyslot2_encode(&slot, &out, NULL), 0);
+	assert_text(&out, slot2_text);
+	assert_int_equal(cf_keyslot_version(cf_span_str(slot2_text)), 2);
+	assert_int_equal(cf_keyslot_version(cf_span_str(slot_text)), 1);
+	assert_int_equal(cf_keyslot2_decode(cf_span_str(slot2_text), &back, NULL), 0);
+	assert_int_equal(back.epochs[1], 70000);
+	assert_int_equal(back.role, CF_ROLE_WRITE);
+	cf_keyslot2_release(&back);
+
+	/* What never changes, and what is signed: parts of the same document. */
+	cf_buf_clear(&out);
+	assert_int_equal(cf_keyslot2_encode_fixed(&slot, &out, NULL), 0);
+	assert_text(&out, "{\"created\":5,\"id\":\"" HEX_16("01") "\",\"kdf\":{\"memory\":0,\"name\":\"blake2b\",\"ops\":0,"
+			  "\"salt\":\"" HEX_16("02") "\"},\"kind\":\"command\",\"public\":\"" HEX_16("04") HEX_16("04")
+			  "\",\"role\":\"write\",\"version\":2,\"wrapped\":\"0303\"}\n");
+	slot.epochs = NULL; /* the test's own */
+	cf_keyslot2_release(&slot);
+	cf_buf_release(&out);
+}
+
+static void slots_that_make_no_sense_are_refused(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int rc;
+	} cases[] = {
+		{"[1,70000]", "[]", CF_ERR_DAMAGED},
+		{"[1,70000]", "[70000,1]", CF_ERR_DAMAGED},
+		{"[1,70000]", "[1,1]", CF_ERR_DAMAGED},
+		{"[1,70000]", "[1,4294967296]", CF_ERR_DAMAGED},
+		{"[1,70000]", "[-1]", CF_ERR_DAMAGED},
+		{"[1,70000]", "{\"1\":1}", CF_ERR_DAMAGED},
+		{"\"command\"", "\"kms\"", CF_ERR_DAMAGED},
+		{"\"command\"", "\"passphrase\"", CF_ERR_DAMAGED},
+		{"\"write\"", "\"read\"", CF_ERR_DAMAGED},
+		{"\"keyring\":\"0a", "\"keyring\":\"", CF_ERR_DAMAGED},
+		{"\"data\":\"09", "\"data\":\"", CF_ERR_DAMAGED},
+		{"\"data\":\"06", "\"data\":\"", CF_ERR_DAMAGED},
+		{"\"signature\":\"0b", "\"signature\":\"", CF_ERR_DAMAGED},
+		{"\"ops\":0", "\"ops\":65", CF_ERR_DAMAGED},
+		{"\"version\":2", "\"version\":1", CF_ERR_DAMAGED},
+		{"\"version\":2", "\"version\":3", CF_ERR_UNSUPPORTED},
+		{"\"wrapped\":\"0303\"", "\"wrapped\":\"03033\"", CF_ERR_DAMAGED},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *at = strstr(slot2_text, cases[i].from);
+		struct cf_buf doc = CF_BUF_INIT;
+
+		assert_non_null(at);
+		assert_int_equal(cf_buf_append(&doc, slot2_text, (size_t)(at - slot2_text), NULL), 0);
+		assert_int_equal(cf_buf_append_str(&doc, cases[i].to, NULL), 0);
+		assert_int_equal(cf_buf_append_str(&doc, at + strlen(cases[i].from), NULL), 0);
+		if (decode_slot2(cf_buf_span(&doc), NULL) != cases[i].rc)
+			fail_msg("%s is not refused as it should be", cases[i].to);
+		cf_buf_release(&doc);
+	}
+}
 
 /* Only a held snapshot has the field. */
 static void hold_has_the_released_bytes(void **state)
@@ -348,7 +459,7 @@ static void assert_decodes_as(size_t document, const char *from, const char *to,
 
 static void only_the_canonical_form_is_read(void **state)
 {
-	for (size_t i = 0; i < N_DOCUMENTS; i++) {
+	for (size_t i = 0; i < N_FIRST; i++) {
 		assert_decodes_as(i, "{", "{ ", CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\n", "", CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\n", "\n\n", CF_ERR_DAMAGED);
@@ -364,7 +475,7 @@ static void only_the_canonical_form_is_read(void **state)
 
 static void newer_versions_are_unsupported(void **state)
 {
-	for (size_t i = 0; i < N_DOCUMENTS; i++) {
+	for (size_t i = 0; i < N_FIRST; i++) {
 		assert_decodes_as(i, "\"version\":1", "\"version\":2", CF_ERR_UNSUPPORTED);
 		assert_decodes_as(i, "\"version\":1", "\"version\":0", CF_ERR_DAMAGED);
 		assert_decodes_as(i, "\"version\":1", "\"version\":\"1\"", CF_ERR_DAMAGED);
@@ -427,6 +538,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_has_the_released_bytes),
 		cmocka_unit_test(slot_has_the_released_bytes),
+		cmocka_unit_test(slot2_has_the_released_bytes),
+		cmocka_unit_test(slots_that_make_no_sense_are_refused),
 		cmocka_unit_test(snapshot_has_the_released_bytes),
 		cmocka_unit_test(hold_has_the_released_bytes),
 		cmocka_unit_test(record_has_the_released_bytes),
