@@ -102,9 +102,9 @@ static int open_store(const char *url, struct cf_backend **backend_out, struct c
 	return rc;
 }
 
-int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *err)
+int cf_cli_open_keyed(struct cf_cli *cli, struct cf_secrets *secrets_out, struct cf_repo **repo_out,
+		      struct cf_err *err)
 {
-	struct cf_secrets secrets = {0};
 	struct cf_backend *backend = NULL;
 	struct cf_repo_open_options options = {0};
 	struct cf_credentials credentials;
@@ -112,10 +112,11 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 	char *cache = NULL;
 	int rc = cf_cli_repository(cli, &url, err);
 
+	*secrets_out = (struct cf_secrets){0};
 	if (rc == 0)
 		rc = open_store(url, &backend, err);
 	if (rc == 0)
-		rc = cf_secrets_load(cli->args, &cli->ctx, false, &secrets, err);
+		rc = cf_secrets_load(cli->args, &cli->ctx, false, secrets_out, err);
 	if (rc == 0)
 		rc = make_cache_dir(cli, &cache, err);
 	if (rc < 0)
@@ -125,14 +126,28 @@ int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *er
 	/* A mount keeps chunks itself; a few blobs serve those that are neighbours. */
 	if (cli->args->command->id == CF_COMMAND_MOUNT)
 		options.blob_cache_len = MOUNT_BLOBS_LEN;
-	credentials = cf_secrets_credentials(&secrets);
+	credentials = cf_secrets_credentials(secrets_out);
 	rc = cf_repo_open(backend, &credentials, &options, &cli->ctx, repo_out, err);
 	if (rc == 0)
 		backend = NULL;
+	if (rc == 0 && cli->args->command->needs_full_key)
+		rc = cf_repo_require_full(*repo_out, err);
+	if (rc < 0 && !backend) {
+		cf_repo_close(*repo_out);
+		*repo_out = NULL;
+	}
 out:
 	cf_backend_close(backend);
-	cf_secrets_release(&secrets);
 	free(cache);
+	return rc;
+}
+
+int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *err)
+{
+	struct cf_secrets secrets;
+	int rc = cf_cli_open_keyed(cli, &secrets, repo_out, err);
+
+	cf_secrets_release(&secrets);
 	return rc;
 }
 

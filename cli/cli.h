@@ -28,7 +28,8 @@ typedef int cf_command_fn(struct cf_cli *cli, struct cf_err *err);
 
 cf_command_fn cf_cmd_init, cf_cmd_backup, cf_cmd_snapshots, cf_cmd_ls, cf_cmd_find, cf_cmd_diff,
 	cf_cmd_restore, cf_cmd_dump, cf_cmd_mount, cf_cmd_umount, cf_cmd_check, cf_cmd_verify,
-	cf_cmd_stats, cf_cmd_tag, cf_cmd_hold, cf_cmd_forget, cf_cmd_version, cf_cmd_help;
+	cf_cmd_stats, cf_cmd_tag, cf_cmd_hold, cf_cmd_forget, cf_cmd_key,
+	cf_cmd_version, cf_cmd_help;
 
 /* CF_ERR_USAGE when no repository is named. */
 int cf_cli_repository(const struct cf_cli *cli, const char **url_out, struct cf_err *err);
@@ -39,6 +40,10 @@ void cf_cli_own_folders(const struct cf_cli *cli, char *folders_out[2]);
 
 /* The repository of the arguments, opened with their secrets and cache. */
 int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *err);
+/* The same, and the secrets that opened it. Release them, also after a failure. */
+struct cf_secrets;
+int cf_cli_open_keyed(struct cf_cli *cli, struct cf_secrets *secrets_out, struct cf_repo **repo_out,
+		      struct cf_err *err);
 
 /* A failure to write standard output, as loops that print ask; also whether to stop. */
 int cf_cli_check(struct cf_cli *cli, struct cf_err *err);

@@ -3,14 +3,15 @@
 #include "backends/backend.h"
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/escape.h"
 #include "cli/doc.h"
+#include "cli/escape.h"
+#include "cli/identity.h"
 #include "cli/secrets.h"
 #include "repo/repo.h"
 
 #include <assert.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 static struct cf_repo_init_options read_options(const struct cf_args *args)
 {
@@ -63,10 +64,14 @@ int cf_cmd_init(struct cf_cli *cli, struct cf_err *err)
 	struct cf_secrets secrets = {0};
 	struct cf_credentials credentials;
 	struct cf_id id;
-	char id_text[2 * 16 + 1];
+	char id_text[2 * 16 + 1], *host = NULL, *user = NULL;
 	const char *url;
 	int rc = cf_cli_repository(cli, &url, err);
 
+	if (rc == 0)
+		rc = cf_identity_texts(&host, &user, err);
+	options.host = host;
+	options.user = user;
 	if (rc == 0)
 		rc = cf_secrets_load(cli->args, &cli->ctx, true, &secrets, err);
 	if (rc == 0)
@@ -78,10 +83,12 @@ int cf_cmd_init(struct cf_cli *cli, struct cf_err *err)
 	if (rc == 0) {
 		cf_hex_encode(id.bytes, 16, id_text);
 		rc = print_result(cli, url, &secrets, id_text, err);
-	} else if (secrets.made) {
-		unlink(secrets.made);
+	} else {
+		cf_secrets_undo(&secrets);
 	}
 	cf_backend_close(backend);
 	cf_secrets_release(&secrets);
+	free(host);
+	free(user);
 	return rc;
 }

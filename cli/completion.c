@@ -104,12 +104,19 @@ static void print_bash(FILE *out)
 		fprintf(out, "\t%s) words='", cf_spec_commands[i].name);
 		if (cf_spec_commands[i].id == CF_COMMAND_HELP)
 			print_commands(out);
+		if (cf_spec_commands[i].actions)
+			fputs(cf_spec_commands[i].actions, out);
 		print_names(out, cf_spec_commands[i].options);
 		fputs("' ;;\n", out);
 	}
 	fputs("\t*) words='' ;;\n"
 	      "\tesac\n"
-	      "\tif [[ $cur == -* || -z $command || $command == help ]]; then\n"
+	      "\tif [[ $cur == -* || -z $command || ' help",
+	      out);
+	for (size_t i = 0; i < CF_N_COMMANDS; i++)
+		if (cf_spec_commands[i].actions)
+			fprintf(out, " %s", cf_spec_commands[i].name);
+	fputs(" ' == *\" $command \"* ]]; then\n"
 	      "\t\tmapfile -t COMPREPLY < <(compgen -W \"$words",
 	      out);
 	print_names(out, cf_spec_globals);
@@ -194,6 +201,8 @@ static void print_zsh(FILE *out)
 	for (size_t i = 0; i < CF_N_COMMANDS; i++) {
 		fprintf(out, "\t\t%s) _arguments $common", cf_spec_commands[i].name);
 		print_zsh_options(out, cf_spec_commands[i].options);
+		if (cf_spec_commands[i].actions)
+			fprintf(out, " '1:action:(%s)'", cf_spec_commands[i].actions);
 		fputs(" '*:argument:_files' ;;\n", out);
 	}
 	fputs("\t\tesac\n\t\t;;\n\tesac\n}\ncompdef _coffer coffer\n", out);
@@ -232,6 +241,11 @@ static void print_fish(FILE *out)
 			command->name);
 		print_quoted(out, command->about, "fish");
 		fputs("'\n", out);
+		if (command->actions)
+			fprintf(out,
+				"complete -c coffer -f -n '__fish_seen_subcommand_from %s; and not "
+				"__fish_seen_subcommand_from %s' -a '%s'\n",
+				command->name, command->actions, command->actions);
 		for (const struct cf_option_spec *option = command->options;
 		     option->id != CF_OPT_NONE; option++)
 			print_fish_option(out, option, command->name);

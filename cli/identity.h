@@ -11,4 +11,7 @@ struct cf_err;
 void cf_identity_user(char *out, size_t size);
 int cf_identity_host(char *out, size_t size, struct cf_err *err);
 
+/* Both as they are stored, in UTF-8; free() them. */
+int cf_identity_texts(char **host_out, char **user_out, struct cf_err *err);
+
 #endif

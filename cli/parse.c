@@ -199,6 +199,21 @@ static int check_environment(struct parser *p)
 	return 0;
 }
 
+/* Whether the word is one of those in the list, which spaces separate. */
+static bool is_listed(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (*list) {
+		size_t n = strcspn(list, " ");
+
+		if (n == len && memcmp(list, word, n) == 0)
+			return true;
+		list += n + (list[n] == ' ');
+	}
+	return false;
+}
+
 static int check_operands(struct parser *p)
 {
 	const struct cf_command_spec *command = p->args->command;
@@ -215,6 +230,9 @@ static int check_operands(struct parser *p)
 		if (p->args->operands[i][0] == '\0')
 			return cf_err_set(p->err, CF_ERR_USAGE, "%s: empty argument",
 					  command->name);
+	if (command->actions && n > 0 && !is_listed(command->actions, p->args->operands[0]))
+		return cf_err_set(p->err, CF_ERR_USAGE, "%s: no action '%s' (there are: %s)", command->name,
+				  p->args->operands[0], command->actions);
 	return 0;
 }
 

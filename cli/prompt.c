@@ -80,8 +80,8 @@ static int ask_again(int fd, const struct cf_ctx *ctx, const struct cf_secret *f
 	return rc;
 }
 
-int cf_prompt_password(const struct cf_ctx *ctx, bool twice, struct cf_secret **secret_out,
-		       struct cf_err *err)
+int cf_prompt_password(const struct cf_ctx *ctx, const char *question, bool twice, const char *instead,
+		       struct cf_secret **secret_out, struct cf_err *err)
 {
 	struct cf_secret *secret = NULL;
 	struct termios before, silent;
@@ -90,18 +90,14 @@ int cf_prompt_password(const struct cf_ctx *ctx, bool twice, struct cf_secret **
 	if (fd < 0 || tcgetattr(fd, &before) != 0) {
 		if (fd >= 0)
 			close(fd);
-		return cf_err_set(
-			err, CF_ERR_KEY,
-			"no password, and no terminal to ask for it; use --password-file, "
-			"--password-command, --key-file or COFFER_PASSWORD");
+		return cf_err_set(err, CF_ERR_KEY, "no password, and no terminal to ask for it; use %s",
+				  instead);
 	}
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	silent.c_lflag |= ICANON;
 	tcsetattr(fd, TCSAFLUSH, &silent);
-	rc = ask(fd, ctx,
-		 twice ? "password for the new repository: " : "password of the repository: ",
-		 &secret, err);
+	rc = ask(fd, ctx, question, &secret, err);
 	if (rc == 0 && twice && cf_secret_span(secret).len > 0)
 		rc = ask_again(fd, ctx, secret, err);
 	tcsetattr(fd, TCSAFLUSH, &before);

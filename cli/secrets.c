@@ -205,60 +205,116 @@ static int load_key_file(const char *path, bool creating, struct cf_secrets *sec
 	return rc;
 }
 
-static const enum cf_option_id kinds[] = {CF_OPT_KEY_FILE, CF_OPT_PASSWORD_FILE,
-					  CF_OPT_PASSWORD_COMMAND};
+enum { KEY_FILE, PASSWORD_FILE, PASSWORD_COMMAND, KEY_COMMAND, N_KINDS, TERMINAL = N_KINDS };
 
-/* Which kind is asked for, options before the environment; CF_OPT_NONE when none is. */
-static int choose(const struct cf_args *args, enum cf_option_id *kind_out, struct cf_err *err)
+/* Where a secret may come from: that of the repository, or that of a new key slot. */
+struct origin {
+	enum cf_option_id options[N_KINDS];
+	const char *names, *question;
+	bool in_environment;
+};
+
+static const struct origin of_repository = {
+	.options = {CF_OPT_KEY_FILE, CF_OPT_PASSWORD_FILE, CF_OPT_PASSWORD_COMMAND,
+		    CF_OPT_KEY_COMMAND},
+	.names = "--key-file, --password-file, --password-command and --key-command",
+	.question = "password of the repository: ",
+	.in_environment = true,
+};
+
+static const struct origin of_new_slot = {
+	.options = {CF_OPT_NEW_KEY_FILE, CF_OPT_NEW_PASSWORD_FILE, CF_OPT_NEW_PASSWORD_COMMAND,
+		    CF_OPT_NEW_KEY_COMMAND},
+	.names =
+		"--new-key-file, --new-password-file, --new-password-command and --new-key-command",
+	.question = "new password: ",
+};
+
+/* Which kind is asked for, options before the environment; TERMINAL when none is. */
+static int choose(const struct cf_args *args, const struct origin *origin, int *kind_out,
+		  struct cf_err *err)
 {
-	*kind_out = CF_OPT_NONE;
-	for (size_t i = 0; i < 3; i++) {
-		if (!cf_args_given(args, kinds[i]))
+	*kind_out = TERMINAL;
+	for (int i = 0; i < N_KINDS; i++) {
+		if (!cf_args_given(args, origin->options[i]))
 			continue;
-		if (*kind_out != CF_OPT_NONE)
-			return cf_err_set(
-				err, CF_ERR_USAGE,
-				"--key-file, --password-file and --password-command exclude "
-				"one another");
-		*kind_out = kinds[i];
+		if (*kind_out != TERMINAL)
+			return cf_err_set(err, CF_ERR_USAGE, "%s exclude one another",
+					  origin->names);
+		*kind_out = i;
 	}
-	for (size_t i = 0; i < 3 && *kind_out == CF_OPT_NONE; i++)
-		if (cf_args_text(args, kinds[i]))
-			*kind_out = kinds[i];
+	for (int i = 0; i < N_KINDS && *kind_out == TERMINAL; i++)
+		if (cf_args_text(args, origin->options[i]))
+			*kind_out = i;
 	return 0;
 }
 
-static int load_password(const struct cf_args *args, enum cf_option_id kind,
+static int load_password(const struct cf_args *args, const struct origin *origin, int kind,
 			 const struct cf_ctx *ctx, bool creating, struct cf_secret **secret_out,
 			 struct cf_err *err)
 {
-	const char *password = getenv("COFFER_PASSWORD");
+	const char *password = origin->in_environment ? getenv("COFFER_PASSWORD") : NULL;
 
-	if (kind == CF_OPT_PASSWORD_FILE)
-		return password_from_file(cf_args_text(args, kind), secret_out, err);
-	if (kind == CF_OPT_PASSWORD_COMMAND)
-		return password_from_command(cf_args_text(args, kind), secret_out, err);
+	if (kind == PASSWORD_FILE)
+		return password_from_file(cf_args_text(args, origin->options[kind]), secret_out,
+					  err);
+	if (kind == PASSWORD_COMMAND)
+		return password_from_command(cf_args_text(args, origin->options[kind]), secret_out,
+					     err);
 	if (password)
 		return password_from_environment(secret_out, err);
-	return cf_prompt_password(ctx, creating, secret_out, err);
+	return cf_prompt_password(
+		ctx,
+		origin->in_environment && creating ? "password for the new repository: "
+						   : origin->question,
+		creating,
+		origin->in_environment ? "--password-file, --password-command, --key-file, "
+					 "--key-command or COFFER_PASSWORD"
+				       : "--new-password-file, --new-password-command, "
+					 "--new-key-file or --new-key-command",
+		secret_out, err);
+}
+
+static int load_command(const char *line, const struct cf_ctx *ctx, struct cf_secrets *secrets,
+			struct cf_err *err)
+{
+	if (!line[0])
+		return cf_err_set(err, CF_ERR_USAGE, "the key command is empty");
+	secrets->command = (struct cf_key_command){.line = line, .ctx = ctx};
+	secrets->wrapper = cf_key_command_wrapper(&secrets->command);
+	return 0;
+}
+
+static int load(const struct cf_args *args, const struct cf_ctx *ctx, const struct origin *origin,
+		bool creating, struct cf_secrets *secrets, struct cf_err *err)
+{
+	int kind, rc;
+
+	*secrets = (struct cf_secrets){0};
+	rc = choose(args, origin, &kind, err);
+	if (rc < 0)
+		return rc;
+	if (kind == KEY_FILE)
+		return load_key_file(cf_args_text(args, origin->options[kind]), creating, secrets,
+				     err);
+	if (kind == KEY_COMMAND)
+		return load_command(cf_args_text(args, origin->options[kind]), ctx, secrets, err);
+	rc = load_password(args, origin, kind, ctx, creating, &secrets->passphrase, err);
+	if (rc == 0 && cf_secret_span(secrets->passphrase).len == 0)
+		rc = cf_err_set(err, CF_ERR_KEY, "the password is empty");
+	return rc;
 }
 
 int cf_secrets_load(const struct cf_args *args, const struct cf_ctx *ctx, bool creating,
 		    struct cf_secrets *secrets, struct cf_err *err)
 {
-	enum cf_option_id kind;
-	int rc;
+	return load(args, ctx, &of_repository, creating, secrets, err);
+}
 
-	*secrets = (struct cf_secrets){0};
-	rc = choose(args, &kind, err);
-	if (rc < 0)
-		return rc;
-	if (kind == CF_OPT_KEY_FILE)
-		return load_key_file(cf_args_text(args, kind), creating, secrets, err);
-	rc = load_password(args, kind, ctx, creating, &secrets->passphrase, err);
-	if (rc == 0 && cf_secret_span(secrets->passphrase).len == 0)
-		rc = cf_err_set(err, CF_ERR_KEY, "the password is empty");
-	return rc;
+int cf_secrets_load_new(const struct cf_args *args, const struct cf_ctx *ctx,
+			struct cf_secrets *secrets, struct cf_err *err)
+{
+	return load(args, ctx, &of_new_slot, true, secrets, err);
 }
 
 void cf_secrets_release(struct cf_secrets *secrets)
@@ -268,8 +324,15 @@ void cf_secrets_release(struct cf_secrets *secrets)
 	*secrets = (struct cf_secrets){0};
 }
 
+void cf_secrets_undo(const struct cf_secrets *secrets)
+{
+	if (secrets->made)
+		unlink(secrets->made);
+}
+
 struct cf_credentials cf_secrets_credentials(const struct cf_secrets *secrets)
 {
 	return (struct cf_credentials){.passphrase = secrets->passphrase,
-				       .key_file = secrets->key_file};
+				       .key_file = secrets->key_file,
+				       .wrapper = secrets->wrapper.wrap ? &secrets->wrapper : NULL};
 }

@@ -23,8 +23,8 @@ const char *const cf_spec_text[] = {
 	"mysql://HOST/DATABASE, tar:PATH, stream:NAME. A path alone means files. A SNAPSHOT is an id, the first digits of one (at least 4), or the "
 	"word latest, among those that --source, --tag and --host admit. A PATH behind it may "
 	"begin with a slash or not.",
-	"The repository is a folder. What opens it is a password or a key file, and is never "
-	"taken from an argument: without --key-file, --password-file, --password-command or "
+	"The repository is a folder. What opens it is a password, a key file or a secret manager, and is never "
+	"taken from an argument: without --key-file, --password-file, --password-command, --key-command or "
 	"their environment variables coffer asks on the terminal. Password and key files must "
 	"not be accessible to others.",
 	"Options may stand before or after the command and between arguments; -- ends them.",
@@ -45,6 +45,8 @@ const struct cf_option_spec cf_spec_globals[] = {
 	 .about = "Take the first line a shell command prints as the password"},
 	{.id = CF_OPT_KEY_FILE, .kind = CF_VALUE_FILE, .name = "key-file", .value = "FILE",
 	 .env = "COFFER_KEY_FILE", .about = "Use a key file instead of a password"},
+	{.id = CF_OPT_KEY_COMMAND, .kind = CF_VALUE_TEXT, .name = "key-command", .value = "CMD",
+	 .env = "COFFER_KEY_COMMAND", .about = "Let a secret manager unwrap the key (coffer help key)"},
 	{.id = CF_OPT_CACHE_DIR, .kind = CF_VALUE_FOLDER, .name = "cache-dir", .value = "DIR",
 	 .env = "COFFER_CACHE_DIR", .otherwise = "~/.cache/coffer",
 	 .about = "Folder for local indexes"},
@@ -233,6 +235,23 @@ static const struct cf_option_spec forget_options[] = {
 	FLAG(CF_OPT_YES, 'y', "yes", "Forget them, instead of only saying so"),
 	FILTER_OPTIONS, END_OPTIONS};
 
+static const struct cf_option_spec key_options[] = {
+	{.id = CF_OPT_ROLE, .kind = CF_VALUE_CHOICE, .name = "role", .value = "ROLE",
+	 .choices = "full write", .otherwise = "full",
+	 .about = "What a new key may do: full, or write (add backups, read none)"},
+	{.id = CF_OPT_COMMENT, .kind = CF_VALUE_TEXT, .name = "comment", .value = "TEXT",
+	 .about = "What a new key is for"},
+	{.id = CF_OPT_NEW_PASSWORD_FILE, .kind = CF_VALUE_FILE, .name = "new-password-file",
+	 .value = "FILE", .about = "Read the new password from a file"},
+	{.id = CF_OPT_NEW_PASSWORD_COMMAND, .kind = CF_VALUE_TEXT, .name = "new-password-command",
+	 .value = "CMD", .about = "Take the first line a shell command prints as the new password"},
+	{.id = CF_OPT_NEW_KEY_FILE, .kind = CF_VALUE_FILE, .name = "new-key-file",
+	 .value = "FILE", .about = "A key file, made when it is missing"},
+	{.id = CF_OPT_NEW_KEY_COMMAND, .kind = CF_VALUE_TEXT, .name = "new-key-command",
+	 .value = "CMD", .about = "Let a secret manager wrap the new key"},
+	FLAG(CF_OPT_YES, 'y', "yes", "Do it, instead of only saying so"),
+	END_OPTIONS};
+
 static const struct cf_option_spec help_options[] = {
 	FLAG(CF_OPT_MAN, 0, "man", "Print the manual page (mdoc) of coffer or a command"),
 	{.id = CF_OPT_COMPLETION, .kind = CF_VALUE_CHOICE, .name = "completion", .value = "SHELL",
@@ -293,7 +312,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer snapshots --source /etc", "those of one source"}),
 	},
 	[CF_COMMAND_LS] = {
-		.id = CF_COMMAND_LS, .name = "ls", .about = "List what is in a snapshot",
+		.id = CF_COMMAND_LS, .needs_full_key = true, .name = "ls", .about = "List what is in a snapshot",
 		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = ls_options,
 		.text = TEXT(
 			"Lists a folder, or the one file that PATH names."),
@@ -301,7 +320,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer ls latest:/etc -l", "one folder, in full"}),
 	},
 	[CF_COMMAND_FIND] = {
-		.id = CF_COMMAND_FIND, .name = "find", .about = "Find files in snapshots by name",
+		.id = CF_COMMAND_FIND, .needs_full_key = true, .name = "find", .about = "Find files in snapshots by name",
 		.operands = "PATTERN [SNAPSHOT...]", .n_min = 1, .n_max = UNLIMITED,
 		.options = filter_options,
 		.text = TEXT(
@@ -312,7 +331,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer find '*.conf' latest", "in the newest snapshot"}),
 	},
 	[CF_COMMAND_DIFF] = {
-		.id = CF_COMMAND_DIFF, .name = "diff", .about = "Compare two snapshots",
+		.id = CF_COMMAND_DIFF, .needs_full_key = true, .name = "diff", .about = "Compare two snapshots",
 		.operands = "SNAPSHOT[:PATH] SNAPSHOT[:PATH]", .n_min = 2, .n_max = 2,
 		.options = filter_options,
 		.text = TEXT(
@@ -322,7 +341,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer diff 1a2b3c4d latest", "what changed since"}),
 	},
 	[CF_COMMAND_RESTORE] = {
-		.id = CF_COMMAND_RESTORE, .name = "restore",
+		.id = CF_COMMAND_RESTORE, .needs_full_key = true, .name = "restore",
 		.about = "Restore a snapshot into a folder or a database server",
 		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = restore_options,
 		.text = TEXT(
@@ -344,7 +363,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			 "one table"}),
 	},
 	[CF_COMMAND_DUMP] = {
-		.id = CF_COMMAND_DUMP, .name = "dump", .about = "Write one file to standard output",
+		.id = CF_COMMAND_DUMP, .needs_full_key = true, .name = "dump", .about = "Write one file to standard output",
 		.operands = "SNAPSHOT:PATH", .n_min = 1, .n_max = 1, .options = filter_options,
 		.text = TEXT(
 			"Writes the content of one file of a snapshot to standard output."),
@@ -352,7 +371,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer dump latest:/db.sql | psql db", "into a database"}),
 	},
 	[CF_COMMAND_MOUNT] = {
-		.id = CF_COMMAND_MOUNT, .name = "mount", .about = "Show snapshots as folders",
+		.id = CF_COMMAND_MOUNT, .needs_full_key = true, .name = "mount", .about = "Show snapshots as folders",
 		.operands = "DIR", .n_min = 1, .n_max = 1, .options = mount_options,
 		.text = TEXT(
 			"Shows every snapshot on an empty folder, read-only: snapshots/TIME-ID, "
@@ -377,7 +396,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer umount /mnt/backup", "what coffer mount began"}),
 	},
 	[CF_COMMAND_CHECK] = {
-		.id = CF_COMMAND_CHECK, .name = "check", .about = "Check the repository for damage",
+		.id = CF_COMMAND_CHECK, .needs_full_key = true, .name = "check", .about = "Check the repository for damage",
 		.operands = "", .options = check_options,
 		.text = TEXT(
 			"Reads config, keys, indexes, snapshots and folders, and checks that "
@@ -388,7 +407,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer check --read-data=5%", "with a twentieth of the data"}),
 	},
 	[CF_COMMAND_VERIFY] = {
-		.id = CF_COMMAND_VERIFY, .name = "verify", .about = "Prove that a snapshot restores",
+		.id = CF_COMMAND_VERIFY, .needs_full_key = true, .name = "verify", .about = "Prove that a snapshot restores",
 		.operands = "SNAPSHOT", .n_min = 1, .n_max = 1, .options = verify_options,
 		.text = TEXT(
 			"Databases are restored into a server of their own, started in a temporary "
@@ -427,7 +446,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer tag latest --add keep", "mark the newest"}),
 	},
 	[CF_COMMAND_HOLD] = {
-		.id = CF_COMMAND_HOLD, .name = "hold", .about = "Protect snapshots from being forgotten",
+		.id = CF_COMMAND_HOLD, .needs_full_key = true, .name = "hold", .about = "Protect snapshots from being forgotten",
 		.operands = "add|remove|list [SNAPSHOT...]", .n_min = 1, .n_max = UNLIMITED,
 		.options = hold_options,
 		.text = TEXT(
@@ -439,7 +458,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			{"coffer hold list", "what is held"}),
 	},
 	[CF_COMMAND_FORGET] = {
-		.id = CF_COMMAND_FORGET, .name = "forget",
+		.id = CF_COMMAND_FORGET, .needs_full_key = true, .name = "forget",
 		.about = "Remove old snapshots by rules, or by name",
 		.operands = "[SNAPSHOT...]", .n_max = UNLIMITED, .options = forget_options,
 		.text = TEXT(
@@ -460,6 +479,33 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.examples = EXAMPLES(
 			{"coffer forget --gfs d=7,w=4,m=12", "what would go; with --yes, it goes"},
 			{"coffer forget 1a2b3c4d --yes", "one snapshot"}),
+	},
+	[CF_COMMAND_KEY] = {
+		.id = CF_COMMAND_KEY, .name = "key", .about = "List and change what opens the repository",
+		.operands = "list | add | remove ID | passwd | rotate", .n_min = 1, .n_max = 2,
+		.actions = "list add remove passwd rotate", .options = key_options,
+		.text = TEXT(
+			"Every key slot opens the repository by a password, a key file or a "
+			"secret manager's command. One with role full reads and changes "
+			"everything. One with role write adds backups and reads none, not even "
+			"its own.",
+			"list shows the slots. add makes one more, from --new-password-file, "
+			"--new-password-command, --new-key-file, --new-key-command or, without "
+			"them, a password asked for twice. passwd puts a new slot in the place of "
+			"the one in use. remove takes one away, with --yes; the last that reads "
+			"everything stays.",
+			"rotate makes a new data epoch: what is backed up from then on cannot be read "
+			"by who had a slot that was removed before. Backups may run meanwhile. What "
+			"was stored before stays readable to whoever kept its keys. Slots that an older "
+			"coffer made cannot be given the new epoch, and are left behind with --yes.",
+			"A CMD is run by the shell as \"CMD wrap\" and gets a key of 64 hexadecimal "
+			"digits on standard input; what it prints is stored. Later \"CMD unwrap\" gets "
+			"that, and prints the digits. The exit status decides."),
+		.examples = EXAMPLES(
+			{"coffer key add --role write --new-key-file web1.key --comment web1",
+			 "a host that may only add"},
+			{"coffer key remove 1a2b3c4d --yes", "take a key away"},
+			{"coffer key rotate", "new backups under a new key"}),
 	},
 	[CF_COMMAND_VERSION] = {
 		.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",

@@ -30,6 +30,7 @@ enum cf_command_id {
 	CF_COMMAND_TAG,
 	CF_COMMAND_HOLD,
 	CF_COMMAND_FORGET,
+	CF_COMMAND_KEY,
 	CF_COMMAND_VERSION,
 	CF_COMMAND_HELP,
 	CF_N_COMMANDS
@@ -42,6 +43,7 @@ enum cf_option_id {
 	CF_OPT_PASSWORD_FILE,
 	CF_OPT_PASSWORD_COMMAND,
 	CF_OPT_KEY_FILE,
+	CF_OPT_KEY_COMMAND,
 	CF_OPT_CACHE_DIR,
 	CF_OPT_THREADS,
 	CF_OPT_JSON,
@@ -112,6 +114,12 @@ enum cf_option_id {
 	CF_OPT_NO_PRIVILEGES,
 	CF_OPT_LEVEL,
 	CF_OPT_AGAINST,
+	CF_OPT_ROLE,
+	CF_OPT_COMMENT,
+	CF_OPT_NEW_KEY_FILE,
+	CF_OPT_NEW_PASSWORD_FILE,
+	CF_OPT_NEW_PASSWORD_COMMAND,
+	CF_OPT_NEW_KEY_COMMAND,
 	CF_OPT_MAN,
 	CF_OPT_COMPLETION
 };
@@ -156,6 +164,8 @@ struct cf_command_spec {
 	unsigned n_min, n_max; /* operands */
 	bool runs_command;     /* what stands behind "--" is a command, not operands */
 	bool has_no_repository;
+	bool needs_full_key;  /* reads backups, or removes them */
+	const char *actions;  /* what the first operand is one of, separated by spaces; NULL: anything */
 	const struct cf_option_spec *options; /* ended by CF_OPT_NONE */
 	const struct cf_example *examples;    /* ended by a NULL line */
 	const char *const *text;	      /* paragraphs of the man page, ended by NULL */

@@ -1,0 +1,323 @@
+/* coffer key */
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/doc.h"
+#include "cli/escape.h"
+#include "cli/identity.h"
+#include "cli/output.h"
+#include "cli/secrets.h"
+#include "repo/key_admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN_DIGITS = 8 };
+
+/* The repository with what opened it, and what a new slot would say of its maker. */
+struct session {
+	struct cf_cli *cli;
+	struct cf_secrets secrets;
+	struct cf_repo *repo;
+	char *host, *user;
+	struct cf_slot_about about;
+};
+
+static const char *role_name(enum cf_key_role role)
+{
+	return role == CF_ROLE_FULL ? "full" : role == CF_ROLE_WRITE ? "write" : "";
+}
+
+/* What is to know of a slot besides its facts: one word a programmer may compare. */
+static const char *state_of(const struct cf_key_info *info)
+{
+	if (info->version == 0)
+		return "damaged";
+	if (!info->is_trusted)
+		return "untrusted";
+	return info->is_behind ? "behind" : "ok";
+}
+
+static int open_session(struct session *session, struct cf_cli *cli, struct cf_err *err)
+{
+	const char *comment = cf_args_text(cli->args, CF_OPT_COMMENT);
+	int rc;
+
+	*session = (struct session){.cli = cli};
+	if (comment && !cf_utf8_valid(comment))
+		return cf_err_set(err, CF_ERR_USAGE, "--comment: '%s' is not UTF-8", comment);
+	rc = cf_identity_texts(&session->host, &session->user, err);
+	session->about = (struct cf_slot_about){
+		.host = session->host, .user = session->user, .comment = comment ? comment : ""};
+	return rc == 0 ? cf_cli_open_keyed(cli, &session->secrets, &session->repo, err) : rc;
+}
+
+static void close_session(struct session *session)
+{
+	cf_repo_close(session->repo);
+	cf_secrets_release(&session->secrets);
+	free(session->host);
+	free(session->user);
+}
+
+static struct cf_doc info_json(const struct cf_key_info *info)
+{
+	struct cf_doc item = cf_doc_object();
+
+	cf_doc_text(&item, "id", info->id_text);
+	cf_doc_text(&item, "kind", info->kind);
+	cf_doc_text(&item, "role", info->version ? role_name(info->role) : NULL);
+	cf_doc_text(&item, "created", info->version ? cf_text_rfc3339(info->created_ns).s : NULL);
+	cf_doc_text(&item, "host", info->about.host);
+	cf_doc_text(&item, "user", info->about.user);
+	cf_doc_text(&item, "comment", info->about.comment);
+	cf_doc_text(&item, "state", state_of(info));
+	cf_doc_text(&item, "problem", info->problem);
+	cf_doc_count(&item, "record", info->version);
+	cf_doc_flag(&item, "in_use", info->in_use);
+	return item;
+}
+
+static int print_list_json(const struct cf_key_list *list, struct cf_err *err)
+{
+	struct cf_doc document = cf_doc_begin(), items = cf_doc_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct cf_doc item = info_json(&list->items[i]);
+
+		cf_doc_push(&items, &item);
+	}
+	cf_doc_put(&document, "keys", &items);
+	return cf_doc_print(&document, stdout, err);
+}
+
+static int add_row(struct cf_table *table, const struct cf_key_info *info, struct cf_err *err)
+{
+	char id[SHOWN_DIGITS + 1], by[600] = "";
+	const char *cells[7];
+	int rc = 0;
+
+	snprintf(id, sizeof(id), "%.*s", SHOWN_DIGITS, info->id_text);
+	if (info->about.host)
+		snprintf(by, sizeof(by), "%s@%s", info->about.user, info->about.host);
+	cells[0] = id;
+	cells[1] = info->kind ? info->kind : "";
+	cells[2] = role_name(info->role);
+	cells[4] = by;
+	cells[5] = info->in_use && !info->is_behind ? "in use" : state_of(info);
+	cells[6] = info->about.comment ? info->about.comment : "";
+	for (size_t i = 0; rc == 0 && i < 7; i++) {
+		if (i == 3)
+			rc = cf_table_add(
+				table, info->version ? cf_text_time(info->created_ns).s : "", err);
+		else
+			rc = cf_table_add(table, cells[i], err);
+	}
+	return rc;
+}
+
+static int print_list_text(const struct cf_key_list *list, struct cf_err *err)
+{
+	static const char *const heading[] = {"ID", "KIND",  "ROLE",   "MADE",
+					      "BY", "STATE", "COMMENT"};
+	struct cf_table table;
+	int rc = 0;
+
+	cf_table_init(&table, "lllllll");
+	for (size_t i = 0; rc == 0 && i < 7; i++)
+		rc = cf_table_add(&table, heading[i], err);
+	for (size_t i = 0; rc == 0 && i < list->n; i++)
+		rc = add_row(&table, &list->items[i], err);
+	if (rc == 0)
+		cf_table_print(&table, stdout);
+	cf_table_release(&table);
+	return rc;
+}
+
+static int list_keys(struct session *session, struct cf_err *err)
+{
+	struct cf_key_list list = {0};
+	int rc = cf_key_list_load(session->repo, &list, err);
+
+	if (rc == 0)
+		rc = session->cli->json ? print_list_json(&list, err) : print_list_text(&list, err);
+	cf_key_list_release(&list);
+	return rc;
+}
+
+/* What a command that changes one slot has done. */
+static int report_slot(const struct session *session, const char *action, const char *id,
+		       const struct cf_secrets *fresh, bool is_done, struct cf_err *err)
+{
+	struct cf_doc document;
+
+	if (session->cli->json) {
+		document = cf_doc_begin();
+		cf_doc_text(&document, "action", action);
+		cf_doc_text(&document, "id", id);
+		cf_doc_flag(&document, "done", is_done);
+		cf_doc_text(&document, "key_file_made", fresh ? fresh->made : NULL);
+		return cf_doc_print(&document, stdout, err);
+	}
+	if (session->cli->quiet)
+		return 0;
+	printf("%s%s key slot %.*s%s\n", is_done ? "" : "would have ", action, SHOWN_DIGITS, id,
+	       is_done ? "" : "; --yes does it");
+	if (fresh && fresh->made) {
+		fputs("made the key file ", stdout);
+		cf_escape_print(stdout, fresh->made, CF_ESCAPE_NAME);
+		fputc('\n', stdout);
+	}
+	return 0;
+}
+
+/* add and passwd: both make a slot for a new secret. */
+static int make_slot(struct session *session, bool replace, struct cf_err *err)
+{
+	const struct cf_args *args = session->cli->args;
+	const char *role = cf_args_text(args, CF_OPT_ROLE);
+	bool write_only = role && strcmp(role, "write") == 0;
+	char id[2 * CF_SLOT_ID_LEN + 1] = "";
+	struct cf_credentials credentials;
+	struct cf_secrets fresh = {0};
+	int rc = cf_repo_require_full(session->repo, err);
+
+	if (rc == 0)
+		rc = cf_secrets_load_new(args, &session->cli->ctx, &fresh, err);
+	if (rc == 0) {
+		credentials = cf_secrets_credentials(&fresh);
+		rc = replace ? cf_key_replace(session->repo, &credentials, &session->about, id, err)
+			     : cf_key_add(session->repo, write_only ? CF_ROLE_WRITE : CF_ROLE_FULL,
+					  &credentials, &session->about, id, err);
+	}
+	if (rc == 0)
+		rc = report_slot(session, replace ? "replaced the one in use by" : "added", id,
+				 &fresh, true, err);
+	else if (!id[0]) /* else there is a slot that it opens */
+		cf_secrets_undo(&fresh);
+	cf_secrets_release(&fresh);
+	return rc;
+}
+
+static int remove_slot(struct session *session, struct cf_err *err)
+{
+	bool yes = cf_args_has(session->cli->args, CF_OPT_YES);
+	const struct cf_key_info *info = NULL;
+	struct cf_key_list list = {0};
+	int rc = cf_key_list_load(session->repo, &list, err);
+
+	if (rc == 0)
+		rc = cf_key_list_find(&list, session->cli->args->operands[1], &info, err);
+	if (rc == 0)
+		rc = cf_key_remove(session->repo, info, yes, !yes, err);
+	if (rc == 0)
+		rc = report_slot(session, "removed", info->id_text, NULL, yes, err);
+	if (rc == 0 && yes && !session->cli->quiet && !session->cli->json)
+		puts("whoever copied its keys can still read what is stored; `coffer key rotate` "
+		     "shuts "
+		     "them out of new backups");
+	cf_key_list_release(&list);
+	return rc;
+}
+
+/* Slots that a rotation cannot carry go on with the old epochs only; that must be wanted. */
+static int check_left_behind(struct session *session, struct cf_err *err)
+{
+	const struct cf_key_info *left = NULL;
+	struct cf_key_list list = {0};
+	size_t n = 0;
+	int rc = cf_key_list_load(session->repo, &list, err);
+
+	for (size_t i = 0; rc == 0 && i < list.n; i++) {
+		if (cf_key_is_carried(&list.items[i]) || list.items[i].is_behind)
+			continue;
+		left = &list.items[i];
+		n++;
+	}
+	if (rc == 0 && left && !cf_args_has(session->cli->args, CF_OPT_YES))
+		rc = cf_err_set(
+			err, CF_ERR_BUSY,
+			"key slot %.8s%s cannot be given the new data epoch and would not read new "
+			"backups: "
+			"remove it, renew it by coffer key passwd, or leave it behind with --yes",
+			left->id_text, n > 1 ? " (and others)" : "");
+	cf_key_list_release(&list);
+	return rc;
+}
+
+static int report_rotation(const struct session *session, const struct cf_key_rotation *rotation,
+			   struct cf_err *err)
+{
+	struct cf_doc document;
+
+	if (session->cli->json) {
+		document = cf_doc_begin();
+		cf_doc_text(&document, "action", "rotated");
+		cf_doc_flag(&document, "new_epoch", rotation->is_new);
+		cf_doc_count(&document, "epochs", rotation->n_epochs);
+		cf_doc_count(&document, "keys", rotation->n_slots);
+		return cf_doc_print(&document, stdout, err);
+	}
+	if (session->cli->quiet)
+		return 0;
+	if (rotation->is_new)
+		printf("new backups have a new key now; %s opened before still read them\n",
+		       cf_text_count(rotation->n_slots, "the key slot that", "key slots that").s);
+	else
+		printf("finished a rotation that was interrupted: %s; run it again for a new "
+		       "epoch\n",
+		       cf_text_count(rotation->n_slots, "key slot brought up to date",
+				     "key slots brought up to date")
+			       .s);
+	return 0;
+}
+
+static int rotate(struct session *session, struct cf_err *err)
+{
+	const struct cf_credentials credentials = cf_secrets_credentials(&session->secrets);
+	struct cf_key_rotation rotation;
+	int rc = cf_repo_require_full(session->repo, err);
+
+	if (rc == 0)
+		rc = check_left_behind(session, err);
+	if (rc == 0)
+		rc = cf_key_rotate(session->repo, &credentials, &session->about, &rotation, err);
+	return rc == 0 ? report_rotation(session, &rotation, err) : rc;
+}
+
+static int check_arguments(const struct cf_args *args, struct cf_err *err)
+{
+	bool is_remove = strcmp(args->operands[0], "remove") == 0;
+
+	if (is_remove && args->n_operands < 2)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "key remove needs the id of a slot: see coffer key list");
+	if (!is_remove && args->n_operands > 1)
+		return cf_err_set(err, CF_ERR_USAGE, "key: unexpected argument '%s'",
+				  args->operands[1]);
+	return 0;
+}
+
+int cf_cmd_key(struct cf_cli *cli, struct cf_err *err)
+{
+	const char *action = cli->args->operands[0];
+	struct session session = {0};
+	int rc = check_arguments(cli->args, err);
+
+	if (rc == 0)
+		rc = open_session(&session, cli, err);
+	if (rc < 0)
+		goto out;
+	if (strcmp(action, "list") == 0)
+		rc = list_keys(&session, err);
+	else if (strcmp(action, "remove") == 0)
+		rc = remove_slot(&session, err);
+	else if (strcmp(action, "rotate") == 0)
+		rc = rotate(&session, err);
+	else
+		rc = make_slot(&session, strcmp(action, "passwd") == 0, err);
+out:
+	close_session(&session);
+	return rc;
+}
