@@ -287,8 +287,8 @@ def test_snapshots_of_the_future_are_flagged_and_kept(coffer):
 def test_days_are_those_of_the_time_zone(coffer):
     (coffer.work / "file").write_text("x")
     noon = at_day(0)
-    for hours in (9, 11, 13):  # 21:00, 23:00 and 01:00 UTC
-        env = {**noon, "COFFER_TEST_CLOCK": noon["COFFER_TEST_CLOCK"] + hours * 3600}
+    for hours in (9, 11.5, 13):  # 21:00, 23:30 and 01:00 UTC
+        env = {**noon, "COFFER_TEST_CLOCK": noon["COFFER_TEST_CLOCK"] + int(hours * 3600)}
         coffer.backup(coffer.work / "file", env=env)
     kept = {}
     for zone in ("UTC", "CET-1"):
