@@ -215,7 +215,7 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 		rc = cf_index_find_pack(catalog->index, &name, a->err);
 	if (rc == 0) {
 		rc = cf_pack_read_table(catalog->repo, &name, size, &pack, a->err);
-		if (rc == CF_ERR_DAMAGED) {
+		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
 			cf_ctx_note(catalog->repo->ctx, "pack.unreadable", object, "%s",
 				    a->err ? a->err->text : "damaged");
 			cf_err_clear(a->err);

@@ -219,7 +219,8 @@ static int try_bases(struct cf_writer *writer, struct cf_coder_slot *slot, const
 
 	cf_buf_clear(&slot->raw);
 	rc = cf_bases_read(writer->repo, bases, &slot->raw, err);
-	if (rc == CF_ERR_DAMAGED) { /* check and restore will say what is wrong with it */
+	/* Check and restore will say what is wrong with it; or it is of a data epoch that this key lacks. */
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
 		cf_err_clear(err);
 		return 0;
 	}

@@ -372,6 +372,51 @@ static void two_rotations_at_once_lose_no_epoch(void **state)
 	fixture_release(&f);
 }
 
+static void slot_left_behind_still_backs_up(void **state)
+{
+	struct fixture f;
+	struct person spare;
+	struct cf_key_rotation rotation;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_snapshot *others, *own;
+	struct cf_backend *before;
+	struct names slots;
+	struct cf_repo *repo;
+	char id[33];
+
+	(void)state;
+	fixture_init(&f, 0);
+	person_init(&spare, spare_text);
+	add_key(&f, CF_ROLE_FULL, &spare, id);
+	before = clone_store(f.store);
+	rotate_as(&f, &f.credentials, &rotation);
+	others = backup_as(&f, &f.credentials, 1);
+	/* The state of one slot from before the rotation, as when that was cut short. */
+	repo = fixture_open(&f);
+	slots = list_objects(f.store, "keys");
+	for (size_t i = 0; i < slots.n; i++)
+		assert_int_equal(f.store->ops->remove(f.store, slots.names[i], NULL), 0);
+	ok(cf_key_add(repo, CF_ROLE_FULL, &f.credentials, &about, id, &err), &err);
+	free(slots.names);
+	slots = list_objects(before, "keys");
+	for (size_t i = 0; i < slots.n; i++) {
+		struct cf_buf bytes = CF_BUF_INIT;
+
+		assert_int_equal(cf_backend_get_all(before, slots.names[i], 1 << 20, &bytes, NULL), 0);
+		assert_int_equal(cf_backend_put(f.store, slots.names[i], cf_buf_span(&bytes), NULL), 0);
+		cf_buf_release(&bytes);
+	}
+	free(slots.names);
+	cf_repo_close(repo);
+	own = backup_as(&f, &spare.credentials, 2);
+	assert_int_equal(restore_as(&f, &spare.credentials, others, 1, &err), CF_ERR_KEY);
+	cf_snapshot_free(others);
+	cf_snapshot_free(own);
+	cf_backend_close(before);
+	cf_secret_free(spare.secret);
+	fixture_release(&f);
+}
+
 static void planted_slot_gets_no_new_epoch(void **state)
 {
 	struct fixture f;
@@ -500,11 +545,14 @@ static int do_remove(struct cf_repo *repo, const struct person *admin, const str
 	return rc;
 }
 
-/* Some full slot opens the store and restores the snapshot, and backups made now restore as well. */
+/*
+ * Who gets in restores the snapshot and can back up, and somebody restores that as well. Who is behind, since a rotation was
+ * cut short, may meet chunks that others stored under the new epoch.
+ */
 static void assert_usable(struct fixture *f, struct cf_backend *store, const struct person *people, size_t n,
 			  const struct cf_snapshot *snapshot)
 {
-	size_t n_open = 0;
+	size_t n_complete = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct cf_err err = CF_ERR_INIT;
@@ -515,12 +563,13 @@ static void assert_usable(struct fixture *f, struct cf_backend *store, const str
 			continue;
 		assert_int_equal(fixture_restore_equals(repo, snapshot, 1, &err), 1);
 		ok(fixture_backup(repo, 5, &fresh, &err), &err);
-		assert_int_equal(fixture_restore_equals(repo, fresh, 5, &err), 1);
+		if (!repo->key.is_behind)
+			assert_int_equal(fixture_restore_equals(repo, fresh, 5, &err), 1);
+		n_complete += !repo->key.is_behind;
 		cf_snapshot_free(fresh);
 		cf_repo_close(repo);
-		n_open++;
 	}
-	assert_true(n_open > 0);
+	assert_true(n_complete > 0);
 }
 
 static bool cut_short(struct fixture *f, operation_fn *operation, const struct person *people,
@@ -677,6 +726,7 @@ int main(void)
 		cmocka_unit_test(removed_key_reads_what_was_and_nothing_new),
 		cmocka_unit_test(rotation_reaches_all_slots_beside_a_running_backup),
 		cmocka_unit_test(two_rotations_at_once_lose_no_epoch),
+		cmocka_unit_test(slot_left_behind_still_backs_up),
 		cmocka_unit_test(planted_slot_gets_no_new_epoch),
 		cmocka_unit_test(keyring_of_another_role_or_slot_is_refused),
 		cmocka_unit_test(a_slot_opens_whatever_is_cut_short),
