@@ -172,29 +172,61 @@ static int report_slot(const struct session *session, const char *action, const 
 	return 0;
 }
 
+/* The slot in use keeps its comment under another secret, unless one is given. keeper owns the
+ * text. */
+static int keep_comment(struct session *session, struct cf_key_list *keeper, struct cf_err *err)
+{
+	int rc = cf_key_list_load(session->repo, keeper, err);
+
+	if (cf_args_text(session->cli->args, CF_OPT_COMMENT))
+		return rc;
+	for (size_t i = 0; rc == 0 && i < keeper->n; i++)
+		if (keeper->items[i].in_use && keeper->items[i].about.comment)
+			session->about.comment = keeper->items[i].about.comment;
+	return rc;
+}
+
+static int replace_slot(struct session *session, const struct cf_credentials *credentials, char *id,
+			struct cf_err *err)
+{
+	struct cf_key_list keeper = {0};
+	int rc = keep_comment(session, &keeper, err);
+
+	if (rc == 0)
+		rc = cf_key_replace(session->repo, credentials, &session->about, id, err);
+	cf_key_list_release(&keeper);
+	return rc;
+}
+
+static int add_slot(struct session *session, const struct cf_credentials *credentials, char *id,
+		    struct cf_err *err)
+{
+	const char *role = cf_args_text(session->cli->args, CF_OPT_ROLE);
+	bool write_only = role && strcmp(role, "write") == 0;
+
+	return cf_key_add(session->repo, write_only ? CF_ROLE_WRITE : CF_ROLE_FULL, credentials,
+			  &session->about, id, err);
+}
+
 /* add and passwd: both make a slot for a new secret. */
 static int make_slot(struct session *session, bool replace, struct cf_err *err)
 {
-	const struct cf_args *args = session->cli->args;
-	const char *role = cf_args_text(args, CF_OPT_ROLE);
-	bool write_only = role && strcmp(role, "write") == 0;
 	char id[2 * CF_SLOT_ID_LEN + 1] = "";
 	struct cf_credentials credentials;
 	struct cf_secrets fresh = {0};
 	int rc = cf_repo_require_full(session->repo, err);
 
 	if (rc == 0)
-		rc = cf_secrets_load_new(args, &session->cli->ctx, &fresh, err);
+		rc = cf_secrets_load_new(session->cli->args, &session->cli->ctx, &fresh, err);
 	if (rc == 0) {
 		credentials = cf_secrets_credentials(&fresh);
-		rc = replace ? cf_key_replace(session->repo, &credentials, &session->about, id, err)
-			     : cf_key_add(session->repo, write_only ? CF_ROLE_WRITE : CF_ROLE_FULL,
-					  &credentials, &session->about, id, err);
+		rc = replace ? replace_slot(session, &credentials, id, err)
+			     : add_slot(session, &credentials, id, err);
 	}
 	if (rc == 0)
 		rc = report_slot(session, replace ? "replaced the one in use by" : "added", id,
 				 &fresh, true, err);
-	else if (!id[0]) /* else there is a slot that it opens */
+	else if (!id[0]) /* else there may be a slot that it opens */
 		cf_secrets_undo(&fresh);
 	cf_secrets_release(&fresh);
 	return rc;
@@ -296,6 +328,9 @@ static int check_arguments(const struct cf_args *args, struct cf_err *err)
 	if (!is_remove && args->n_operands > 1)
 		return cf_err_set(err, CF_ERR_USAGE, "key: unexpected argument '%s'",
 				  args->operands[1]);
+	if (cf_args_given(args, CF_OPT_ROLE) && strcmp(args->operands[0], "add") != 0)
+		return cf_err_set(err, CF_ERR_USAGE,
+				  "--role is for key add: a slot keeps its role");
 	return 0;
 }
 

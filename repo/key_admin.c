@@ -10,9 +10,10 @@ static int add_slot(struct cf_repo *repo, enum cf_key_role role, const struct cf
 	struct cf_keyslot2 slot;
 	int rc = cf_slot_make(repo->ring, role, credentials, about, cf_ctx_now_ns(repo->ctx), &slot, err);
 
-	if (rc == 0)
+	if (rc == 0) {
+		cf_hex_encode(slot.id, sizeof(slot.id), id_text_out);
 		rc = cf_slot_put(repo->backend, &slot, err);
-	cf_hex_encode(slot.id, sizeof(slot.id), id_text_out);
+	}
 	cf_keyslot2_release(&slot);
 	return rc;
 }

@@ -9,7 +9,7 @@
 #include "repo/key_list.h"
 #include "repo/repo.h"
 
-/* Add a slot for the credentials. id_text_out: 33 bytes. */
+/* Add a slot for the credentials. id_text_out: 33 bytes, filled once it may be in the store, and else left alone. */
 int cf_key_add(struct cf_repo *repo, enum cf_key_role role, const struct cf_credentials *credentials,
 	       const struct cf_slot_about *about, char *id_text_out, struct cf_err *err);
 

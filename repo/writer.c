@@ -228,6 +228,8 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 		rc = cf_packer_new(repo, &packing, &writer->packer, err);
 	if (rc == 0)
 		rc = find_parent(writer, options, err);
+	if (rc == 0 && options->parent)
+		rc = cf_repo_require_full(repo, err);
 	if (rc == 0 && !may_read)
 		leave_parent(writer);
 	if (rc == 0)

@@ -124,7 +124,7 @@ def test_a_write_key_adds_and_reads_nothing(coffer, source, tmp_path):
     (tmp_path / "mnt").mkdir()
     for args in (["ls", "latest"], ["restore", "latest", "--to", tmp_path / "no"], ["dump", "latest:/more"], ["check"],
                  ["check", "--read-data"], ["find", "x"], ["diff", "latest", theirs["snapshot"]], ["verify", "latest"],
-                 ["mount", "-f", tmp_path / "mnt"], ["forget", mine["snapshot"], "--yes"], ["hold", "add", "latest"]):
+                 ["mount", "-f", tmp_path / "mnt"], ["backup", source, "--parent", mine["snapshot"]], ["forget", mine["snapshot"], "--yes"], ["hold", "add", "latest"]):
         web.fails(*args, code=KEY, names="role write")
     for args in (["add", "--new-key-file", tmp_path / "new"], ["passwd", "--new-key-file", tmp_path / "new"], ["rotate"],
                  ["remove", keys(coffer)[0]["id"], "--yes"]):
@@ -215,6 +215,12 @@ def test_passwd_takes_the_place_of_the_one_in_use(coffer, source, tmp_path):
     coffer.key = tmp_path / "new"
     coffer.check()
     assert [k["id"] for k in keys(coffer)] == [result["id"]]
+    coffer.run("key", "passwd", "--new-key-file", tmp_path / "newer", "--comment", "mine")
+    coffer.key = tmp_path / "newer"
+    coffer.run("key", "passwd", "--new-key-file", tmp_path / "newest")
+    coffer.key = tmp_path / "newest"
+    assert [k["comment"] for k in keys(coffer)] == ["mine"]
+    coffer.fails("key", "passwd", "--role", "write", code=USAGE, names="--role")
 
 
 def test_passwd_asks_for_the_old_and_twice_for_the_new(tmp_path):
