@@ -183,7 +183,8 @@ def peak_bytes(coffer, size):
 def test_memory_does_not_grow_with_the_stream(coffer):
     little, much = peak_bytes(coffer, 300 << 20), peak_bytes(coffer, 900 << 20)
     assert much < 512 << 20
-    assert much < little * 1.2 + (16 << 20), (little, much)
+    # On a slow disk full packs wait in memory, two of 32 MiB more or less.
+    assert much < little * 1.2 + (64 << 20), (little, much)
 
 
 @pytest.mark.slow
