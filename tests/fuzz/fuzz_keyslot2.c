@@ -6,6 +6,7 @@
 
 #include "repo/format/keyslot2.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
