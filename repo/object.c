@@ -13,6 +13,16 @@ static const char *folder_of(enum cf_object_type type)
 		return "index";
 	case CF_OBJECT_FORGET:
 		return "gc/forget";
+	case CF_OBJECT_AUDIT:
+		return "audit";
+	case CF_OBJECT_LEASE:
+		return "gc/lease";
+	case CF_OBJECT_INTENT:
+		return "gc/intent";
+	case CF_OBJECT_TOMB:
+		return "gc/tomb";
+	case CF_OBJECT_QUARANTINE:
+		return "gc/quarantine";
 	default:
 		return "snapshots";
 	}

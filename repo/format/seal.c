@@ -54,7 +54,7 @@ int cf_seal_header_decode(struct cf_span in, struct cf_seal_header *header_out, 
 		cf_cursor_copy(&c, header.sealed_key, CF_SEALED_KEY_LEN);
 	}
 	if (!cf_cursor_ok(&c) || version == 0 || zero != 0 || type < CF_OBJECT_DATA_PACK ||
-	    type > CF_OBJECT_FORGET || header.cipher < 1 || header.cipher > 3)
+	    type > CF_OBJECT_TYPE_MAX || header.cipher < 1 || header.cipher > 3)
 		return cf_err_set(err, CF_ERR_DAMAGED, "has a damaged header");
 	*header_out = header;
 	return 0;

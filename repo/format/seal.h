@@ -21,7 +21,13 @@ enum cf_object_type {
 	CF_OBJECT_TREE_PACK = 2,
 	CF_OBJECT_INDEX = 3,
 	CF_OBJECT_SNAPSHOT = 4,
-	CF_OBJECT_FORGET = 5 /* a record of snapshots forgotten */
+	CF_OBJECT_FORGET = 5, /* a record of snapshots forgotten */
+	CF_OBJECT_AUDIT = 6,
+	CF_OBJECT_LEASE = 7,
+	CF_OBJECT_INTENT = 8,
+	CF_OBJECT_TOMB = 9,
+	CF_OBJECT_QUARANTINE = 10,
+	CF_OBJECT_TYPE_MAX = CF_OBJECT_QUARANTINE
 };
 
 #define CF_KEY_ID_LEN	   16
