@@ -53,6 +53,12 @@ struct cf_backend_ops {
 	int (*size)(struct cf_backend *backend, const char *name, uint64_t *size_out, struct cf_err *err);
 
 	/*
+	 * When the store took the object, by the store's own clock, in nanoseconds since 1970; CF_ERR_NOT_FOUND. Only
+	 * times of one store can be compared, and its clock may have been set meanwhile: nothing may be lost for it.
+	 */
+	int (*time)(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err);
+
+	/*
 	 * Every object below a prefix of whole components ("packs", "packs/0f"; "" is everything), in any
 	 * order, each once. A prefix without objects lists nothing and is no error. Objects put or
 	 * removed meanwhile may or may not be seen.

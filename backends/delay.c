@@ -67,6 +67,13 @@ static int delay_size(struct cf_backend *backend, const char *name, uint64_t *si
 	return inner->ops->size(inner, name, size_out, err);
 }
 
+static int delay_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
+{
+	struct cf_backend *inner = begin_call(backend);
+
+	return inner->ops->time(inner, name, ns_out, err);
+}
+
 static int delay_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user,
 		      struct cf_err *err)
 {
@@ -85,6 +92,7 @@ static const struct cf_backend_ops delay_ops = {
 	.put = delay_put,
 	.get = delay_get,
 	.size = delay_size,
+	.time = delay_time,
 	.list = delay_list,
 	.remove = delay_remove,
 	.close = cf_wrap_close,

@@ -104,6 +104,16 @@ static int fault_size(struct cf_backend *backend, const char *name, uint64_t *si
 	return inner->ops->size(inner, name, size_out, err);
 }
 
+static int fault_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
+{
+	struct cf_backend *inner = cf_wrap_inner(backend);
+	struct verdict verdict = judge((struct fault *)backend, CF_CALL_TIME, name);
+
+	if (verdict.fails_before || verdict.fails_after)
+		return injected(backend, CF_CALL_TIME, name, verdict.code, err);
+	return inner->ops->time(inner, name, ns_out, err);
+}
+
 static int fault_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user,
 		      struct cf_err *err)
 {
@@ -142,6 +152,7 @@ static const struct cf_backend_ops fault_ops = {
 	.put = fault_put,
 	.get = fault_get,
 	.size = fault_size,
+	.time = fault_time,
 	.list = fault_list,
 	.remove = fault_remove,
 	.close = fault_close,

@@ -248,6 +248,19 @@ static int local_size(struct cf_backend *backend, const char *name, uint64_t *si
 	return 0;
 }
 
+static int local_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
+{
+	struct stat st;
+	int folder_fd;
+	int rc = find_object((struct cf_local *)backend, name, &folder_fd, &st, err);
+
+	if (rc < 0)
+		return rc;
+	close(folder_fd);
+	*ns_out = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	return 0;
+}
+
 static int local_remove(struct cf_backend *backend, const char *name, struct cf_err *err)
 {
 	struct cf_local *local = (struct cf_local *)backend;
@@ -286,6 +299,7 @@ static const struct cf_backend_ops local_ops = {
 	.put = cf_local_put,
 	.get = local_get,
 	.size = local_size,
+	.time = local_time,
 	.list = cf_local_list,
 	.remove = local_remove,
 	.close = local_close,

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Content never changes once made: readers and copies of the store share it, damage makes a new one. */
 struct blob {
@@ -19,6 +20,7 @@ struct blob {
 struct object {
 	char *name;
 	struct blob *blob;
+	int64_t time_ns;
 };
 
 struct memory {
@@ -26,6 +28,7 @@ struct memory {
 	pthread_mutex_t lock;
 	struct object *objects; /* ascending by name */
 	size_t n_objects, capacity;
+	int64_t now_ns; /* 0: the system's clock */
 };
 
 static struct blob *new_blob(size_t len)
@@ -103,8 +106,19 @@ static int bad_name(const char *name, struct cf_err *err)
 	return cf_err_set(err, CF_ERR_USAGE, "memory: \"%s\" cannot name an object", name);
 }
 
+static int64_t clock_now(const struct memory *memory)
+{
+	struct timespec now;
+
+	if (memory->now_ns)
+		return memory->now_ns;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* Takes the blob over when it succeeds. The name must be free. */
-static int insert_object(struct memory *memory, const char *name, struct blob *blob, struct cf_err *err)
+static int insert_object(struct memory *memory, const char *name, struct blob *blob, int64_t time_ns,
+			 struct cf_err *err)
 {
 	size_t i = find_place(memory, name);
 	char *copy = strdup(name);
@@ -124,7 +138,7 @@ static int insert_object(struct memory *memory, const char *name, struct blob *b
 	}
 	memmove(&memory->objects[i + 1], &memory->objects[i],
 		(memory->n_objects - i) * sizeof(memory->objects[0]));
-	memory->objects[i] = (struct object){.name = copy, .blob = blob};
+	memory->objects[i] = (struct object){.name = copy, .blob = blob, .time_ns = time_ns};
 	memory->n_objects++;
 	return 0;
 }
@@ -145,7 +159,7 @@ static int memory_put(struct cf_backend *backend, const char *name, const struct
 	if (find_object(memory, name))
 		rc = cf_err_set(err, CF_ERR_EXISTS, "memory/%s exists already", name);
 	else
-		rc = insert_object(memory, name, blob, err);
+		rc = insert_object(memory, name, blob, clock_now(memory), err);
 	pthread_mutex_unlock(&memory->lock);
 	if (rc < 0)
 		drop_blob(blob);
@@ -198,6 +212,33 @@ static int memory_size(struct cf_backend *backend, const char *name, uint64_t *s
 	*size_out = blob->len;
 	drop_blob(blob);
 	return 0;
+}
+
+static int memory_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
+{
+	struct memory *memory = (struct memory *)backend;
+	const struct object *object;
+	int rc = 0;
+
+	if (!cf_backend_name_valid(name))
+		return bad_name(name, err);
+	pthread_mutex_lock(&memory->lock);
+	object = find_object(memory, name);
+	if (object)
+		*ns_out = object->time_ns;
+	else
+		rc = not_found(name, err);
+	pthread_mutex_unlock(&memory->lock);
+	return rc;
+}
+
+void cf_memory_set_clock(struct cf_backend *backend, int64_t now_ns)
+{
+	struct memory *memory = (struct memory *)backend;
+
+	pthread_mutex_lock(&memory->lock);
+	memory->now_ns = now_ns;
+	pthread_mutex_unlock(&memory->lock);
 }
 
 static bool is_below(const char *name, const char *prefix)
@@ -269,6 +310,7 @@ static const struct cf_backend_ops memory_ops = {
 	.put = memory_put,
 	.get = memory_get,
 	.size = memory_size,
+	.time = memory_time,
 	.list = memory_list,
 	.remove = memory_remove,
 	.close = memory_close,
@@ -303,7 +345,8 @@ int cf_memory_copy(struct cf_backend *backend, struct cf_backend **copy_out, str
 	copy = (struct memory *)copy_base;
 	pthread_mutex_lock(&memory->lock);
 	for (size_t i = 0; i < memory->n_objects && rc == 0; i++) {
-		rc = insert_object(copy, memory->objects[i].name, memory->objects[i].blob, err);
+		rc = insert_object(copy, memory->objects[i].name, memory->objects[i].blob,
+				   memory->objects[i].time_ns, err);
 		if (rc == 0)
 			keep_blob(memory->objects[i].blob);
 	}
@@ -331,7 +374,7 @@ int cf_memory_replace(struct cf_backend *backend, const char *name, struct cf_sp
 		old = object->blob;
 		object->blob = blob;
 	} else {
-		rc = insert_object(memory, name, blob, err);
+		rc = insert_object(memory, name, blob, clock_now(memory), err);
 	}
 	pthread_mutex_unlock(&memory->lock);
 	drop_blob(rc < 0 ? blob : old);

@@ -16,6 +16,9 @@ struct cf_err;
 
 int cf_memory_new(struct cf_backend **backend_out, struct cf_err *err);
 
+/* The store's clock for objects to come, in nanoseconds since 1970; 0: the system's, as at first. */
+void cf_memory_set_clock(struct cf_backend *memory, int64_t now_ns);
+
 /* Another store with the same objects as this moment; later changes on either side stay there. */
 int cf_memory_copy(struct cf_backend *memory, struct cf_backend **copy_out, struct cf_err *err);
 

@@ -94,6 +94,14 @@ static int trace_size(struct cf_backend *backend, const char *name, uint64_t *si
 	return end_call(&call, inner->ops->size(inner, name, size_out, err));
 }
 
+static int trace_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
+{
+	struct cf_backend *inner = cf_wrap_inner(backend);
+	struct call call = begin_call(backend, CF_CALL_TIME, name);
+
+	return end_call(&call, inner->ops->time(inner, name, ns_out, err));
+}
+
 static int trace_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user,
 		      struct cf_err *err)
 {
@@ -120,6 +128,7 @@ static const struct cf_backend_ops trace_ops = {
 	.put = trace_put,
 	.get = trace_get,
 	.size = trace_size,
+	.time = trace_time,
 	.list = trace_list,
 	.remove = trace_remove,
 	.close = trace_close,

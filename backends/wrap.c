@@ -7,7 +7,7 @@
 
 const char *cf_wrap_call_name(enum cf_call call)
 {
-	static const char *const names[] = {"put", "get", "size", "list", "remove", "any"};
+	static const char *const names[] = {"put", "get", "size", "time", "list", "remove", "any"};
 
 	return names[call];
 }

@@ -5,17 +5,9 @@
 
 #include "repo/check.h"
 #include "repo/handle.h"
+#include "repo/id_set.h"
 
 struct cf_snapshot;
-
-/* A growing set of ids: 1 when added, 0 when there already, or CF_ERR_NOMEM. Start with {0}. */
-struct cf_id_set {
-	struct cf_id *slots; /* open addressing; zero: empty */
-	size_t mask, n;
-};
-
-int cf_id_set_add(struct cf_id_set *set, const struct cf_id *id);
-void cf_id_set_release(struct cf_id_set *set);
 
 /* A pack of the store. */
 struct cf_checked_pack {

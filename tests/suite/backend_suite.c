@@ -321,6 +321,24 @@ static void a_listing_gives_sizes_and_can_be_stopped(void **state)
 	assert_int_equal(listed.n, 1);
 }
 
+static void the_store_tells_when_it_took_an_object(void **state)
+{
+	struct cf_backend *backend = backend_of(state);
+	struct cf_err err = CF_ERR_INIT;
+	int64_t first = 0, second = 0, again = 0;
+
+	put_text(backend, "index/a", "1");
+	put_text(backend, "index/b", "2");
+	assert_code(backend->ops->time(backend, "index/a", &first, &err), 0, &err);
+	assert_code(backend->ops->time(backend, "index/b", &second, &err), 0, &err);
+	assert_code(backend->ops->time(backend, "index/a", &again, &err), 0, &err);
+	assert_true(first > 0);
+	assert_true(second >= first);
+	assert_int_equal(again, first);
+	assert_code(backend->ops->time(backend, "index/c", &again, &err), CF_ERR_NOT_FOUND, &err);
+	assert_code(backend->ops->time(backend, "..", &again, &err), CF_ERR_USAGE, &err);
+}
+
 struct remover {
 	struct cf_backend *backend;
 	size_t n;
@@ -438,6 +456,7 @@ int cf_backend_suite_run(const struct cf_backend_factory *factory)
 		TEST(names_outside_the_rule_are_refused),
 		TEST(a_prefix_is_of_whole_components),
 		TEST(a_listing_gives_sizes_and_can_be_stopped),
+		TEST(the_store_tells_when_it_took_an_object),
 		TEST(removed_is_gone_and_may_be_put_again),
 		TEST(objects_outlive_the_handle),
 		TEST(get_all_is_limited),

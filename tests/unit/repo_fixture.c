@@ -62,6 +62,14 @@ static int share_size(struct cf_backend *backend, const char *name, uint64_t *si
 	return inner->ops->size(inner, name, size_out, err);
 }
 
+static int share_time(struct cf_backend *backend, const char *name, int64_t *ns_out,
+		      struct cf_err *err)
+{
+	struct cf_backend *inner = cf_wrap_inner(backend);
+
+	return inner->ops->time(inner, name, ns_out, err);
+}
+
 static int share_list(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn,
 		      void *user, struct cf_err *err)
 {
@@ -79,6 +87,7 @@ static void share_close(struct cf_backend *backend)
 static const struct cf_backend_ops share_ops = {.put = share_put,
 						.get = share_get,
 						.size = share_size,
+						.time = share_time,
 						.list = share_list,
 						.remove = cf_wrap_remove,
 						.close = share_close};
