@@ -208,7 +208,9 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 		rc = load_snapshot(check, &ids[i], &snapshot, err);
 		if (snapshot) {
 			cf_check_history(check, snapshot, ids, n);
-			rc = cf_check_tree(check, snapshot, err);
+			rc = cf_audit_anchors_add(&check->anchors, snapshot, err);
+			if (rc == 0)
+				rc = cf_check_tree(check, snapshot, err);
 		}
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s, rc, err);
 		cf_snapshot_free(snapshot);
@@ -286,6 +288,7 @@ static int finish(struct cf_check *check, int rc, struct cf_check_figures *figur
 	cf_id_set_release(&check->visited);
 	cf_id_set_release(&check->reported);
 	cf_check_records_release(&check->records);
+	cf_audit_anchors_release(&check->anchors);
 	free(check->packs);
 	pthread_mutex_destroy(&check->lock);
 	return rc;
@@ -316,6 +319,8 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 		rc = check_snapshots(&check, inventory.snapshots, inventory.n_snapshots, own);
 	if (rc == 0)
 		cf_check_records(&check, inventory.snapshots, inventory.n_snapshots);
+	if (rc == 0)
+		rc = cf_check_audit(&check, own);
 	if (rc == 0 && options->read_percent > 0)
 		rc = cf_check_packs(&check, options->read_percent, own);
 	swap_back(&check);

@@ -3,7 +3,7 @@
 
 /*
  * Is everything there, and is it what it was? Always: config, key slots, index segments, snapshots with
- * their history, every directory, that every chunk is indexed in a pack of the right size. With read_percent: the
+ * their history, the log of commands, every directory, that every chunk is indexed in a pack of the right size. With read_percent: the
  * bytes of that share of the packs, every blob decoded and its ids compared.
  */
 
@@ -18,7 +18,8 @@ struct cf_check_options {
 };
 
 struct cf_check_figures {
-	uint64_t snapshots, segments, packs, packs_read, bytes_read, chunks, unreferenced_packs, errors;
+	uint64_t snapshots, segments, packs, packs_read, bytes_read, chunks, unreferenced_packs, audit_records,
+		errors;
 };
 
 /* One finding: object is "packs/..", "snapshots/..", "<snapshot>:path"; called from any thread, one at a time. */

@@ -3,6 +3,7 @@
 
 /* The inside of the check (repo/check.h), for repo/check*.c only. */
 
+#include "repo/audit.h"
 #include "repo/check.h"
 #include "repo/handle.h"
 #include "repo/id_set.h"
@@ -46,6 +47,7 @@ struct cf_check {
 	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
 	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */
 	struct cf_check_records records;
+	struct cf_audit_anchors anchors; /* audit records that snapshots saw */
 	struct cf_catalog *usual_catalog;
 	char *index_path;
 };
@@ -70,6 +72,9 @@ void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot
 void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n);
 /* 1 when a snapshot that is gone since it was listed was forgotten, else 0, or an error. */
 int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err);
+
+/* check_audit.c: the log of commands, once all snapshots were looked at. */
+int cf_check_audit(struct cf_check *check, struct cf_err *err);
 
 /* check_packs.c: the bytes of a share of the packs. */
 int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err);

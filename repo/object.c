@@ -28,12 +28,17 @@ static const char *folder_of(enum cf_object_type type)
 	}
 }
 
-struct cf_object_name cf_object_name(enum cf_object_type type, const struct cf_id *id)
+struct cf_object_name cf_object_name_in(const char *folder, const struct cf_id *id)
 {
 	struct cf_object_name name;
 
-	snprintf(name.s, sizeof(name.s), "%s/%s", folder_of(type), cf_id_text(id).s);
+	snprintf(name.s, sizeof(name.s), "%s/%s", folder, cf_id_text(id).s);
 	return name;
+}
+
+struct cf_object_name cf_object_name(enum cf_object_type type, const struct cf_id *id)
+{
+	return cf_object_name_in(folder_of(type), id);
 }
 
 static int object_key(struct cf_repo *repo, const struct cf_seal_header *header, struct cf_secret **key_out,
@@ -51,8 +56,8 @@ static int object_key(struct cf_repo *repo, const struct cf_seal_header *header,
 			 cf_span_of(place, sizeof(place)), cf_secret_data(*key_out), err);
 }
 
-int cf_object_put(struct cf_repo *repo, enum cf_object_type type, struct cf_span plain,
-		  struct cf_id *id_out, uint64_t *stored_out, struct cf_err *err)
+int cf_object_put_in(struct cf_repo *repo, enum cf_object_type type, const char *folder, struct cf_span plain,
+		     struct cf_id *id_out, uint64_t *stored_out, struct cf_err *err)
 {
 	struct cf_seal_header header = {.type = type, .cipher = (uint8_t)repo->config.cipher};
 	struct cf_seal_place place;
@@ -76,12 +81,18 @@ int cf_object_put(struct cf_repo *repo, enum cf_object_type type, struct cf_span
 	if (rc == 0)
 		rc = cf_sha256(&whole, 1, id_out, err);
 	if (rc == 0)
-		rc = cf_backend_put(repo->backend, cf_object_name(type, id_out).s, whole, err);
+		rc = cf_backend_put(repo->backend, cf_object_name_in(folder, id_out).s, whole, err);
 	if (rc == 0 && stored_out)
 		*stored_out = whole.len;
 	cf_secret_free(key);
 	cf_buf_release(&object);
 	return rc;
+}
+
+int cf_object_put(struct cf_repo *repo, enum cf_object_type type, struct cf_span plain,
+		  struct cf_id *id_out, uint64_t *stored_out, struct cf_err *err)
+{
+	return cf_object_put_in(repo, type, folder_of(type), plain, id_out, stored_out, err);
 }
 
 static int open_object(struct cf_repo *repo, enum cf_object_type type, struct cf_span object,
@@ -111,10 +122,10 @@ static int open_object(struct cf_repo *repo, enum cf_object_type type, struct cf
 	return rc;
 }
 
-int cf_object_get(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id,
-		  struct cf_buf *plain_out, struct cf_err *err)
+int cf_object_get_in(struct cf_repo *repo, enum cf_object_type type, const char *folder, const struct cf_id *id,
+		     struct cf_buf *plain_out, struct cf_err *err)
 {
-	struct cf_object_name name = cf_object_name(type, id);
+	struct cf_object_name name = cf_object_name_in(folder, id);
 	struct cf_buf object = CF_BUF_INIT;
 	struct cf_span whole;
 	struct cf_id found;
@@ -132,6 +143,12 @@ int cf_object_get(struct cf_repo *repo, enum cf_object_type type, const struct c
 	}
 	cf_buf_release(&object);
 	return rc;
+}
+
+int cf_object_get(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id,
+		  struct cf_buf *plain_out, struct cf_err *err)
+{
+	return cf_object_get_in(repo, type, folder_of(type), id, plain_out, err);
 }
 
 struct id_list {

@@ -2,7 +2,7 @@
 #define CF_REPO_OBJECT_H
 
 /*
- * Sealed objects that are not packs: index segments, snapshots and records of forgotten ones. Stored under <folder>/<SHA-256 of the object>.
+ * Sealed objects that are not packs: index segments, snapshots and records. Stored under <folder>/<SHA-256 of the object>.
  * The object key is derived from the metadata key and the header's random key id.
  */
 
@@ -26,6 +26,13 @@ int cf_object_put(struct cf_repo *repo, enum cf_object_type type, struct cf_span
 /* Appends the plain bytes. CF_ERR_DAMAGED when it is not what was stored under that name. */
 int cf_object_get(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id,
 		  struct cf_buf *plain_out, struct cf_err *err);
+
+/* Both for objects that are stored in a folder of their own choice. */
+int cf_object_put_in(struct cf_repo *repo, enum cf_object_type type, const char *folder, struct cf_span plain,
+		     struct cf_id *id_out, uint64_t *stored_out, struct cf_err *err);
+int cf_object_get_in(struct cf_repo *repo, enum cf_object_type type, const char *folder, const struct cf_id *id,
+		     struct cf_buf *plain_out, struct cf_err *err);
+struct cf_object_name cf_object_name_in(const char *folder, const struct cf_id *id);
 
 /* The ids of all objects of a type; others in the folder are passed over. free() it. */
 int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id **ids_out, size_t *n_out,

@@ -1,6 +1,7 @@
 #include "repo/snapshot.h"
 
 #include "base/err.h"
+#include "repo/audit.h"
 #include "repo/catalog.h"
 #include "repo/format/snapshot_doc.h"
 #include "repo/handle.h"
@@ -280,6 +281,18 @@ int cf_snapshot_note_history(struct cf_snapshot *draft, const struct cf_snapshot
 		return cf_err_nomem(err);
 	for (size_t i = list->n; i > 0 && draft->n_history < n; i--)
 		draft->history[draft->n_history++] = list->items[i - 1]->id;
+	return 0;
+}
+
+int cf_snapshot_note_audit(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err)
+{
+	int rc = cf_audit_heads(repo, &draft->audit, &draft->n_audit, err);
+
+	if (rc == 0 || rc == CF_ERR_NOMEM)
+		return rc;
+	cf_ctx_warn(repo->ctx, "audit.unreadable", NULL, "the snapshot vouches for no audit record: %s",
+		    err ? err->text : "they cannot be read");
+	cf_err_clear(err);
 	return 0;
 }
 

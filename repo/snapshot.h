@@ -42,6 +42,8 @@ struct cf_snapshot {
 	struct cf_figures figures;
 	struct cf_id *history; /* newest snapshots the writer saw */
 	size_t n_history;
+	struct cf_audit_ref *audit; /* the newest audit records the writer saw; NULL: it did not look */
+	size_t n_audit;
 };
 
 void cf_snapshot_free(struct cf_snapshot *snapshot);
@@ -93,6 +95,8 @@ int cf_snapshot_add_fact(struct cf_snapshot *draft, const char *key, const char 
 /* Vouch for the newest n of the list. */
 int cf_snapshot_note_history(struct cf_snapshot *draft, const struct cf_snapshot_list *list, size_t n,
 			     struct cf_err *err);
+/* Vouch for the newest records of the audit log. That they cannot be read is a warning only. */
+int cf_snapshot_note_audit(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err);
 /* The commit: store it. Sets its id, and adds its own size to figures.bytes_stored. */
 int cf_snapshot_put(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err);
 bool cf_snapshot_matches(const struct cf_snapshot *snapshot, const struct cf_snapshot_filter *filter);

@@ -283,7 +283,9 @@ int cf_writer_commit(struct cf_writer *writer, struct cf_snapshot **snapshot_out
 	take_figures(writer);
 	writer->draft->root = writer->root;
 	if (!writer->dry_run) {
-		rc = cf_snapshot_put(writer->repo, writer->draft, err);
+		rc = cf_snapshot_note_audit(writer->repo, writer->draft, err);
+		if (rc == 0)
+			rc = cf_snapshot_put(writer->repo, writer->draft, err);
 		if (rc == 0)
 			rc = cf_catalog_end_run(writer->repo->catalog, err);
 	}

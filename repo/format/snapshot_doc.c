@@ -1,6 +1,7 @@
 #include "repo/format/snapshot_doc.h"
 
 #include "base/err.h"
+#include "repo/format/audit_ref.h"
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
@@ -86,6 +87,12 @@ static int put_hold(json_t *doc, const struct cf_hold *hold)
 		reason ? json_pack("{s:o, s:I}", "reason", reason, "since", (json_int_t)hold->since_ns) : NULL);
 }
 
+/* Only a snapshot whose writer looked has the field. */
+static int put_audit(json_t *doc, const struct cf_snapshot *s)
+{
+	return s->audit ? json_object_set_new(doc, "audit", cf_audit_refs_to_json(s->audit, s->n_audit)) : 0;
+}
+
 int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
 {
 	json_t *doc = lists_to_json(s);
@@ -106,6 +113,7 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 			  (int)s->root.level, "size", (json_int_t)s->root.size));
 	failed |= json_object_set_new(doc, "figures", figures_to_json(&s->figures));
 	failed |= put_hold(doc, s->hold);
+	failed |= put_audit(doc, s);
 	doc = whole(doc, failed);
 	rc = cf_json_encode(doc, out, err);
 	json_decref(doc);
@@ -190,6 +198,11 @@ static bool take_hold(const json_t *hold, struct cf_snapshot *s)
 	       take_text(hold, "reason", &s->hold->reason);
 }
 
+static bool take_audit(const json_t *list, struct cf_snapshot *s)
+{
+	return !list || cf_audit_refs_from_json(list, &s->audit, &s->n_audit);
+}
+
 static bool take_root(const json_t *root, struct cf_content *content)
 {
 	int64_t level, size;
@@ -227,7 +240,7 @@ static bool from_json(const json_t *doc, struct cf_snapshot *s)
 	       take_figures(json_object_get(doc, "figures"), &s->figures) &&
 	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
 	       take_history(json_object_get(doc, "history"), s) &&
-	       take_hold(json_object_get(doc, "hold"), s);
+	       take_hold(json_object_get(doc, "hold"), s) && take_audit(json_object_get(doc, "audit"), s);
 }
 
 int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)
@@ -283,6 +296,7 @@ void cf_snapshot_free(struct cf_snapshot *s)
 	}
 	free(s->facts);
 	free(s->history);
+	free(s->audit);
 	if (s->hold)
 		free(s->hold->reason);
 	free(s->hold);
