@@ -21,8 +21,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CATALOG_TRIES = 5 };
-
 struct dump {
 	const struct cf_mysql_dump_options *options;
 	const struct cf_ctx *ctx;
@@ -39,7 +37,7 @@ struct table_job {
 	struct cf_job job;
 	struct dump *dump;
 	size_t database, table;
-	bool is_transactional;
+	bool is_locked; /* by the snapshot, whose session has to read it */
 	uint64_t data_len;
 };
 
@@ -225,6 +223,7 @@ static int dump_table(const struct table_job *job, struct cf_mysql *my, struct c
 		rc = cf_mysql_table_dump(
 			&(struct cf_mysql_table_dump){
 				.my = my,
+				.is_locked = job->is_locked,
 				.ctx = dump->ctx,
 				.sink = dump->sink,
 				.sink_lock = &dump->lock,
@@ -257,12 +256,19 @@ static void run_job(struct cf_job *base, unsigned worker)
 		note_failure(job->dump, rc, &err);
 }
 
+static bool is_locked(const struct dump *dump, const struct cf_mysql_database_catalog *database,
+		      size_t table)
+{
+	return dump->snapshot.tables_locked && !database->manifest.tables[table].is_transactional &&
+	       database->plans[table].takes_rows;
+}
+
 static int compare_jobs(const void *a, const void *b)
 {
 	const struct table_job *x = a, *y = b;
 
-	if (x->is_transactional != y->is_transactional)
-		return x->is_transactional ? 1 : -1;
+	if (x->is_locked != y->is_locked)
+		return x->is_locked ? -1 : 1;
 	if (x->data_len != y->data_len)
 		return x->data_len < y->data_len ? 1 : -1;
 	if (x->database != y->database)
@@ -290,8 +296,7 @@ static int list_jobs(struct dump *dump, struct table_job **jobs_out, size_t *n_o
 				.dump = dump,
 				.database = i,
 				.table = j,
-				.is_transactional =
-					catalog->databases[i].manifest.tables[j].is_transactional,
+				.is_locked = is_locked(dump, &catalog->databases[i], j),
 				.data_len = catalog->databases[i].plans[j].data_len,
 			};
 	qsort(jobs, n, sizeof(*jobs), compare_jobs);
@@ -307,12 +312,10 @@ static int run_jobs(struct dump *dump, struct cf_pool *pool, struct table_job *j
 	size_t i = 0;
 	int rc = 0;
 
-	while (i < n && !jobs[i].is_transactional)
-		cf_pool_submit(pool, &jobs[i++].job);
-	if (i > 0) {
-		cf_pool_wait(pool);
+	while (rc == 0 && i < n && jobs[i].is_locked)
+		rc = dump_table(&jobs[i++], dump->snapshot.tables, err);
+	if (rc == 0)
 		rc = cf_mysql_snapshot_unlock_tables(&dump->snapshot, err);
-	}
 	while (rc == 0 && i < n)
 		cf_pool_submit(pool, &jobs[i++].job);
 	cf_pool_wait(pool);

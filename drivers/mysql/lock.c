@@ -55,16 +55,21 @@ static bool is_worth_retrying(const struct cf_mysql *my)
 	return error == CF_MYSQL_LOCK_WAIT_TIMEOUT || error == CF_MYSQL_BACKUP_LOCK_ACTIVE;
 }
 
-int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_s,
-			    const struct cf_ctx *ctx, struct cf_err *err)
+int cf_mysql_lock_in_turn(struct cf_mysql *my, const char *lock_sql, const char *flush_sql,
+			  unsigned wait_s, const struct cf_ctx *ctx, struct cf_err *err)
 {
 	int64_t end_ms = monotonic_ms() + (int64_t)wait_s * 1000;
 	unsigned attempt_s = wait_s < ATTEMPT_S ? wait_s : ATTEMPT_S;
+	const char *sql = lock_sql;
 	int rc = cf_mysql_do(my, err, "SET SESSION lock_wait_timeout = %u", attempt_s);
 
 	if (rc < 0)
 		return rc;
-	while ((rc = cf_mysql_run(my, sql, err)) < 0 && is_worth_retrying(my)) {
+	while ((rc = cf_mysql_run(my, sql, err)) < 0) {
+		if (rc == CF_ERR_ACCESS && sql != lock_sql)
+			flush_sql = NULL;
+		else if (!is_worth_retrying(my))
+			return rc;
 		if (monotonic_ms() >= end_ms)
 			return name_holder(my, sql, wait_s, err);
 		cf_ctx_note(ctx, "mysql.lock", cf_mysql_server_name(my), "waiting for a lock");
@@ -73,8 +78,15 @@ int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_
 		if (rc < 0)
 			return rc;
 		cf_err_clear(err);
+		sql = flush_sql && sql == lock_sql ? flush_sql : lock_sql;
 	}
 	return rc;
+}
+
+int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_s,
+			    const struct cf_ctx *ctx, struct cf_err *err)
+{
+	return cf_mysql_lock_in_turn(my, sql, NULL, wait_s, ctx, err);
 }
 
 static int lock_by_stage(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,

@@ -19,6 +19,14 @@ int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_
 			    const struct cf_ctx *ctx, struct cf_err *err);
 
 /*
+ * For tables, by both statements in turn: writers that follow each other closely let LOCK TABLES
+ * wait for ever, but not FLUSH TABLES, which waits for readers, too, and needs one right more. It
+ * is left out where that is missing.
+ */
+int cf_mysql_lock_in_turn(struct cf_mysql *my, const char *lock_sql, const char *flush_sql,
+			  unsigned wait_s, const struct cf_ctx *ctx, struct cf_err *err);
+
+/*
  * Nothing commits any more. *mode_out is "backup-stage" or "read-lock". MySQL 8 also takes the
  * instance's backup lock, which holds back what changes definitions until
  * cf_mysql_unlock_instance().

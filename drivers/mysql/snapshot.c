@@ -11,7 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOCK_WAIT_S = 60, LOCK_FREE_TRIES = 20 };
+enum {
+	LOCK_WAIT_S = 60,
+	LOCK_UNDER_LOCK_S = 1, /* while all others stand still */
+	LOCK_FREE_TRIES = 20
+};
 
 /* Values are read as the bytes they are. No timeout of the server ends a session that waits for the
  * others. */
@@ -136,6 +140,57 @@ static int positions_equal(struct cf_mysql_snapshot *snapshot, bool *equal_out, 
 	return rc;
 }
 
+/* Nothing where no table needs it. */
+static int append_locks(const struct cf_mysql_catalog *catalog, const char *head, const char *each,
+			const char *tail, struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < catalog->n_databases; i++) {
+		const struct cf_mysql_database_catalog *database = &catalog->databases[i];
+
+		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++) {
+			const struct cf_mysql_table *table = &database->manifest.tables[j];
+
+			if (!table->is_transactional && database->plans[j].takes_rows)
+				rc = cf_mysql_sql(sql, err, "%s %n.%n%s", sql->len ? "," : head,
+						  database->manifest.database, table->name, each);
+		}
+	}
+	return rc == 0 && sql->len ? cf_mysql_sql(sql, err, "%s", tail) : rc;
+}
+
+static int lock_tables(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_catalog *catalog,
+		       unsigned wait_s, struct cf_err *err)
+{
+	struct cf_buf lock = CF_BUF_INIT, flush = CF_BUF_INIT;
+	int rc = catalog ? append_locks(catalog, "LOCK TABLES", " READ", "", &lock, err) : 0;
+
+	if (rc == 0 && lock.len)
+		rc = append_locks(catalog, "FLUSH TABLES", "", " WITH READ LOCK", &flush, err);
+	if (rc == 0 && lock.len && !snapshot->tables)
+		rc = connect_session(snapshot, &snapshot->tables, err);
+	if (rc == 0 && lock.len)
+		rc = cf_mysql_lock_in_turn(snapshot->tables, (const char *)lock.data,
+					   (const char *)flush.data, wait_s, snapshot->ctx, err);
+	snapshot->tables_locked = rc == 0 && lock.len;
+	if (rc == CF_ERR_ACCESS) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	cf_buf_release(&lock);
+	cf_buf_release(&flush);
+	return rc;
+}
+
+int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	if (!snapshot->tables_locked)
+		return 0;
+	snapshot->tables_locked = false;
+	return cf_mysql_run(snapshot->tables, "UNLOCK TABLES", err);
+}
+
 /*
  * Equal positions mean equal snapshots only where every change goes to the binary log: not what a
  * replica applies without logging it, and not what filters keep out.
@@ -168,7 +223,9 @@ static int logs_everything(struct cf_mysql_snapshot *snapshot, bool *everything_
 	return rc < 0 ? rc : 0;
 }
 
-static int begin_lock_free(struct cf_mysql_snapshot *snapshot, bool *done_out, struct cf_err *err)
+static int begin_lock_free(struct cf_mysql_snapshot *snapshot,
+			   const struct cf_mysql_catalog *catalog, bool *done_out,
+			   struct cf_err *err)
 {
 	int rc;
 
@@ -179,12 +236,13 @@ static int begin_lock_free(struct cf_mysql_snapshot *snapshot, bool *done_out, s
 	if (rc < 0 || !*done_out)
 		return rc;
 	*done_out = false;
+	rc = lock_tables(snapshot, catalog, snapshot->lock_wait_s, err);
 	for (int i = 0; rc == 0 && !*done_out && i < LOCK_FREE_TRIES; i++) {
 		rc = begin_workers(snapshot, err);
 		if (rc == 0)
 			rc = positions_equal(snapshot, done_out, err);
 	}
-	return rc;
+	return rc == 0 && !*done_out ? cf_mysql_snapshot_unlock_tables(snapshot, err) : rc;
 }
 
 /* The position that belongs to the snapshot; called before locks are released. */
@@ -230,7 +288,8 @@ static int64_t monotonic_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int begin_locked(struct cf_mysql_snapshot *snapshot, bool *done_out, struct cf_err *err)
+static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_catalog *catalog,
+			bool *done_out, struct cf_err *err)
 {
 	int64_t locked_ns;
 	int rc;
@@ -252,7 +311,10 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, bool *done_out, stru
 		return 0;
 	}
 	locked_ns = monotonic_ns();
-	rc = begin_workers(snapshot, err);
+	/* Whoever writes to them waits for the server's lock, not for the tables. */
+	rc = lock_tables(snapshot, catalog, LOCK_UNDER_LOCK_S, err);
+	if (rc == 0)
+		rc = begin_workers(snapshot, err);
 	if (rc == 0)
 		rc = read_coordinates(snapshot, err);
 	if (rc == 0)
@@ -263,14 +325,17 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, bool *done_out, stru
 }
 
 /* What a lone session sees is consistent whatever the others do. */
-static int begin_single(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+static int begin_single(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_catalog *catalog,
+			struct cf_err *err)
 {
 	int rc;
 
 	while (snapshot->n_workers > 1)
 		cf_mysql_close(snapshot->workers[--snapshot->n_workers]);
 	snapshot->mode = "single";
-	rc = begin_workers(snapshot, err);
+	rc = lock_tables(snapshot, catalog, snapshot->lock_wait_s, err);
+	if (rc == 0)
+		rc = begin_workers(snapshot, err);
 	return rc == 0 ? read_coordinates(snapshot, err) : rc;
 }
 
@@ -285,7 +350,8 @@ static void clear_coordinates(struct cf_mysql_snapshot *snapshot)
 	}
 }
 
-int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot,
+			    const struct cf_mysql_catalog *catalog, struct cf_err *err)
 {
 	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control), done = false;
 	int rc = 0;
@@ -293,19 +359,19 @@ int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot, struct cf_err *e
 	clear_coordinates(snapshot);
 	if (snapshot->n_workers > 1) {
 		snapshot->mode = "lock-free";
-		rc = begin_lock_free(snapshot, &done, err);
+		rc = begin_lock_free(snapshot, catalog, &done, err);
 		if (rc == 0 && done)
 			rc = read_coordinates(snapshot, err);
 	}
 	/* MySQL tells the position of a snapshot only while it stands still. */
 	if (rc == 0 && !done && (snapshot->n_workers > 1 || !is_mariadb))
-		rc = begin_locked(snapshot, &done, err);
+		rc = begin_locked(snapshot, catalog, &done, err);
 	if (rc == 0 && !done && snapshot->n_workers > 1)
 		cf_ctx_note(snapshot->ctx, "mysql.jobs", cf_mysql_server_name(snapshot->control),
 			    "one connection reads; more need the right %s",
 			    is_mariadb ? "BINLOG MONITOR (and a binary log) or RELOAD" : "RELOAD");
 	if (rc == 0 && !done)
-		rc = begin_single(snapshot, err);
+		rc = begin_single(snapshot, catalog, err);
 	snapshot->time_ns = cf_ctx_now_ns(snapshot->ctx);
 	return rc;
 }
@@ -319,57 +385,6 @@ int cf_mysql_snapshot_end(struct cf_mysql_snapshot *snapshot, struct cf_err *err
 	if (rc == 0 && snapshot->global)
 		rc = cf_mysql_unlock_instance(snapshot->global, err);
 	return rc;
-}
-
-static int append_locks(const struct cf_mysql_catalog *catalog, struct cf_buf *sql, size_t *n_out,
-			struct cf_err *err)
-{
-	int rc = 0;
-
-	*n_out = 0;
-	for (size_t i = 0; i < catalog->n_databases; i++) {
-		const struct cf_mysql_database_catalog *database = &catalog->databases[i];
-
-		for (size_t j = 0; rc == 0 && j < database->manifest.n_tables; j++) {
-			const struct cf_mysql_table *table = &database->manifest.tables[j];
-
-			if (table->is_transactional || !database->plans[j].takes_rows)
-				continue;
-			rc = cf_mysql_sql(sql, err, "%s %n.%n READ", *n_out ? "," : "LOCK TABLES",
-					  database->manifest.database, table->name);
-			++*n_out;
-		}
-	}
-	return rc;
-}
-
-int cf_mysql_snapshot_lock_tables(struct cf_mysql_snapshot *snapshot,
-				  const struct cf_mysql_catalog *catalog, struct cf_err *err)
-{
-	struct cf_buf sql = CF_BUF_INIT;
-	size_t n = 0;
-	int rc = append_locks(catalog, &sql, &n, err);
-
-	if (rc == 0 && n > 0 && !snapshot->tables)
-		rc = connect_session(snapshot, &snapshot->tables, err);
-	if (rc == 0 && n > 0)
-		rc = cf_mysql_lock_patiently(snapshot->tables, (const char *)sql.data,
-					     snapshot->lock_wait_s, snapshot->ctx, err);
-	snapshot->tables_locked = rc == 0 && n > 0;
-	if (rc == CF_ERR_ACCESS) {
-		cf_err_clear(err);
-		rc = 0;
-	}
-	cf_buf_release(&sql);
-	return rc;
-}
-
-int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
-{
-	if (!snapshot->tables_locked)
-		return 0;
-	snapshot->tables_locked = false;
-	return cf_mysql_run(snapshot->tables, "UNLOCK TABLES", err);
 }
 
 void cf_mysql_snapshot_close(struct cf_mysql_snapshot *snapshot)

@@ -10,8 +10,10 @@
  * WITH READ LOCK). Locks last until the last session has its snapshot, and are waited for in short
  * attempts: what waits behind one that waits for us stands still as well.
  *
- * Tables of engines without transactions are in no snapshot. They are locked for reading before it
- * is taken, and until they were read.
+ * Tables of engines without transactions are in no snapshot. They are locked for reading when it is
+ * taken, and until they were read: by the session that holds the lock, because any other one would
+ * wait behind the writers that wait for it. For the same reason no lock of the whole server is
+ * asked for while they are locked; they are locked under it.
  */
 
 #include "base/buf.h"
@@ -34,7 +36,7 @@ struct cf_mysql_snapshot {
 	struct cf_mysql *workers[CF_MYSQL_JOBS_MAX];
 	unsigned n_workers;	 /* may get less when the rights for more are missing */
 	struct cf_mysql *global; /* holds global locks; NULL: none was needed */
-	struct cf_mysql *tables; /* holds tables without transactions; NULL: there are none */
+	struct cf_mysql *tables; /* holds and reads tables without transactions; NULL: no need */
 	bool tables_locked;
 	const char *mode;  /* "single", "lock-free", "backup-stage", "read-lock" */
 	int64_t locked_ns; /* how long the others were held back */
@@ -46,15 +48,15 @@ struct cf_mysql_snapshot {
 /* Connects one session for control and n_workers. */
 int cf_mysql_snapshot_open(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_url *url,
 			   unsigned n_workers, const struct cf_ctx *ctx, struct cf_err *err);
-/* Take it. After a failure, and to take another, end it first. CF_ERR_BUSY names who holds it up.
+/*
+ * Take it, and hold the catalog's tables without transactions still; NULL: let them be. Where the
+ * right is missing, tables_locked stays false. After a failure, and to take another, end it first.
+ * CF_ERR_BUSY names who holds it up.
  */
-int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
+int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot,
+			    const struct cf_mysql_catalog *catalog, struct cf_err *err);
 int cf_mysql_snapshot_end(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
-
-/* Hold the catalog's tables without transactions still, before cf_mysql_snapshot_begin(). Where the
- * right is missing, tables_locked stays false. */
-int cf_mysql_snapshot_lock_tables(struct cf_mysql_snapshot *snapshot,
-				  const struct cf_mysql_catalog *catalog, struct cf_err *err);
+/* Writers of those tables go on. */
 int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
 
 /* Ends all sessions, and with them locks and transactions. */

@@ -58,10 +58,9 @@ static int read_consistently(struct survey *survey, const struct cf_mysql_catalo
 	bool stable = true;
 	int rc = read_catalog(survey, options, &before, &stable, err);
 
-	if (rc == 0 && stable && !survey->options->require_transactional)
-		rc = cf_mysql_snapshot_lock_tables(snapshot, &before, err);
 	if (rc == 0 && stable)
-		rc = cf_mysql_snapshot_begin(snapshot, err);
+		rc = cf_mysql_snapshot_begin(
+			snapshot, survey->options->require_transactional ? NULL : &before, err);
 	if (rc == 0 && stable)
 		rc = read_catalog(survey, options, survey->catalog, &stable, err);
 	*done_out = rc == 0 && stable && cf_mysql_catalog_equal(&before, survey->catalog);

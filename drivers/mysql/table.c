@@ -41,13 +41,13 @@ static int explain(struct cf_mysql *my, int rc, struct cf_err *err)
 	}
 }
 
-/* The definition stays until the savepoint is rolled back to. */
+/* The definition stays until the savepoint is rolled back to, or the table unlocked. */
 static int hold_definition(const struct cf_mysql_table_dump *dump, struct cf_err *err)
 {
 	char *create = NULL;
-	int rc = cf_mysql_run(dump->my, "SAVEPOINT coffer_table", err);
+	int rc = dump->is_locked ? 0 : cf_mysql_run(dump->my, "SAVEPOINT coffer_table", err);
 
-	if (rc == 0)
+	if (rc == 0 && !dump->is_locked)
 		rc = cf_mysql_do(dump->my, err, "SELECT * FROM %n.%n LIMIT 0", dump->database,
 				 dump->table->name);
 	if (rc == 0)
@@ -65,7 +65,8 @@ static int hold_definition(const struct cf_mysql_table_dump *dump, struct cf_err
 
 static int release_definition(const struct cf_mysql_table_dump *dump, struct cf_err *err)
 {
-	return cf_mysql_run(dump->my, "ROLLBACK TO SAVEPOINT coffer_table", err);
+	return dump->is_locked ? 0
+			       : cf_mysql_run(dump->my, "ROLLBACK TO SAVEPOINT coffer_table", err);
 }
 
 struct output {

@@ -2,7 +2,7 @@
 #define CF_DRIVERS_MYSQL_TABLE_H
 
 /*
- * One table into one file, by a session that is in the snapshot.
+ * One table into one file, by a session that is in the snapshot or has locked the table.
  *
  * While its rows are read nobody can change the definition. When that is not the one of the
  * snapshot any more, the backup ends: what the snapshot's rows would then mean is unknown.
@@ -20,6 +20,7 @@ struct cf_mysql_table_plan;
 
 struct cf_mysql_table_dump {
 	struct cf_mysql *my;
+	bool is_locked; /* by LOCK TABLES in this session, which is in no transaction */
 	const struct cf_ctx *ctx;
 	struct cf_sink *sink;
 	pthread_mutex_t *sink_lock; /* of calls that change directories */

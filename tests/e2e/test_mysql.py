@@ -498,6 +498,51 @@ def test_a_lock_that_cannot_be_had_does_not_stall_the_server(my):
     my.server.assert_idle()
 
 
+@contextlib.contextmanager
+def statements(server, database, *sqls):
+    """Clients that run a statement each, again and again, as long as the context lasts; how often they did."""
+    stop, done = threading.Event(), [0] * len(sqls)
+
+    def run(which):
+        with server.connect(database) as connection, connection.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute(sqls[which])
+                done[which] += 1
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(len(sqls))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("server_options", ["", "--skip-log-bin"])
+def test_tables_without_transactions_are_saved_as_they_are_beside_their_writers(coffer, mariadb, server_options):
+    """Without a binary log it takes the lock of the server, too."""
+    server = servers.MariaDB(MARIADB_ARGS=server_options) if server_options else mariadb
+    coffer.variables = server.variables
+    make = "CREATE TABLE {0} (id INT PRIMARY KEY, n INT) ENGINE = {0}; INSERT INTO {0} SELECT seq, 0 FROM seq_1_to_2000;"
+    source = server.make("".join(make.format(engine) for engine in ("MyISAM", "Aria", "InnoDB")))
+    one = "UPDATE MyISAM, Aria SET MyISAM.n = MyISAM.n + 1, Aria.n = Aria.n + 1 WHERE MyISAM.id = Aria.id"
+    try:
+        with statements(server, source, one, one, "UPDATE MyISAM SET id = id", "UPDATE InnoDB SET n = n + 1") as done:
+            for number in range(3):
+                before = list(done)
+                assert coffer.run("backup", server.url(source), "--jobs", "3", timeout=60).seconds < 20
+                coffer.restore(f"latest:/{source}", server.url(f"seen{number}"))
+                values = server.rows("SELECT DISTINCT n FROM MyISAM UNION SELECT n FROM Aria", f"seen{number}")
+                assert len(values) == 1
+                assert len(server.rows("SELECT DISTINCT n FROM InnoDB", f"seen{number}")) == 1
+                servers.wait_for(lambda: all(n > b for n, b in zip(done, before)), 10, "a writer's turn")
+        server.assert_idle()
+    finally:
+        if server_options:
+            server.remove()
+
+
 class Bank:
     """Clients that move money between tables as long as the context lasts."""
 
