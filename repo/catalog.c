@@ -2,9 +2,11 @@
 
 #include "base/err.h"
 #include "repo/handle.h"
+#include "repo/id_set.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/recent.h"
+#include "repo/tomb.h"
 
 #include <stdlib.h>
 #include <zstd.h>
@@ -22,6 +24,11 @@ struct cf_catalog {
 	pthread_mutex_t publish_lock; /* one segment at a time; taken before lock */
 	struct cf_index *index;
 	struct cf_recent *recent;
+	bool is_surveyed;
+	struct cf_id_set present;   /* packs in the store at the last survey, and those stored by this handle since */
+	struct cf_id_set condemned; /* packs that are to be removed, at the last survey */
+	struct cf_id_set missing;   /* packs that readers did not find */
+	struct cf_id found_bases[2]; /* since the last survey, the latest first: neighbours share them */
 	bool synced;
 	bool adopted; /* the packs were listed and nothing is unknown since */
 	bool searched; /* the index was built anew for a chunk it did not have */
@@ -67,6 +74,9 @@ void cf_catalog_free(struct cf_catalog *catalog)
 		return;
 	cf_index_close(catalog->index);
 	cf_recent_free(catalog->recent);
+	cf_id_set_release(&catalog->present);
+	cf_id_set_release(&catalog->condemned);
+	cf_id_set_release(&catalog->missing);
 	pthread_mutex_destroy(&catalog->lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
 	free(catalog);
@@ -156,40 +166,95 @@ static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, 
 	return rc;
 }
 
-static bool all_listed(const struct cf_id *loaded, size_t n_loaded, const struct cf_id *listed,
-		       size_t n_listed)
+/* Of `loaded` those that are not listed any more or that a loaded one supersedes, to the front. Their number. */
+static size_t select_stale(struct cf_id *loaded, size_t n_loaded, const struct cf_id *listed, size_t n_listed,
+			   const struct cf_id *superseded, size_t n_superseded)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < n_loaded; i++)
-		if (!contains(listed, n_listed, &loaded[i]))
-			return false;
-	return true;
+		if (!contains(listed, n_listed, &loaded[i]) || contains(superseded, n_superseded, &loaded[i]))
+			loaded[n++] = loaded[i];
+	return n;
+}
+
+static void sort_ids(struct cf_id *ids, size_t n)
+{
+	if (n)
+		qsort(ids, n, sizeof(*ids), compare_ids);
+}
+
+/* The packs of segments that are gone may be gone with them; packs that a newer segment lists as well stay. */
+static int unload_stale(struct cf_catalog *catalog, const struct cf_id *listed, size_t n_listed, struct cf_err *err)
+{
+	struct cf_id *loaded = NULL, *superseded = NULL;
+	size_t n_loaded = 0, n_superseded = 0, n_stale;
+	int rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
+
+	if (rc == 0)
+		rc = cf_index_superseded(catalog->index, &superseded, &n_superseded, err);
+	if (rc == 0) {
+		sort_ids(superseded, n_superseded);
+		n_stale = select_stale(loaded, n_loaded, listed, n_listed, superseded, n_superseded);
+		if (n_stale)
+			rc = cf_index_unload(catalog->index, loaded, n_stale, err);
+	}
+	free(loaded);
+	free(superseded);
+	return rc;
+}
+
+/* The ids of loaded segments and of those that they supersede, sorted: none of them is to be loaded. */
+static int known_segments(struct cf_catalog *catalog, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+{
+	struct cf_id *loaded = NULL, *superseded = NULL, *all = NULL;
+	size_t n_loaded = 0, n_superseded = 0;
+	int rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
+
+	if (rc == 0)
+		rc = cf_index_superseded(catalog->index, &superseded, &n_superseded, err);
+	if (rc == 0 && !(all = calloc(n_loaded + n_superseded + 1, sizeof(*all))))
+		rc = cf_err_nomem(err);
+	if (rc == 0) {
+		if (n_loaded)
+			memcpy(all, loaded, n_loaded * sizeof(*all));
+		if (n_superseded)
+			memcpy(all + n_loaded, superseded, n_superseded * sizeof(*all));
+		*n_out = n_loaded + n_superseded;
+		sort_ids(all, *n_out);
+		*ids_out = all;
+	}
+	free(loaded);
+	free(superseded);
+	return rc;
 }
 
 static int sync_once(struct cf_catalog *catalog, size_t *n_bad_out, struct cf_err *err)
 {
-	struct cf_id *listed = NULL, *loaded = NULL;
-	size_t n_listed = 0, n_loaded = 0;
+	struct cf_id *listed = NULL, *known = NULL;
+	size_t n_listed = 0, n_known = 0;
 	int rc = cf_object_list(catalog->repo, CF_OBJECT_INDEX, &listed, &n_listed, err);
 
 	if (rc == 0)
-		rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
-	if (rc < 0)
-		goto out;
-	if (n_listed)
-		qsort(listed, n_listed, sizeof(*listed), compare_ids);
-	if (n_loaded)
-		qsort(loaded, n_loaded, sizeof(*loaded), compare_ids);
-	if (!all_listed(loaded, n_loaded, listed, n_listed)) {
-		/* Packs may have gone with the segments that are gone. */
-		rc = cf_index_reset(catalog->index, err);
-		n_loaded = 0;
+		rc = known_segments(catalog, &known, &n_known, err);
+	if (rc == 0) {
+		sort_ids(listed, n_listed);
+		rc = load_missing(catalog, listed, n_listed, known, n_known, n_bad_out, err);
 	}
+	/* Only now: what new segments list need not be loaded again. */
 	if (rc == 0)
-		rc = load_missing(catalog, listed, n_listed, loaded, n_loaded, n_bad_out, err);
-out:
+		rc = unload_stale(catalog, listed, n_listed, err);
 	free(listed);
-	free(loaded);
+	free(known);
 	return rc;
+}
+
+/* A pack that is in the store and not in the index. */
+static int add_pack_locked(struct cf_catalog *catalog, struct cf_segment_pack *pack, struct cf_err *err)
+{
+	if (cf_id_set_add(&catalog->present, &pack->name) < 0)
+		return cf_err_nomem(err);
+	return cf_recent_add_pack(catalog->recent, pack, err);
 }
 
 struct adoption {
@@ -208,7 +273,8 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 	struct cf_id name;
 	int rc;
 
-	if (!slash || !cf_id_parse(slash + 1, &name) || cf_recent_has_pack(catalog->recent, &name))
+	if (!slash || !cf_id_parse(slash + 1, &name) || cf_recent_has_pack(catalog->recent, &name) ||
+	    cf_id_set_has(&catalog->condemned, &name))
 		return 0;
 	rc = cf_ctx_check(catalog->repo->ctx, a->err);
 	if (rc == 0)
@@ -222,7 +288,7 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 			return 0;
 		}
 		if (rc == 0)
-			rc = cf_recent_add_pack(catalog->recent, &pack, a->err);
+			rc = add_pack_locked(catalog, &pack, a->err);
 		if (rc == 0)
 			a->n++;
 		cf_pack_table_release(&pack.table);
@@ -320,36 +386,85 @@ int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err)
 	return rc;
 }
 
-static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
-			 struct cf_err *err)
+/* The pack will stay where it is, as far as is known. */
+static bool is_reliable(const struct cf_catalog *catalog, const struct cf_id *pack)
 {
-	int rc = cf_index_find(catalog->index, id, location_out, err);
+	return !cf_id_set_has(&catalog->condemned, pack) && !cf_id_set_has(&catalog->missing, pack) &&
+	       (!catalog->is_surveyed || cf_id_set_has(&catalog->present, pack));
+}
+
+/* Of two copies the one that is no delta: others may be deltas against it. */
+static int rank_reliable(const void *user, const struct cf_location *copy)
+{
+	return is_reliable(user, &copy->pack) ? copy->bases.n == 0 : -1;
+}
+
+/* The same, but anything is better than nothing. */
+static int rank_any(const void *user, const struct cf_location *copy)
+{
+	return (is_reliable(user, &copy->pack) ? 2 : 0) + (copy->bases.n == 0);
+}
+
+static int rank_whole(const void *user, const struct cf_location *copy)
+{
+	return copy->bases.n == 0 ? is_reliable(user, &copy->pack) : -1;
+}
+
+static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank,
+			 struct cf_location *location_out, struct cf_err *err)
+{
+	int rc = cf_index_find(catalog->index, id, rank, catalog, location_out, err);
 
 	if (is_index_failure(rc)) {
 		rc = rebuild_locked(catalog, rc, err);
 		if (rc == 0)
-			rc = cf_index_find(catalog->index, id, location_out, err);
+			rc = cf_index_find(catalog->index, id, rank, catalog, location_out, err);
 	}
 	return rc;
 }
 
-/* Of two copies the one that is no delta: others may be deltas against it. */
-static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
-		       struct cf_err *err)
+static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank,
+		       struct cf_location *location_out, struct cf_err *err)
 {
-	struct cf_location indexed;
-	bool is_recent;
-	int rc = sync_locked(catalog, err);
+	struct cf_location recent;
+	int rc = sync_locked(catalog, err), recent_rank = -1;
 
 	if (rc < 0)
 		return rc;
-	is_recent = cf_recent_find(catalog->recent, id, location_out);
-	if (is_recent && location_out->bases.n == 0)
+	if (cf_recent_find(catalog->recent, id, &recent))
+		recent_rank = rank(catalog, &recent);
+	if (recent_rank > 0 && recent.bases.n == 0 && rank == rank_reliable) {
+		*location_out = recent;
 		return 1;
-	rc = find_in_index(catalog, id, &indexed, err);
-	if (rc == 1 && (!is_recent || indexed.bases.n == 0))
-		*location_out = indexed;
-	return rc == 0 && is_recent ? 1 : rc;
+	}
+	rc = find_in_index(catalog, id, rank, location_out, err);
+	if (rc < 0 || recent_rank < 0)
+		return rc;
+	if (rc == 0 || recent_rank > rank(catalog, location_out))
+		*location_out = recent;
+	return 1;
+}
+
+/* 1 when all bases of a chunk can be relied on. */
+static int has_bases(struct cf_catalog *catalog, const struct cf_bases *bases, struct cf_err *err)
+{
+	struct cf_location base;
+	int rc = 1;
+
+	for (unsigned i = 0; rc == 1 && i < bases->n; i++) {
+		const struct cf_id *id = &bases->ids[i];
+		bool was_found = cf_id_equal(id, &catalog->found_bases[0]) || cf_id_equal(id, &catalog->found_bases[1]);
+
+		if (was_found)
+			continue;
+		rc = find_locked(catalog, id, rank_reliable, &base, err);
+		rc = rc == 1 ? base.bases.n == 0 : rc;
+		if (rc == 1) {
+			catalog->found_bases[1] = catalog->found_bases[0];
+			catalog->found_bases[0] = *id;
+		}
+	}
+	return rc;
 }
 
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
@@ -358,7 +473,45 @@ int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct c
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, location_out, err);
+	rc = find_locked(catalog, id, rank_reliable, location_out, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
+int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			     struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = find_locked(catalog, id, rank_reliable, location_out, err);
+	if (rc == 1)
+		rc = has_bases(catalog, &location_out->bases, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
+int cf_catalog_find_whole(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			  struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = find_locked(catalog, id, rank_whole, location_out, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
+int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = cf_id_set_add(&catalog->missing, pack);
+	if (rc < 0)
+		cf_err_nomem(err);
+	else if (rc == 1) /* it may have been replaced by another one */
+		catalog->synced = false;
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -369,11 +522,11 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, location_out, err);
+	rc = find_locked(catalog, id, rank_any, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
 		rc = adopt_locked(catalog, err);
 		if (rc == 0)
-			rc = find_locked(catalog, id, location_out, err);
+			rc = find_locked(catalog, id, rank_any, location_out, err);
 	}
 	/* A damaged b-tree hides rows without a word, and the repository may have grown. Once is enough. */
 	if (rc == 0 && !catalog->searched) {
@@ -381,7 +534,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 		cf_err_set(err, CF_ERR_DAMAGED, "the local index lacks a chunk");
 		rc = rebuild_locked(catalog, CF_ERR_DAMAGED, err);
 		if (rc == 0)
-			rc = find_locked(catalog, id, location_out, err);
+			rc = find_locked(catalog, id, rank_any, location_out, err);
 	}
 	pthread_mutex_unlock(&catalog->lock);
 	if (rc == 0)
@@ -398,7 +551,8 @@ int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *
 	pthread_mutex_lock(&catalog->lock);
 	rc = cf_recent_find_similar(catalog->recent, sketch, id_out, location_out);
 	if (rc == 0)
-		rc = cf_index_find_similar(catalog->index, sketch, id_out, location_out, err);
+		rc = cf_index_find_similar(catalog->index, sketch, rank_reliable, catalog, id_out, location_out,
+					   err);
 	if (is_index_failure(rc))
 		rc = rebuild_locked(catalog, rc, err); /* 0: nothing similar this time */
 	pthread_mutex_unlock(&catalog->lock);
@@ -411,7 +565,13 @@ int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct 
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, &place, err);
+	rc = find_locked(catalog, id, rank_reliable, &place, err);
+	if (rc == 1 && place.bases.n) {
+		rc = has_bases(catalog, &place.bases, err);
+		/* Adopted from a run whose bases were removed since. */
+		if (rc == 0)
+			cf_recent_disown(catalog->recent, id);
+	}
 	if (rc == 0)
 		rc = cf_recent_claim(catalog->recent, id, err);
 	pthread_mutex_unlock(&catalog->lock);
@@ -423,7 +583,7 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = cf_recent_add_pack(catalog->recent, pack, err);
+	rc = add_pack_locked(catalog, pack, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -523,7 +683,48 @@ static int set_unclean(struct cf_catalog *catalog, int64_t value, struct cf_err 
 	return rc;
 }
 
-int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err)
+static int note_present(void *user, const char *object, uint64_t size)
+{
+	struct cf_catalog *catalog = user;
+	const char *slash = strrchr(object, '/');
+	struct cf_id name;
+
+	(void)size;
+	return slash && cf_id_parse(slash + 1, &name) && cf_id_set_add(&catalog->present, &name) < 0 ? CF_ERR_NOMEM : 0;
+}
+
+/* Condemned packs were listed before those that are there: what is removed in between is among the former. */
+static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
+{
+	struct cf_backend *backend = catalog->repo->backend;
+	int rc;
+
+	cf_id_set_release(&catalog->present);
+	cf_id_set_release(&catalog->condemned);
+	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
+	catalog->is_surveyed = false;
+	rc = cf_tombs_add_packs(tombs, &catalog->condemned, err);
+	if (rc == 0)
+		rc = sync_locked(catalog, err);
+	if (rc == 0)
+		rc = backend->ops->list(backend, "packs", note_present, catalog, err);
+	if (rc == CF_ERR_NOMEM)
+		cf_err_nomem(err);
+	catalog->is_surveyed = rc == 0;
+	return rc;
+}
+
+int cf_catalog_survey(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = survey_locked(catalog, tombs, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
+int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
 {
 	int64_t unclean = 0;
 	struct cf_id *loaded = NULL;
@@ -538,7 +739,7 @@ int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err)
 	if (is_index_failure(rc))
 		rc = rebuild_locked(catalog, rc, err);
 	if (rc == 0)
-		rc = sync_locked(catalog, err);
+		rc = survey_locked(catalog, tombs, err);
 	if (rc == 0 && (unclean || n_loaded == 0))
 		rc = adopt_locked(catalog, err);
 	if (rc == 0)

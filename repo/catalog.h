@@ -15,6 +15,7 @@
 struct cf_catalog;
 struct cf_ctx;
 struct cf_repo;
+struct cf_tombs;
 
 /* path: the SQLite file, NULL for memory. */
 int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **catalog_out,
@@ -26,12 +27,24 @@ void cf_catalog_refresh(struct cf_catalog *catalog);
 /* Synchronise now, if it is due. */
 int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err);
 
-/* 1 and its place, or 0. */
+/*
+ * 1 and its place, or 0. Of several copies one in a pack that will stay, whole before delta. While a backup runs, only what
+ * it may rely on: see cf_catalog_survey().
+ */
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 		    struct cf_err *err);
-/* For readers, who need the chunk: looks into packs that no segment covers before it says CF_ERR_DAMAGED. */
+/* The same for a chunk that may be a delta, together with its bases. */
+int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			     struct cf_err *err);
+/* For readers, who need the chunk: looks into packs that no segment covers before it says CF_ERR_DAMAGED, and takes it from wherever
+ * it is. */
 int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 		       struct cf_err *err);
+/* A copy that is no delta, wherever it is: for when a delta cannot be read. 1 and its place, or 0. */
+int cf_catalog_find_whole(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			  struct cf_err *err);
+/* A reader did not find this pack in the store: other copies come first from now on. 1: and it was not known. */
+int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
 int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *sketch, struct cf_id *id_out,
 			    struct cf_location *location_out, struct cf_err *err);
 
@@ -43,8 +56,14 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 /* Store an index segment for the packs added since the last one, if they are many or when `all`. *stored_out: its bytes. */
 int cf_catalog_publish(struct cf_catalog *catalog, bool all, uint64_t *stored_out, struct cf_err *err);
 
-/* A backup begins or has ended well. After one that did not, begin adopts what it left. */
-int cf_catalog_begin_run(struct cf_catalog *catalog, struct cf_err *err);
+/*
+ * Look what may be relied on: chunks in packs that are in the store and in none of the tombs, which were loaded before. From now on
+ * find and claim pass over others. Packs that are added later count as well.
+ */
+int cf_catalog_survey(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err);
+
+/* A backup begins or has ended well. Begin surveys, and after one that did not end well adopts what it left. */
+int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err);
 int cf_catalog_end_run(struct cf_catalog *catalog, struct cf_err *err);
 
 /* Every chunk in the local index, under the catalog's lock: fn must not call the catalog. */

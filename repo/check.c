@@ -7,6 +7,7 @@
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/snapshot.h"
+#include "repo/tomb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,25 +137,68 @@ static int check_key(void *user, const char *object, uint64_t size)
 	return 0;
 }
 
-static void check_segment_packs(struct cf_check *check, const struct cf_segment *segment)
+/* A pack that a segment lists and that is not there: nothing wrong when another segment supersedes that one. */
+struct absent_pack {
+	struct cf_id segment, pack;
+};
+
+struct segment_check {
+	struct cf_check *check;
+	struct absent_pack *absent;
+	size_t n_absent, capacity;
+	struct cf_id_set superseded;
+};
+
+static int note_absent(struct segment_check *s, const struct cf_id *segment, const struct cf_id *pack, struct cf_err *err)
 {
+	if (s->n_absent == s->capacity) {
+		size_t capacity = s->capacity ? 2 * s->capacity : 64;
+		struct absent_pack *absent = realloc(s->absent, capacity * sizeof(*absent));
+
+		if (!absent)
+			return cf_err_nomem(err);
+		s->absent = absent;
+		s->capacity = capacity;
+	}
+	s->absent[s->n_absent++] = (struct absent_pack){.segment = *segment, .pack = *pack};
+	return 0;
+}
+
+static int check_segment_packs(struct segment_check *s, const struct cf_id *id, const struct cf_segment *segment,
+			       struct cf_err *err)
+{
+	struct cf_check *check = s->check;
+
+	for (size_t i = 0; i < segment->n_supersedes; i++)
+		if (cf_id_set_add(&s->superseded, &segment->supersedes[i]) < 0)
+			return cf_err_nomem(err);
 	for (size_t i = 0; i < segment->n_packs; i++) {
 		const struct cf_segment_pack *entry = &segment->packs[i];
 		struct cf_checked_pack *pack = cf_check_pack(check, &entry->name);
 		struct cf_pack_name name = cf_pack_name(&entry->name);
 
-		if (!pack)
-			cf_check_found(check, name.s, "is in the index but missing from the store");
-		else if (pack->size != entry->size)
+		if (!pack && note_absent(s, id, &entry->name, err) < 0)
+			return CF_ERR_NOMEM;
+		if (pack && pack->size != entry->size)
 			cf_check_found(check, name.s, "has %llu bytes, the index says %llu",
 				       (unsigned long long)pack->size, (unsigned long long)entry->size);
 		if (pack)
 			pack->is_indexed = true;
 	}
+	return 0;
+}
+
+static void report_absent(struct segment_check *s)
+{
+	for (size_t i = 0; i < s->n_absent; i++)
+		if (!cf_id_set_has(&s->superseded, &s->absent[i].segment))
+			cf_check_found(s->check, cf_pack_name(&s->absent[i].pack).s,
+				       "is in the index but missing from the store");
 }
 
 static int check_segments(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
 {
+	struct segment_check s = {.check = check};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -162,13 +206,21 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 
 		rc = cf_segment_read(check->repo, &ids[i], &segment, err);
 		if (rc == 0)
-			check_segment_packs(check, &segment);
+			rc = check_segment_packs(&s, &ids[i], &segment, err);
+		if (rc == CF_ERR_NOT_FOUND) { /* superseded since it was listed */
+			cf_err_clear(err);
+			rc = 0;
+		}
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_INDEX, &ids[i]).s, rc, err);
 		cf_segment_release(&segment);
 		check->figures.segments++;
 		if (rc == 0)
 			rc = cf_ctx_check(check->repo->ctx, err);
 	}
+	if (rc == 0)
+		report_absent(&s);
+	free(s.absent);
+	cf_id_set_release(&s.superseded);
 	for (size_t i = 0; i < check->n_packs; i++)
 		check->figures.unreferenced_packs += !check->packs[i].is_indexed;
 	return rc;
@@ -226,6 +278,7 @@ static int swap_catalog(struct cf_check *check, struct cf_err *err)
 {
 	struct cf_repo *repo = check->repo;
 	struct cf_catalog *fresh = NULL;
+	struct cf_tombs tombs = {0};
 	int rc;
 
 	if (repo->index_path &&
@@ -238,7 +291,12 @@ static int swap_catalog(struct cf_check *check, struct cf_err *err)
 		return rc;
 	check->usual_catalog = repo->catalog;
 	repo->catalog = fresh;
-	return cf_catalog_sync(fresh, err);
+	/* Of several copies those count first that are there and will stay. */
+	rc = cf_tombs_load(repo, &tombs, err);
+	if (rc == 0)
+		rc = cf_catalog_survey(fresh, &tombs, err);
+	cf_tombs_release(&tombs);
+	return rc;
 }
 
 static void swap_back(struct cf_check *check)

@@ -249,15 +249,35 @@ static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const s
 	return rc;
 }
 
+/* A pack that is not there may have been removed since the index was read, its chunks being elsewhere now. 1: look again. */
+static int look_again(struct cf_repo *repo, const struct cf_id *pack, struct cf_err *err)
+{
+	struct cf_err before = err ? *err : (struct cf_err)CF_ERR_INIT;
+	int rc = cf_catalog_note_missing(repo->catalog, pack, err);
+
+	if (rc == 1)
+		cf_err_clear(err);
+	else if (rc == 0)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s is missing (%s)", cf_pack_name(pack).s, before.text);
+	return rc;
+}
+
 static int copy_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
 		     struct cf_buf *out, struct cf_err *err)
 {
-	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
+	int rc;
 
-	if (rc == 0 && place_out->bases.n)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
-				cf_id_text(id).s);
-	return rc < 0 ? rc : copy_from_frame(repo, id, place_out, out, err);
+	do {
+		rc = cf_catalog_require(repo->catalog, id, place_out, err);
+		if (rc == 0 && place_out->bases.n)
+			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+					cf_id_text(id).s);
+		if (rc == 0)
+			rc = copy_from_frame(repo, id, place_out, out, err);
+		if (rc == CF_ERR_NOT_FOUND)
+			rc = look_again(repo, &place_out->pack, err);
+	} while (rc == 1);
+	return rc;
 }
 
 /* Append a chunk that is a delta. A base need not be checked by itself: the chunk's own id tells whether it was right. */
@@ -279,16 +299,38 @@ static int copy_delta(struct cf_repo *repo, const struct cf_location *place, str
 	return rc;
 }
 
+/* A delta that cannot be read, for its bases are gone: there may be a whole copy yet. Else the failure stands. */
+static int copy_whole_instead(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out, int failure,
+			      struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_location whole;
+
+	if (cf_catalog_find_whole(repo->catalog, id, &whole, NULL) != 1 ||
+	    copy_from_frame(repo, id, &whole, out, NULL) < 0)
+		return failure;
+	*place_out = whole;
+	cf_err_clear(err);
+	return 0;
+}
+
 /* Append one chunk whose id is still to be checked. */
 static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
 		      struct cf_buf *out, struct cf_err *err)
 {
-	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	return place_out->bases.n ? copy_delta(repo, place_out, out, err)
-				  : copy_from_frame(repo, id, place_out, out, err);
+	do {
+		rc = cf_catalog_require(repo->catalog, id, place_out, err);
+		if (rc < 0)
+			return rc;
+		rc = place_out->bases.n ? copy_delta(repo, place_out, out, err)
+					: copy_from_frame(repo, id, place_out, out, err);
+		if (rc == CF_ERR_NOT_FOUND)
+			rc = look_again(repo, &place_out->pack, err);
+	} while (rc == 1);
+	if (rc == CF_ERR_DAMAGED && place_out->bases.n)
+		rc = copy_whole_instead(repo, id, place_out, rc, out, err);
+	return rc;
 }
 
 static int check_ids(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,

@@ -11,29 +11,37 @@
 /* The database file: opening, telling what is wrong with it, beginning anew; and its small tables. */
 
 enum {
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	APPLICATION_ID = 0x434f4652 /* "COFR" */
 };
 
 static const char schema[] =
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-	"CREATE TABLE segment(id BLOB PRIMARY KEY) WITHOUT ROWID;"
-	"CREATE TABLE pack(no INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, type INTEGER NOT NULL);"
-	"CREATE TABLE chunk(id BLOB PRIMARY KEY, place BLOB NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE segment(no INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE);"
+	"CREATE TABLE superseded(by INTEGER, id BLOB, PRIMARY KEY(by, id)) WITHOUT ROWID;"
+	/* Numbers are not used again: handles remember which pack has which. */
+	"CREATE TABLE pack(no INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE, type INTEGER NOT NULL);"
+	"CREATE TABLE listed(segment INTEGER, pack INTEGER, PRIMARY KEY(segment, pack)) WITHOUT ROWID;"
+	"CREATE TABLE chunk(id BLOB, pack INTEGER, place BLOB NOT NULL, PRIMARY KEY(id, pack)) WITHOUT ROWID;"
 	"CREATE TABLE sketch(feature INTEGER, prefix BLOB, PRIMARY KEY(feature, prefix)) WITHOUT ROWID;";
 
 static const char *const statement_sql[CF_N_STATEMENTS] = {
-	[CF_FIND_CHUNK] = "SELECT place FROM chunk WHERE id = ?1",
-	[CF_FIND_SIMILAR] = "SELECT prefix FROM sketch WHERE feature = ?1 LIMIT 4",
-	[CF_FIND_PREFIX] = "SELECT id, place FROM chunk WHERE id >= ?1 LIMIT 1",
+	[CF_FIND_CHUNK] = "SELECT pack, place FROM chunk WHERE id = ?1",
+	/* Some may be of packs that are gone. */
+	[CF_FIND_SIMILAR] = "SELECT prefix FROM sketch WHERE feature = ?1 LIMIT 16",
+	[CF_FIND_PREFIX] = "SELECT id FROM chunk WHERE id >= ?1 LIMIT 1",
 	[CF_FIND_PACK_NO] = "SELECT name, type FROM pack WHERE no = ?1",
 	[CF_FIND_PACK_NAME] = "SELECT no FROM pack WHERE name = ?1",
-	/* Of two copies the one that is no delta: others may be deltas against it. Only rows with bases are longer than 48. */
-	[CF_ADD_CHUNK] = ("INSERT INTO chunk(id, place) VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET place = ?2 "
-		       "WHERE length(place) > 48 AND length(?2) <= 48"),
+	[CF_ADD_CHUNK] = "INSERT OR IGNORE INTO chunk(id, pack, place) VALUES(?1, ?2, ?3)",
 	[CF_ADD_SKETCH] = "INSERT OR IGNORE INTO sketch(feature, prefix) VALUES(?1, ?2)",
 	[CF_ADD_PACK] = "INSERT OR IGNORE INTO pack(name, type) VALUES(?1, ?2)",
 	[CF_ADD_SEGMENT] = "INSERT OR IGNORE INTO segment(id) VALUES(?1)",
+	[CF_FIND_SEGMENT] = "SELECT no FROM segment WHERE id = ?1",
+	[CF_ADD_LISTED] = "INSERT OR IGNORE INTO listed(segment, pack) VALUES(?1, ?2)",
+	[CF_ADD_SUPERSEDED] = "INSERT OR IGNORE INTO superseded(by, id) VALUES(?1, ?2)",
+	[CF_DROP_LISTED] = "DELETE FROM listed WHERE segment = ?1",
+	[CF_DROP_SUPERSEDED] = "DELETE FROM superseded WHERE by = ?1",
+	[CF_DROP_SEGMENT] = "DELETE FROM segment WHERE no = ?1",
 	[CF_GET_META] = "SELECT value FROM meta WHERE name = ?1",
 	[CF_SET_META] = "INSERT OR REPLACE INTO meta(name, value) VALUES(?1, ?2)",
 };
@@ -292,12 +300,14 @@ void cf_index_close(struct cf_index *index)
 	free(index);
 }
 
-int cf_index_segments(struct cf_index *index, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+/* The ids that a query gives. */
+static int collect_ids(struct cf_index *index, const char *sql, struct cf_id **ids_out, size_t *n_out,
+		       struct cf_err *err)
 {
 	struct cf_id *ids = NULL;
 	sqlite3_stmt *s = NULL;
 	size_t n = 0, capacity = 0;
-	int rc = sqlite3_prepare_v2(index->db, "SELECT id FROM segment", -1, &s, NULL);
+	int rc = sqlite3_prepare_v2(index->db, sql, -1, &s, NULL);
 
 	if (rc != SQLITE_OK)
 		return cf_index_failed(index, rc, err);
@@ -324,6 +334,16 @@ int cf_index_segments(struct cf_index *index, struct cf_id **ids_out, size_t *n_
 	*ids_out = ids;
 	*n_out = n;
 	return 0;
+}
+
+int cf_index_segments(struct cf_index *index, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+{
+	return collect_ids(index, "SELECT id FROM segment", ids_out, n_out, err);
+}
+
+int cf_index_superseded(struct cf_index *index, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+{
+	return collect_ids(index, "SELECT DISTINCT id FROM superseded", ids_out, n_out, err);
 }
 
 int cf_index_get_flag(struct cf_index *index, const char *name, int64_t *value_out, struct cf_err *err)

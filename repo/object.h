@@ -13,7 +13,7 @@
 struct cf_err;
 struct cf_repo;
 
-/* "index/", "snapshots/" or "gc/forget/" and the id. */
+/* "index/", "snapshots/", "gc/forget/", ... and the id. */
 struct cf_object_name {
 	char s[80];
 };

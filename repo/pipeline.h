@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "repo/content.h"
 #include "repo/handle.h"
+#include "repo/lease.h"
 #include "repo/lists.h"
 #include "repo/packer.h"
 #include "repo/tree.h"
@@ -145,6 +146,7 @@ struct cf_writer {
 	struct cf_sink sink;
 	struct cf_repo *repo;
 	struct cf_packer *packer;
+	struct cf_lease *lease; /* NULL in a dry run */
 	enum cf_codec codec; /* of new frames; raw: nothing is compressed */
 	int level;
 	size_t frame_len;

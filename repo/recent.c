@@ -14,6 +14,7 @@ struct id_slot {
 	struct cf_id id; /* zero: empty */
 	struct cf_segment_pack *pack; /* NULL: claimed, not stored yet */
 	uint32_t blob, chunk;
+	bool is_disowned; /* and not claimed either */
 };
 
 struct feature_slot {
@@ -162,11 +163,26 @@ int cf_recent_claim(struct cf_recent *recent, const struct cf_id *id, struct cf_
 	if (rc < 0)
 		return rc;
 	slot = id_place(recent->ids, recent->id_mask, id);
-	if (!cf_id_is_zero(&slot->id))
-		return 1;
+	if (!cf_id_is_zero(&slot->id)) {
+		if (!slot->is_disowned)
+			return 1;
+		slot->is_disowned = false;
+		return 0;
+	}
 	slot->id = *id;
 	recent->n_ids++;
 	return 0;
+}
+
+void cf_recent_disown(struct cf_recent *recent, const struct cf_id *id)
+{
+	struct id_slot *slot = id_place(recent->ids, recent->id_mask, id);
+
+	/* A slot cannot be emptied, as others lie behind it. */
+	if (!cf_id_is_zero(&slot->id) && slot->pack) {
+		slot->pack = NULL;
+		slot->is_disowned = true;
+	}
 }
 
 int cf_recent_find(struct cf_recent *recent, const struct cf_id *id, struct cf_location *location_out)

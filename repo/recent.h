@@ -15,6 +15,8 @@ void cf_recent_free(struct cf_recent *recent);
 
 /* 1: the id is here already. 0: it was not, and is now claimed by the caller, who must store it. */
 int cf_recent_claim(struct cf_recent *recent, const struct cf_id *id, struct cf_err *err);
+/* The copy that is here is of no use: it is forgotten, and the next to claim the id must store it. */
+void cf_recent_disown(struct cf_recent *recent, const struct cf_id *id);
 
 /* 1 and its place when it is in a finished pack; 0 when it is unknown or still being stored. */
 int cf_recent_find(struct cf_recent *recent, const struct cf_id *id, struct cf_location *location_out);

@@ -52,6 +52,8 @@ void cf_writer_report(struct cf_writer *writer)
 	    !atomic_compare_exchange_strong(&writer->reported_ns, &before, now))
 		return;
 	cf_ctx_progress(writer->repo->ctx, "backup.progress", &progress);
+	if (writer->lease)
+		cf_lease_renew(writer->lease);
 }
 
 static int sink_dir_begin(struct cf_sink *sink, struct cf_dir *parent, const struct cf_entry *entry,
@@ -198,6 +200,24 @@ static void choose_codec(struct cf_writer *writer, const struct cf_writer_option
 						   : methods[options->compression].level;
 }
 
+/* From now on prune knows of this run, and this run of what prune is about to remove. */
+static int begin_run(struct cf_writer *writer, const struct cf_writer_options *options, struct cf_err *err)
+{
+	const struct cf_lease_options about = {
+		.host = options->host, .user = options->user, .source = options->source};
+	struct cf_tombs tombs = {0};
+	int rc = cf_lease_begin(writer->repo, &about, &writer->lease, err);
+
+	if (rc == 0)
+		rc = cf_tombs_load(writer->repo, &tombs, err);
+	if (rc == 0)
+		rc = cf_catalog_begin_run(writer->repo->catalog, &tombs, err);
+	if (rc == 0)
+		rc = cf_lease_note_tombs(writer->lease, &tombs, err);
+	cf_tombs_release(&tombs);
+	return rc;
+}
+
 int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options,
 		   struct cf_writer **writer_out, struct cf_err *err)
 {
@@ -234,7 +254,7 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 		leave_parent(writer);
 	if (rc == 0)
 		rc = options->dry_run ? cf_catalog_sync(repo->catalog, err)
-				      : cf_catalog_begin_run(repo->catalog, err);
+				      : begin_run(writer, options, err);
 	if (rc < 0) {
 		cf_writer_close(writer);
 		return rc;
@@ -285,6 +305,8 @@ int cf_writer_commit(struct cf_writer *writer, struct cf_snapshot **snapshot_out
 	if (!writer->dry_run) {
 		rc = cf_snapshot_note_audit(writer->repo, writer->draft, err);
 		if (rc == 0)
+			rc = cf_lease_declare(writer->lease, &writer->root, err);
+		if (rc == 0)
 			rc = cf_snapshot_put(writer->repo, writer->draft, err);
 		if (rc == 0)
 			rc = cf_catalog_end_run(writer->repo->catalog, err);
@@ -316,6 +338,7 @@ void cf_writer_close(struct cf_writer *writer)
 		cf_batch_free(batch);
 	}
 	cf_packer_free(writer->packer);
+	cf_lease_end(writer->lease);
 	cf_snapshot_free(writer->draft);
 	cf_snapshot_free(writer->parent);
 	pthread_mutex_destroy(&writer->batch_lock);

@@ -30,33 +30,34 @@ static bool same_file(const struct cf_entry *a, const struct cf_entry *b)
 	       a->ctime_ns == b->ctime_ns && a->ino == b->ino && a->ctime_ns != 0;
 }
 
-/* 1 when the chunk, and the bases it may need, are in the repository. */
-static int has_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_err *err)
-{
-	struct cf_location place, base;
-	int rc = cf_catalog_find(repo->catalog, id, &place, err);
-
-	for (unsigned i = 0; rc == 1 && i < place.bases.n; i++)
-		rc = cf_catalog_find(repo->catalog, &place.bases.ids[i], &base, err);
-	return rc;
-}
-
-/* 1 when all of a content is in the repository. A parent that lost some is healed by reading the file again. */
-static int has_content(struct cf_repo *repo, const struct cf_content *content, struct cf_err *err)
+/*
+ * Take a content of the parent over without its bytes. 1, or 0 when some of it is not in the repository to stay: a parent that lost
+ * some is healed by reading the file again. Its lists are made anew, so that they are there to stay as well.
+ */
+static int take_content(struct cf_writer *writer, const struct cf_content *old, struct cf_content *content_out,
+			struct cf_err *err)
 {
 	struct cf_content_cursor *cursor = NULL;
+	struct cf_list_builder list;
+	struct cf_location place;
 	struct cf_extent extent;
-	int found = 1, rc = cf_content_cursor_new(repo, content, &cursor, err);
+	int found = 1, rc = cf_content_cursor_new(writer->repo, old, &cursor, err);
 
+	cf_list_builder_init(&list, cf_list_store_tree, writer);
 	while (rc == 0 && found == 1) {
 		rc = cf_content_cursor_next(cursor, &extent, err);
 		if (rc == 0)
 			break;
-		if (rc == 1) {
-			found = cf_id_is_zero(&extent.id) ? 1 : has_chunk(repo, &extent.id, err);
+		if (rc == 1 && !cf_id_is_zero(&extent.id))
+			found = cf_catalog_find_complete(writer->repo->catalog, &extent.id, &place, err);
+		if (rc == 1)
 			rc = found < 0 ? found : 0;
-		}
+		if (rc == 0 && found == 1)
+			rc = cf_list_builder_add(&list, &extent.id, extent.len, err);
 	}
+	if (rc == 0 && found == 1)
+		rc = cf_list_builder_finish(&list, content_out, err);
+	cf_list_builder_release(&list);
 	cf_content_cursor_free(cursor);
 	if (rc == CF_ERR_DAMAGED) {
 		cf_err_clear(err);
@@ -69,14 +70,9 @@ static int has_content(struct cf_repo *repo, const struct cf_content *content, s
 static int unchanged(struct cf_writer *writer, const struct cf_entry *entry, const struct cf_node *old,
 		     struct cf_content *content_out, struct cf_err *err)
 {
-	int rc;
-
 	if (writer->ignore_times || !old || !same_file(entry, &old->entry))
 		return 0;
-	rc = has_content(writer->repo, &old->content, err);
-	if (rc == 1)
-		*content_out = old->content;
-	return rc;
+	return take_content(writer, &old->content, content_out, err);
 }
 
 static struct cf_chunker chunker_for(const struct cf_writer *writer, const struct cf_profile *profile)
