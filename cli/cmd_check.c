@@ -37,16 +37,39 @@ static void on_finding(void *user, const char *object, const char *problem)
 	fflush(stdout);
 }
 
-static double read_percent(const struct cf_args *args)
+static struct cf_check_options read_options(const struct cf_args *args)
 {
-	const char *text = cf_args_text(args, CF_OPT_READ_DATA);
-	double percent = 100;
+	const char *share = cf_args_text(args, CF_OPT_READ_DATA);
+	const char *duration = cf_args_text(args, CF_OPT_MAX_DURATION);
+	struct cf_check_options options = {0};
 
-	if (!cf_args_has(args, CF_OPT_READ_DATA))
-		return 0;
-	if (text)
-		cf_value_percent(text, &percent);
-	return percent;
+	if (share)
+		cf_value_share(share, &options.read_percent, &options.read_bytes);
+	else if (cf_args_has(args, CF_OPT_READ_DATA))
+		options.read_percent = 100;
+	if (duration)
+		cf_value_duration(duration, &options.max_duration_ns);
+	return options;
+}
+
+static void put_coverage(struct cf_doc *document, const struct cf_check_coverage *coverage)
+{
+	struct cf_doc verified = cf_doc_object(), within = cf_doc_array();
+
+	cf_doc_count(&verified, "bytes", coverage->bytes);
+	cf_doc_count(&verified, "bytes_good", coverage->bytes_good);
+	cf_doc_count(&verified, "bad_packs", coverage->bad_packs);
+	cf_doc_text(&verified, "oldest",
+		    coverage->oldest_ns ? cf_text_rfc3339(coverage->oldest_ns).s : NULL);
+	for (size_t i = 0; i < CF_CHECK_AGES; i++) {
+		struct cf_doc age = cf_doc_object();
+
+		cf_doc_count(&age, "days", cf_check_ages[i]);
+		cf_doc_count(&age, "bytes", coverage->bytes_within[i]);
+		cf_doc_push(&within, &age);
+	}
+	cf_doc_put(&verified, "within", &within);
+	cf_doc_put(document, "verified", &verified);
 }
 
 static int print_json(struct findings *findings, const struct cf_check_figures *figures,
@@ -63,10 +86,30 @@ static int print_json(struct findings *findings, const struct cf_check_figures *
 	cf_doc_count(&document, "bytes_read", figures->bytes_read);
 	cf_doc_count(&document, "chunks", figures->chunks);
 	cf_doc_count(&document, "unreferenced_packs", figures->unreferenced_packs);
+	cf_doc_count(&document, "orphaned_deltas", figures->orphaned_deltas);
+	put_coverage(&document, &figures->coverage);
 	return cf_doc_print(&document, stdout, err);
 }
 
-static void print_text(const struct cf_check_figures *figures)
+/* "all data was read and found good within the last 12 days" */
+static void print_coverage(const struct cf_check_coverage *coverage, int64_t now_ns)
+{
+	const int64_t day_ns = (int64_t)86400 * 1000000000;
+	int64_t age = now_ns - coverage->oldest_ns;
+	uint64_t days = age > 0 ? (uint64_t)((age + day_ns - 1) / day_ns) : 1;
+
+	if (!coverage->oldest_ns)
+		return;
+	if (coverage->bytes_good == coverage->bytes)
+		fputs("all data", stdout);
+	else
+		printf("%s of the data", cf_text_share(coverage->bytes_good, coverage->bytes).s);
+	printf(" was read and found good within the last %s%s\n",
+	       days == 1 ? "day" : cf_text_count(days, "day", "days").s,
+	       coverage->bytes_good == coverage->bytes ? "" : ", the rest not yet by this host");
+}
+
+static void print_text(const struct cf_check_figures *figures, int64_t now_ns)
 {
 	printf("checked %s, ", cf_text_count(figures->snapshots, "snapshot", "snapshots").s);
 	printf("%s, ", cf_text_count(figures->segments, "index segment", "index segments").s);
@@ -75,6 +118,7 @@ static void print_text(const struct cf_check_figures *figures)
 	if (figures->packs_read > 0)
 		printf("read %s, %s\n", cf_text_count(figures->packs_read, "pack", "packs").s,
 		       cf_text_size(figures->bytes_read).s);
+	print_coverage(&figures->coverage, now_ns);
 	if (figures->unreferenced_packs > 0)
 		printf("%s nothing any snapshot needs\n",
 		       cf_text_count(figures->unreferenced_packs, "pack holds", "packs hold").s);
@@ -110,7 +154,7 @@ static int print_unopened(struct cf_cli *cli, const char *message, struct cf_err
 
 int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 {
-	struct cf_check_options options = {.read_percent = read_percent(cli->args)};
+	struct cf_check_options options = read_options(cli->args);
 	struct cf_check_figures figures = {0};
 	struct findings findings = {.cli = cli};
 	struct cf_repo *repo = NULL;
@@ -131,7 +175,7 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 			rc = err->code;
 		}
 		if (!cli->json && !cli->quiet)
-			print_text(&figures);
+			print_text(&figures, cf_ctx_now_ns(&cli->ctx));
 	}
 	cf_doc_release(&findings.list);
 	cf_repo_close(repo);

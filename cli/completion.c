@@ -6,7 +6,7 @@
 
 static bool takes_value(const struct cf_option_spec *option)
 {
-	return option->kind != CF_VALUE_FLAG && option->kind != CF_VALUE_PERCENT;
+	return option->kind != CF_VALUE_FLAG && option->kind != CF_VALUE_SHARE;
 }
 
 static void print_names(FILE *out, const struct cf_option_spec *option)

@@ -41,7 +41,7 @@ static void print_option(FILE *out, const struct cf_option_spec *option)
 	if (option->name)
 		column += fprintf(out, "--%s", option->name);
 	if (option->value)
-		column += fprintf(out, option->kind == CF_VALUE_PERCENT ? "[=%s]" : " %s",
+		column += fprintf(out, option->kind == CF_VALUE_SHARE ? "[=%s]" : " %s",
 				  option->value);
 	if (column + 2 > ABOUT_COLUMN) {
 		fprintf(out, "\n");

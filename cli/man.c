@@ -61,7 +61,7 @@ static void print_flag(FILE *out, const struct cf_option_spec *option)
 		fputs(" ,", out);
 	if (option->name)
 		fprintf(out, " Fl -%s", option->name);
-	if (option->value && option->kind == CF_VALUE_PERCENT)
+	if (option->value && option->kind == CF_VALUE_SHARE)
 		fputs(" Ns Op = Ns", out);
 	if (option->value) {
 		fputs(" Ar", out);

@@ -92,7 +92,7 @@ static int parse_long(struct parser *p, const char *word)
 		return unknown_option(p, word, len);
 	if (value && option->kind == CF_VALUE_FLAG)
 		return cf_err_set(p->err, CF_ERR_USAGE, "--%s takes no value", option->name);
-	if (value || option->kind == CF_VALUE_FLAG || option->kind == CF_VALUE_PERCENT) {
+	if (value || option->kind == CF_VALUE_FLAG || option->kind == CF_VALUE_SHARE) {
 		add_option(p, option, value);
 		return 0;
 	}

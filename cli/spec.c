@@ -185,8 +185,10 @@ static const struct cf_option_spec umount_options[] = {
 	END_OPTIONS};
 
 static const struct cf_option_spec check_options[] = {
-	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_PERCENT, .name = "read-data", .value = "N%",
-	 .about = "Read all data too, or a share chosen at random"},
+	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_SHARE, .name = "read-data", .value = "N%|SIZE",
+	 .about = "Read all data too, or the share not read for longest"},
+	{.id = CF_OPT_MAX_DURATION, .kind = CF_VALUE_DURATION, .name = "max-duration",
+	 .value = "TIME", .about = "Read data for that long (30m, 2h); the next time, go on from there"},
 	END_OPTIONS};
 
 static const struct cf_option_spec verify_options[] = {
@@ -402,9 +404,16 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"Reads config, keys, indexes, snapshots and folders, and checks that "
 			"every chunk is in a pack of the right size. With --read-data the packs "
 			"are read and every chunk decoded and compared with its id. Findings are "
-			"printed one a line and end the command with status 4."),
+			"printed one a line and end the command with status 4.",
+			"When each pack was read, and whether it was good, is noted in the cache "
+			"folder. --read-data=5% or =10G reads those that were not read for "
+			"longest, at random among equals, so that repeated checks get around to "
+			"all; those that were damaged come first. --max-duration reads as much as "
+			"that time allows. What was found tells how much was read within which "
+			"time."),
 		.examples = EXAMPLES(
-			{"coffer check --read-data=5%", "with a twentieth of the data"}),
+			{"coffer check --read-data=5%", "with a twentieth of the data"},
+			{"coffer check --max-duration 30m", "in each night, as far as it goes"}),
 	},
 	[CF_COMMAND_VERIFY] = {
 		.id = CF_COMMAND_VERIFY, .needs_full_key = true, .name = "verify", .about = "Prove that a snapshot restores",

@@ -75,6 +75,7 @@ enum cf_option_id {
 	CF_OPT_NO_OWNER,
 	CF_OPT_SYNC,
 	CF_OPT_READ_DATA,
+	CF_OPT_MAX_DURATION,
 	CF_OPT_ADD,
 	CF_OPT_REMOVE,
 	CF_OPT_SET,
@@ -132,7 +133,8 @@ enum cf_value_kind {
 	CF_VALUE_CHOICE,     /* one of `choices` */
 	CF_VALUE_COUNT,	     /* a whole number from min to max */
 	CF_VALUE_SIZE,	     /* bytes, with K, M or G, from min to max */
-	CF_VALUE_PERCENT,    /* "5%", above 0 and up to 100; may be left out: 100 */
+	CF_VALUE_SHARE,	     /* "5%", above 0 and up to 100, or bytes: "10G"; may be left out: all */
+	CF_VALUE_DURATION,   /* "90s", "30m", "1h30m" */
 	CF_VALUE_COMPRESSION /* "zstd", "zstd:LEVEL", "lz4" ... */
 };
 

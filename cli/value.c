@@ -80,7 +80,7 @@ bool cf_value_pattern(const char *text)
 	return text != NULL;
 }
 
-bool cf_value_percent(const char *text, double *out)
+static bool percent_value(const char *text, double *out)
 {
 	char *end;
 
@@ -93,6 +93,40 @@ bool cf_value_percent(const char *text, double *out)
 	if (*end == '%')
 		end++;
 	return *end == '\0' && *out > 0 && *out <= 100;
+}
+
+bool cf_value_share(const char *text, double *percent_out, uint64_t *bytes_out)
+{
+	*bytes_out = 0;
+	if (percent_value(text, percent_out))
+		return true;
+	*percent_out = 0;
+	/* A number without a unit would be a percentage that is too large. */
+	return text[strspn(text, "0123456789")] && cf_value_size(text, bytes_out) && *bytes_out > 0;
+}
+
+bool cf_value_duration(const char *text, int64_t *ns_out)
+{
+	static const struct {
+		char letter;
+		uint64_t seconds;
+	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	const uint64_t max = 366 * units[0].seconds;
+	uint64_t seconds = 0, n;
+	size_t unit = 0;
+
+	do {
+		if (!number_prefix(text, &n, &text))
+			return false;
+		while (unit < sizeof(units) / sizeof(*units) && units[unit].letter != *text)
+			unit++;
+		if (unit == sizeof(units) / sizeof(*units) || n > max)
+			return false;
+		seconds += n * units[unit++].seconds;
+		text++;
+	} while (*text);
+	*ns_out = (int64_t)seconds * 1000000000;
+	return seconds > 0 && seconds <= max;
 }
 
 bool cf_value_compression(const char *text, enum cf_compression *method_out, int *level_out)
@@ -149,7 +183,9 @@ int cf_value_check(const struct cf_option_spec *option, const char *name, const 
 		   struct cf_err *err)
 {
 	enum cf_compression method;
+	uint64_t bytes;
 	double percent;
+	int64_t ns;
 	int level;
 
 	switch (option->kind) {
@@ -176,12 +212,20 @@ int cf_value_check(const struct cf_option_spec *option, const char *name, const 
 					    (unsigned long long)option->max,
 					    option->kind == CF_VALUE_SIZE ? " (K, M, G allowed)"
 									  : "");
-	case CF_VALUE_PERCENT:
-		return cf_value_percent(text, &percent)
+	case CF_VALUE_SHARE:
+		return cf_value_share(text, &percent, &bytes)
 			       ? 0
 			       : cf_err_set(err, CF_ERR_USAGE,
-					    "%s: '%s' is no share above 0%% and up to 100%%", name,
-					    text);
+					    "%s: '%s' is no share above 0%% and up to 100%%, and no "
+					    "size (10G)",
+					    name, text);
+	case CF_VALUE_DURATION:
+		return cf_value_duration(text, &ns)
+			       ? 0
+			       : cf_err_set(err, CF_ERR_USAGE,
+					    "%s: '%s' is no time (90s, 30m, 2h, 1h30m) of up to 366 "
+					    "days",
+					    name, text);
 	case CF_VALUE_COMPRESSION:
 		return cf_value_compression(text, &method, &level)
 			       ? 0

@@ -8,6 +8,7 @@
 #include "repo/pack_reader.h"
 #include "repo/snapshot.h"
 #include "repo/tomb.h"
+#include "repo/verified.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -347,6 +348,7 @@ static int finish(struct cf_check *check, int rc, struct cf_check_figures *figur
 	cf_id_set_release(&check->reported);
 	cf_check_records_release(&check->records);
 	cf_audit_anchors_release(&check->anchors);
+	cf_verified_close(check->verified);
 	free(check->packs);
 	pthread_mutex_destroy(&check->lock);
 	return rc;
@@ -367,6 +369,8 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc == 0)
 		rc = take_inventory(&check, &inventory, own);
 	if (rc == 0)
+		rc = cf_check_verified_load(&check, own);
+	if (rc == 0)
 		rc = check_segments(&check, inventory.segments, inventory.n_segments, own);
 	if (rc == 0)
 		rc = swap_catalog(&check, own);
@@ -379,8 +383,12 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 		cf_check_records(&check, inventory.snapshots, inventory.n_snapshots);
 	if (rc == 0)
 		rc = cf_check_audit(&check, own);
-	if (rc == 0 && options->read_percent > 0)
-		rc = cf_check_packs(&check, options->read_percent, own);
+	if (rc == 0)
+		rc = cf_check_seen(&check, inventory.snapshots, inventory.n_snapshots, own);
+	if (rc == 0 && (options->read_percent > 0 || options->read_bytes || options->max_duration_ns))
+		rc = cf_check_packs(&check, options, own);
+	if (rc == 0)
+		cf_check_coverage(&check);
 	swap_back(&check);
 	free(inventory.snapshots);
 	free(inventory.segments);

@@ -3,10 +3,14 @@
 
 /*
  * Is everything there, and is it what it was? Always: config, key slots, index segments, snapshots with
- * their history, the log of commands, every directory, that every chunk is indexed in a pack of the right size. With read_percent: the
- * bytes of that share of the packs, every blob decoded and its ids compared.
+ * their history, the log of commands, every directory, that every chunk is indexed in a pack of the right size. When
+ * asked: the bytes of packs, every blob decoded and its ids compared.
+ *
+ * When each pack was read, and whether it was good, is remembered on this host (repo/verified.h). Packs found damaged are
+ * read first, then those not read for longest, at random among equals: so partial checks get around to all.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cf_err;
@@ -14,12 +18,30 @@ struct cf_repo;
 struct cf_snapshot;
 
 struct cf_check_options {
-	double read_percent; /* 0 .. 100: packs whose data is read, chosen at random */
+	/* What is read at most; all 0: nothing, and those that are 0 set no limit. One pack is read at least. */
+	double read_percent;	 /* of the packs */
+	uint64_t read_bytes;	 /* of packs */
+	int64_t max_duration_ns; /* of reading packs; those under way then are finished */
+};
+
+/* The ages, in days, of which cf_check_coverage tells. */
+#define CF_CHECK_AGES 5
+extern const unsigned cf_check_ages[CF_CHECK_AGES];
+
+/* How much of the packs in the store this host has read, now or before, and found good. */
+struct cf_check_coverage {
+	uint64_t bytes;	     /* of all packs */
+	uint64_t bytes_good; /* of those read and found good */
+	uint64_t bytes_within[CF_CHECK_AGES]; /* of those read that lately and found good */
+	int64_t oldest_ns;   /* the longest ago that one of them was read; 0: none was */
+	uint64_t bad_packs;  /* damaged when they were last read */
 };
 
 struct cf_check_figures {
 	uint64_t snapshots, segments, packs, packs_read, bytes_read, chunks, unreferenced_packs, audit_records,
 		errors;
+	uint64_t orphaned_deltas; /* deltas that no snapshot needs and whose bases are gone: no damage */
+	struct cf_check_coverage coverage;
 };
 
 /* One finding: object is "packs/..", "snapshots/..", "<snapshot>:path"; called from any thread, one at a time. */

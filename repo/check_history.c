@@ -4,6 +4,7 @@
 #include "repo/forget.h"
 #include "repo/object.h"
 #include "repo/snapshot.h"
+#include "repo/verified.h"
 
 #include <stdlib.h>
 
@@ -66,6 +67,7 @@ void cf_check_records_release(struct cf_check_records *records)
 {
 	free(records->forgotten);
 	free(records->vouched);
+	free(records->ids);
 	*records = (struct cf_check_records){0};
 }
 
@@ -88,7 +90,10 @@ int cf_check_records_load(struct cf_check *check, struct cf_err *err)
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_FORGET, &ids[i]).s, rc, err);
 		cf_forget_record_release(&record);
 	}
-	free(ids);
+	if (n)
+		qsort(ids, n, sizeof(*ids), compare_ids);
+	check->records.ids = ids;
+	check->records.n_ids = n;
 	sort_forgotten(&check->records);
 	return rc;
 }
@@ -101,9 +106,14 @@ static bool is_forgotten(const struct cf_check *check, const struct cf_id *id)
 					       sizeof(*records->forgotten), compare_ids);
 }
 
+static bool contains(const struct cf_id *sorted, size_t n, const struct cf_id *id)
+{
+	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids);
+}
+
 static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
 {
-	return !(n && bsearch(seen, ids, n, sizeof(*ids), compare_ids)) && !is_forgotten(check, seen) &&
+	return !contains(ids, n, seen) && !is_forgotten(check, seen) &&
 	       cf_id_set_add(&check->reported, seen) == 1;
 }
 
@@ -146,6 +156,68 @@ void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)
 				       "look into it, then coffer forget %.8s",
 				       cf_object_name(CF_OBJECT_FORGET, &f->record).s, cf_id_text(&ids[i]).s);
 	}
+}
+
+struct seen {
+	struct cf_check *check;
+	const struct cf_id *ids;
+	size_t n;
+	struct cf_id *forgotten; /* need not be remembered any more */
+	size_t n_forgotten, capacity;
+	bool nomem;
+};
+
+static int note_forgotten(struct seen *seen, const struct cf_id *id)
+{
+	if (seen->n_forgotten == seen->capacity) {
+		size_t capacity = seen->capacity ? 2 * seen->capacity : 64;
+		struct cf_id *ids = realloc(seen->forgotten, capacity * sizeof(*ids));
+
+		if (!ids) {
+			seen->nomem = true;
+			return 1;
+		}
+		seen->forgotten = ids;
+		seen->capacity = capacity;
+	}
+	seen->forgotten[seen->n_forgotten++] = *id;
+	return 0;
+}
+
+static int judge_seen(void *user, const char *object)
+{
+	const char *snapshots = "snapshots/", *slash = strrchr(object, '/');
+	struct seen *seen = user;
+	struct cf_check *check = seen->check;
+	bool is_snapshot = strncmp(object, snapshots, strlen(snapshots)) == 0;
+	struct cf_id id;
+
+	if (!slash || !cf_id_parse(slash + 1, &id))
+		return 0;
+	if (is_snapshot && !contains(seen->ids, seen->n, &id) && is_forgotten(check, &id))
+		return note_forgotten(seen, &id);
+	if (is_snapshot ? is_unexplained(check, &id, seen->ids, seen->n)
+			: !contains(check->records.ids, check->records.n_ids, &id) &&
+				  cf_id_set_add(&check->reported, &id) == 1)
+		cf_check_found(check, object, "is missing: an earlier check on this host saw it");
+	return 0;
+}
+
+int cf_check_seen(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
+{
+	struct seen seen = {.check = check, .ids = ids, .n = n};
+
+	cf_verified_each_seen(check->verified, judge_seen, &seen);
+	cf_verified_begin(check->verified);
+	for (size_t i = 0; i < seen.n_forgotten; i++)
+		cf_verified_unsee(check->verified, cf_object_name(CF_OBJECT_SNAPSHOT, &seen.forgotten[i]).s);
+	for (size_t i = 0; i < n; i++)
+		cf_verified_saw(check->verified, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s);
+	for (size_t i = 0; i < check->records.n_ids; i++)
+		cf_verified_saw(check->verified, cf_object_name(CF_OBJECT_FORGET, &check->records.ids[i]).s);
+	cf_verified_end(check->verified);
+	free(seen.forgotten);
+	return seen.nomem ? cf_err_nomem(err) : 0;
 }
 
 int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err)

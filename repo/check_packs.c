@@ -4,8 +4,8 @@
 #include "repo/catalog.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
+#include "repo/verified.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
 /* Reading packs: their bytes against their name, their table, and every chunk in them against its id. */
@@ -17,9 +17,11 @@ enum {
 struct pack_job {
 	struct cf_job job;
 	struct cf_check *check;
-	const struct cf_checked_pack *pack;
+	struct cf_checked_pack *pack;
+	bool is_first;
 	struct shared {
-		pthread_mutex_t lock;
+		int64_t end_ns; /* 0: no limit */
+		pthread_mutex_t lock; /* everything below, the ledger, and what is read of packs */
 		int rc; /* what ends the check */
 		struct cf_err err;
 		uint64_t bytes_done, bytes_total;
@@ -27,9 +29,30 @@ struct pack_job {
 	} *shared;
 };
 
-/* The plain text of a blob, delta or not. */
-static int decode_blob(struct cf_check *check, struct cf_coder_slot *slot, const struct cf_segment_pack *pack,
-		       const struct cf_table_blob *blob, struct cf_err *err)
+/*
+ * A delta whose bases cannot be read: 1. That is no damage to this pack. Nor is it any when nothing needs the delta: prune may
+ * have removed the bases with the last snapshot that did, and the delta waits for its own pack to go.
+ */
+static int judge_bases(struct cf_check *check, struct cf_checked_pack *listed, const struct cf_id *id, int rc,
+		       struct cf_err *err)
+{
+	if (rc != CF_ERR_DAMAGED)
+		return rc;
+	if (!cf_id_set_has(&check->visited, id)) {
+		pthread_mutex_lock(&check->lock);
+		check->figures.orphaned_deltas++;
+		pthread_mutex_unlock(&check->lock);
+	} else if (!listed->is_baseless) {
+		listed->is_baseless = true;
+		cf_check_found(check, cf_pack_name(&listed->name).s, "%s", err->text);
+	}
+	cf_err_clear(err);
+	return 1;
+}
+
+/* The plain text of a blob, delta or not. 1: it is a delta whose bases cannot be read. */
+static int decode_blob(struct cf_check *check, struct cf_checked_pack *listed, struct cf_coder_slot *slot,
+		       const struct cf_segment_pack *pack, const struct cf_table_blob *blob, struct cf_err *err)
 {
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
 	struct cf_buf base = CF_BUF_INIT;
@@ -39,7 +62,8 @@ static int decode_blob(struct cf_check *check, struct cf_coder_slot *slot, const
 	for (uint32_t i = 0; i < blob->n_chunks; i++)
 		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
-		rc = cf_bases_read(check->repo, &chunks[0].bases, &base, err);
+		rc = judge_bases(check, listed, &chunks[0].id,
+				 cf_bases_read(check->repo, &chunks[0].bases, &base, err), err);
 	if (rc == 0)
 		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_buf_span(&base), raw_len,
 				     &slot->raw, err);
@@ -68,8 +92,9 @@ static int check_ids(struct cf_check *check, const struct cf_coder_slot *slot, c
 	return 0;
 }
 
-static int check_blobs(struct cf_check *check, struct cf_span bytes, const struct cf_segment_pack *pack,
-		       const struct cf_seal_place *place, struct cf_span key, struct cf_err *err)
+static int check_blobs(struct cf_check *check, struct cf_checked_pack *listed, struct cf_span bytes,
+		       const struct cf_segment_pack *pack, const struct cf_seal_place *place, struct cf_span key,
+		       struct cf_err *err)
 {
 	struct cf_coder_slot *slot = NULL;
 	int rc = cf_repo_take_coder(check->repo, &slot, err);
@@ -85,9 +110,11 @@ static int check_blobs(struct cf_check *check, struct cf_span bytes, const struc
 			rc = cf_unseal(place, key, blob->number, cf_span_of(bytes.data + blob->off, blob->len),
 				       &slot->sealed, err);
 		if (rc == 0)
-			rc = decode_blob(check, slot, pack, blob, err);
+			rc = decode_blob(check, listed, slot, pack, blob, err);
 		if (rc == 0)
 			rc = check_ids(check, slot, pack, blob, err);
+		if (rc == 1)
+			rc = 0;
 	}
 	cf_repo_give_coder(check->repo, slot);
 	return rc;
@@ -118,7 +145,7 @@ static int check_index(struct cf_check *check, const struct cf_segment_pack *pac
 	return 0;
 }
 
-static int check_pack(struct cf_check *check, const struct cf_checked_pack *listed, struct cf_err *err)
+static int check_pack(struct cf_check *check, struct cf_checked_pack *listed, struct cf_err *err)
 {
 	struct cf_segment_pack pack = {0};
 	struct cf_secret *key = NULL;
@@ -139,7 +166,7 @@ static int check_pack(struct cf_check *check, const struct cf_checked_pack *list
 	if (rc == 0)
 		rc = cf_pack_open_whole(check->repo, &name, whole, &pack, &place, cf_secret_data(key), err);
 	if (rc == 0)
-		rc = check_blobs(check, whole, &pack, &place, cf_secret_span(key), err);
+		rc = check_blobs(check, listed, whole, &pack, &place, cf_secret_span(key), err);
 	if (rc == 0)
 		rc = check_index(check, &pack, err);
 	cf_pack_table_release(&pack.table);
@@ -148,13 +175,23 @@ static int check_pack(struct cf_check *check, const struct cf_checked_pack *list
 	return rc;
 }
 
-static void report(struct pack_job *job)
+/* A job's result is in. */
+static void report(struct pack_job *job, bool is_read, bool is_good)
 {
+	struct cf_check *check = job->check;
 	struct shared *shared = job->shared;
-	int64_t now = cf_ctx_now_ns(job->check->repo->ctx);
+	int64_t now = cf_ctx_now_ns(check->repo->ctx);
 	struct cf_progress progress = {0};
 
 	pthread_mutex_lock(&shared->lock);
+	if (is_read) {
+		job->pack->was_read = true;
+		job->pack->is_bad = !is_good;
+		job->pack->read_ns = now;
+		cf_verified_note(check->verified, &job->pack->name, now, is_good);
+		check->figures.packs_read++;
+		check->figures.bytes_read += job->pack->size;
+	}
 	shared->bytes_done += job->pack->size;
 	if (now - shared->reported_ns >= REPORT_NS) {
 		shared->reported_ns = now;
@@ -163,7 +200,15 @@ static void report(struct pack_job *job)
 	}
 	pthread_mutex_unlock(&shared->lock);
 	if (progress.bytes_done)
-		cf_ctx_progress(job->check->repo->ctx, "check.progress", &progress);
+		cf_ctx_progress(check->repo->ctx, "check.progress", &progress);
+}
+
+/* The first pack is read however little time there is, so that checks get on. */
+static bool is_late(const struct pack_job *job)
+{
+	const struct shared *shared = job->shared;
+
+	return shared->end_ns && !job->is_first && cf_ctx_now_ns(job->check->repo->ctx) >= shared->end_ns;
 }
 
 static void run_job(struct cf_job *cf_job, unsigned worker)
@@ -171,14 +216,17 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	struct pack_job *job = (struct pack_job *)cf_job;
 	struct shared *shared = job->shared;
 	struct cf_err err = CF_ERR_INIT;
+	bool is_read = !is_late(job), is_good;
 	int rc;
 
 	(void)worker;
 	pthread_mutex_lock(&shared->lock);
 	rc = shared->rc;
 	pthread_mutex_unlock(&shared->lock);
-	if (rc == 0)
+	is_read = is_read && rc == 0;
+	if (is_read)
 		rc = check_pack(job->check, job->pack, &err);
+	is_good = rc == 0;
 	rc = cf_check_judge(job->check, cf_pack_name(&job->pack->name).s, rc, &err);
 	pthread_mutex_lock(&shared->lock);
 	if (rc < 0 && shared->rc == 0) {
@@ -186,51 +234,45 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 		shared->err = err;
 	}
 	pthread_mutex_unlock(&shared->lock);
-	report(job);
+	report(job, is_read && rc == 0, is_good);
 	free(job);
 }
 
-/* A sample without replacement: each pack left is taken with the chance that makes the number come out. */
-static bool is_drawn(size_t n_wanted, size_t n_left)
+static int submit(struct cf_check *check, struct cf_checked_pack *pack, bool is_first, struct shared *shared,
+		  struct cf_err *err)
 {
-	return n_wanted >= n_left || randombytes_uniform((uint32_t)n_left) < n_wanted;
+	struct pack_job *job;
+	int rc = cf_ctx_check(check->repo->ctx, err);
+
+	if (rc < 0)
+		return rc;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return cf_err_nomem(err);
+	*job = (struct pack_job){
+		.job.run = run_job, .check = check, .pack = pack, .is_first = is_first, .shared = shared};
+	cf_pool_submit(check->repo->pool, &job->job);
+	return 0;
 }
 
-static size_t share(size_t n, double percent)
-{
-	size_t wanted = (size_t)((double)n * percent / 100.0 + 0.9999);
-
-	return wanted > n ? n : wanted;
-}
-
-int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err)
+int cf_check_packs(struct cf_check *check, const struct cf_check_options *options, struct cf_err *err)
 {
 	struct shared shared = {.err = CF_ERR_INIT};
-	size_t n_wanted = share(check->n_packs, percent);
-	int rc = 0;
+	struct cf_checked_pack **packs = NULL;
+	size_t n = 0;
+	int rc = cf_check_choose(check, options, &packs, &n, err);
 
+	if (rc < 0)
+		return rc;
+	if (options->max_duration_ns)
+		shared.end_ns = cf_ctx_now_ns(check->repo->ctx) + options->max_duration_ns;
 	pthread_mutex_init(&shared.lock, NULL);
-	for (size_t i = 0; i < check->n_packs; i++)
-		shared.bytes_total += (uint64_t)((double)check->packs[i].size * percent / 100.0);
-	for (size_t i = 0; rc == 0 && i < check->n_packs; i++) {
-		struct pack_job *job;
-
-		if (!is_drawn(n_wanted, check->n_packs - i))
-			continue;
-		n_wanted--;
-		rc = cf_ctx_check(check->repo->ctx, err);
-		if (rc < 0)
+	for (size_t i = 0; i < n; i++)
+		shared.bytes_total += packs[i]->size;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (i > 0 && shared.end_ns && cf_ctx_now_ns(check->repo->ctx) >= shared.end_ns)
 			break;
-		job = calloc(1, sizeof(*job));
-		if (!job) {
-			rc = cf_err_nomem(err);
-			break;
-		}
-		*job = (struct pack_job){
-			.job.run = run_job, .check = check, .pack = &check->packs[i], .shared = &shared};
-		check->figures.packs_read++;
-		check->figures.bytes_read += check->packs[i].size;
-		cf_pool_submit(check->repo->pool, &job->job);
+		rc = submit(check, packs[i], i == 0, &shared, err);
 	}
 	cf_pool_wait(check->repo->pool);
 	if (rc == 0 && shared.rc < 0) {
@@ -238,5 +280,6 @@ int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err)
 		*err = shared.err;
 	}
 	pthread_mutex_destroy(&shared.lock);
+	free(packs);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "repo/id_set.h"
 
 struct cf_snapshot;
+struct cf_verified;
 
 /* A pack of the store. */
 struct cf_checked_pack {
@@ -16,6 +17,11 @@ struct cf_checked_pack {
 	uint64_t size;
 	bool is_indexed;  /* a segment covers it */
 	bool is_reported; /* that none does, though a snapshot needs it */
+	bool is_bad;	  /* it was damaged when it was last read */
+	bool was_read;	  /* in this run */
+	bool is_baseless; /* bases of its deltas cannot be read, which was reported */
+	int64_t read_ns;  /* when it was last read; 0: never */
+	uint32_t draw;	  /* order among equals */
 };
 
 /* A snapshot that a record of forgetting names. */
@@ -34,6 +40,8 @@ struct cf_check_records {
 	size_t n_forgotten;
 	struct cf_check_vouched *vouched;
 	size_t n_vouched;
+	struct cf_id *ids; /* the records, sorted */
+	size_t n_ids;
 };
 
 struct cf_check {
@@ -48,6 +56,7 @@ struct cf_check {
 	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */
 	struct cf_check_records records;
 	struct cf_audit_anchors anchors; /* audit records that snapshots saw */
+	struct cf_verified *verified;
 	struct cf_catalog *usual_catalog;
 	char *index_path;
 };
@@ -70,13 +79,22 @@ void cf_check_records_release(struct cf_check_records *records);
 /* What a snapshot or the records know of that is neither among the n sorted ids nor forgotten; what is forgotten and there. */
 void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n);
 void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n);
+/* What earlier runs on this host saw, and is neither there nor forgotten; and what there is now, for later ones. */
+int cf_check_seen(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err);
 /* 1 when a snapshot that is gone since it was listed was forgotten, else 0, or an error. */
 int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err);
 
 /* check_audit.c: the log of commands, once all snapshots were looked at. */
 int cf_check_audit(struct cf_check *check, struct cf_err *err);
 
-/* check_packs.c: the bytes of a share of the packs. */
-int cf_check_packs(struct cf_check *check, double percent, struct cf_err *err);
+/* check_packs.c: the bytes of packs. */
+int cf_check_packs(struct cf_check *check, const struct cf_check_options *options, struct cf_err *err);
+
+/* check_verified.c: what earlier runs know of the listed packs; and at the end what is known now. */
+int cf_check_verified_load(struct cf_check *check, struct cf_err *err);
+void cf_check_coverage(struct cf_check *check);
+/* The packs to read, in order. free() it. */
+int cf_check_choose(struct cf_check *check, const struct cf_check_options *options,
+		    struct cf_checked_pack ***packs_out, size_t *n_out, struct cf_err *err);
 
 #endif

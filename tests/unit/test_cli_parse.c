@@ -141,7 +141,7 @@ static void what_makes_no_sense_is_named_in_one_line(void **state)
 		{"backup / --compression gzip:10", "--compression: 'gzip:10' is not " METHODS},
 		{"backup / --compression xz:6", "--compression: 'xz:6' is not " METHODS},
 		{"backup / --compression none:0", "--compression: 'none:0' is not " METHODS},
-		{"check --read-data=0%", "--read-data: '0%' is no share above 0% and up to 100%"},
+		{"check --read-data=0%", "--read-data: '0%' is no share above 0% and up to 100%, and no size (10G)"},
 		{"init --cipher rot13",
 		 "--cipher: 'rot13' is none of: aes-256-gcm chacha20-poly1305 none"},
 		{"backup / --tag ''", "--tag is empty"},
@@ -258,17 +258,37 @@ static void sizes_are_read(void **state)
 	}
 }
 
-static void percentages_are_read(void **state)
+static void shares_are_percentages_or_sizes(void **state)
 {
-	static const char *const bad[] = {"0",	 "",	"%",   "101", "1e1",
-					  "nan", "inf", "5%%", "-5",  "5 %"};
+	static const char *const bad[] = {"0",	"",    "%",   "101", "1e1", "nan", "inf",
+					  "5%%", "-5", "5 %", "0G",  "1X",  "1.5G"};
 	double percent;
+	uint64_t bytes;
 
-	assert_true(cf_value_percent("5%", &percent) && percent == 5);
-	assert_true(cf_value_percent("0.5", &percent) && percent == 0.5);
-	assert_true(cf_value_percent("100%", &percent) && percent == 100);
+	assert_true(cf_value_share("5%", &percent, &bytes) && percent == 5 && bytes == 0);
+	assert_true(cf_value_share("0.5", &percent, &bytes) && percent == 0.5 && bytes == 0);
+	assert_true(cf_value_share("100%", &percent, &bytes) && percent == 100 && bytes == 0);
+	assert_true(cf_value_share("10G", &percent, &bytes) && percent == 0 && bytes == 10ull << 30);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(cf_value_percent(bad[i], &percent));
+		assert_false(cf_value_share(bad[i], &percent, &bytes));
+}
+
+static void durations_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds; /* 0: refused */
+	} cases[] = {{"90s", 90},   {"30m", 1800}, {"1h30m", 5400}, {"2d", 172800}, {"1d1h1m1s", 90061},
+		     {"366d", 31622400}, {"", 0},	   {"30", 0},	    {"0m", 0},	    {"m", 0},
+		     {"30m1h", 0},  {"1m1m", 0},   {"1w", 0},	    {"367d", 0},    {"1h ", 0},
+		     {"-1h", 0},    {"99999999999999999999s", 0}};
+	int64_t ns;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_value_duration(cases[i].text, &ns), cases[i].seconds > 0);
+		if (cases[i].seconds)
+			assert_int_equal(ns, cases[i].seconds * 1000000000);
+	}
 }
 
 static void suggestions_are_near(void **state)
@@ -471,7 +491,8 @@ int main(void)
 		cmocka_unit_test(environment_stands_behind_options),
 		cmocka_unit_test(repeated_options_come_as_a_list),
 		cmocka_unit_test(sizes_are_read),
-		cmocka_unit_test(percentages_are_read),
+		cmocka_unit_test(shares_are_percentages_or_sizes),
+		cmocka_unit_test(durations_are_read),
 		cmocka_unit_test(suggestions_are_near),
 		cmocka_unit_test(an_option_is_the_same_in_every_command),
 		cmocka_unit_test(commands_stand_at_their_ids),
