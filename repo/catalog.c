@@ -5,6 +5,7 @@
 #include "repo/id_set.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
+#include "repo/quarantine.h"
 #include "repo/recent.h"
 #include "repo/tomb.h"
 
@@ -132,9 +133,10 @@ static bool contains(const struct cf_id *sorted, size_t n, const struct cf_id *i
 	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids) != NULL;
 }
 
-/* Load what is listed and not loaded. *n_bad_out: segments that could not be read. */
+/* Load what is listed and not loaded. bad_out: room for those that could not be read. */
 static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, size_t n_listed,
-			const struct cf_id *loaded, size_t n_loaded, size_t *n_bad_out, struct cf_err *err)
+			const struct cf_id *loaded, size_t n_loaded, struct cf_id *bad_out, size_t *n_bad_out,
+			struct cf_err *err)
 {
 	int rc = 0;
 
@@ -149,13 +151,8 @@ static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, 
 		if (rc == 0)
 			rc = cf_index_load(catalog->index, &listed[i], &segment, err);
 		else if (rc == CF_ERR_DAMAGED) {
-			cf_ctx_warn(catalog->repo->ctx, "index.damaged",
-				    cf_object_name(CF_OBJECT_INDEX, &listed[i]).s,
-				    reads_packs(catalog) ? "%s; reading the tables of the packs instead"
-							 : "%s; what it lists is stored again",
-				    err ? err->text : "damaged");
 			cf_err_clear(err);
-			(*n_bad_out)++;
+			bad_out[(*n_bad_out)++] = listed[i];
 			rc = 0;
 		} else if (rc == CF_ERR_NOT_FOUND) {
 			cf_err_clear(err); /* replaced since it was listed */
@@ -229,23 +226,51 @@ static int known_segments(struct cf_catalog *catalog, struct cf_id **ids_out, si
 	return rc;
 }
 
+/* One that is superseded by another is of no use, damaged or not. *n_out: how many are left. */
+static int warn_of_bad(struct cf_catalog *catalog, const struct cf_id *bad, size_t n_bad, size_t *n_out, struct cf_err *err)
+{
+	struct cf_id *superseded = NULL;
+	size_t n_superseded = 0;
+	int rc = n_bad ? cf_index_superseded(catalog->index, &superseded, &n_superseded, err) : 0;
+
+	sort_ids(superseded, n_superseded);
+	for (size_t i = 0; rc == 0 && i < n_bad; i++) {
+		struct cf_object_name name = cf_object_name(CF_OBJECT_INDEX, &bad[i]);
+
+		if (contains(superseded, n_superseded, &bad[i]))
+			continue;
+		cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
+			    reads_packs(catalog) ? "%s is damaged; reading the tables of the packs instead"
+						 : "%s is damaged; what it lists is stored again",
+			    name.s);
+		(*n_out)++;
+	}
+	free(superseded);
+	return rc;
+}
+
 static int sync_once(struct cf_catalog *catalog, size_t *n_bad_out, struct cf_err *err)
 {
-	struct cf_id *listed = NULL, *known = NULL;
-	size_t n_listed = 0, n_known = 0;
+	struct cf_id *listed = NULL, *known = NULL, *bad = NULL;
+	size_t n_listed = 0, n_known = 0, n_bad = 0;
 	int rc = cf_object_list(catalog->repo, CF_OBJECT_INDEX, &listed, &n_listed, err);
 
 	if (rc == 0)
 		rc = known_segments(catalog, &known, &n_known, err);
+	if (rc == 0 && !(bad = calloc(n_listed + 1, sizeof(*bad))))
+		rc = cf_err_nomem(err);
 	if (rc == 0) {
 		sort_ids(listed, n_listed);
-		rc = load_missing(catalog, listed, n_listed, known, n_known, n_bad_out, err);
+		rc = load_missing(catalog, listed, n_listed, known, n_known, bad, &n_bad, err);
 	}
+	if (rc == 0)
+		rc = warn_of_bad(catalog, bad, n_bad, n_bad_out, err);
 	/* Only now: what new segments list need not be loaded again. */
 	if (rc == 0)
 		rc = unload_stale(catalog, listed, n_listed, err);
 	free(listed);
 	free(known);
+	free(bad);
 	return rc;
 }
 
@@ -588,8 +613,8 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 	return rc;
 }
 
-static int put_segment(struct cf_repo *repo, const struct cf_segment *segment, struct cf_id *id_out,
-		       uint64_t *stored_out, struct cf_err *err)
+int cf_segment_put(struct cf_repo *repo, const struct cf_segment *segment, struct cf_id *id_out, uint64_t *stored_out,
+		   struct cf_err *err)
 {
 	struct cf_buf plain = CF_BUF_INIT, packed = CF_BUF_INIT;
 	size_t len;
@@ -646,7 +671,7 @@ static int publish_recent(struct cf_catalog *catalog, bool all, uint64_t *stored
 	pthread_mutex_unlock(&catalog->lock);
 	if (!due || rc < 0)
 		return rc;
-	rc = put_segment(catalog->repo, &segment, &id, stored_out, err);
+	rc = cf_segment_put(catalog->repo, &segment, &id, stored_out, err);
 	if (rc == 0) {
 		pthread_mutex_lock(&catalog->lock);
 		rc = cf_index_load(catalog->index, &id, &segment, err);
@@ -705,12 +730,37 @@ static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tomb
 	catalog->is_surveyed = false;
 	rc = cf_tombs_add_packs(tombs, &catalog->condemned, err);
 	if (rc == 0)
+		rc = cf_quarantine_add_packs(catalog->repo, &catalog->condemned, err);
+	if (rc == 0)
 		rc = sync_locked(catalog, err);
 	if (rc == 0)
 		rc = backend->ops->list(backend, "packs", note_present, catalog, err);
 	if (rc == CF_ERR_NOMEM)
 		cf_err_nomem(err);
 	catalog->is_surveyed = rc == 0;
+	return rc;
+}
+
+int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = cf_id_set_add(&catalog->condemned, pack);
+	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
+	pthread_mutex_unlock(&catalog->lock);
+	return rc < 0 ? cf_err_nomem(err) : 0;
+}
+
+int cf_catalog_adopt(struct cf_catalog *catalog, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = sync_locked(catalog, err);
+	if (rc == 0)
+		rc = adopt_locked(catalog, err);
+	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
 

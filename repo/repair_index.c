@@ -1,0 +1,176 @@
+#include "repo/repair_parts.h"
+
+#include "base/err.h"
+#include "repo/catalog.h"
+#include "repo/object.h"
+#include "repo/pack_reader.h"
+
+#include <stdlib.h>
+
+/* The index segments: which are of use, which packs they leave out, and one that takes the place of those that are not. */
+
+static void note_packs(struct cf_repair *repair, size_t i, const struct cf_segment *segment, bool *nomem)
+{
+	struct cf_check *check = &repair->check;
+
+	for (size_t k = 0; k < segment->n_packs; k++) {
+		struct cf_checked_pack *pack = cf_check_pack(check, &segment->packs[k].name);
+
+		if (!pack) {
+			repair->segments[i].lists_missing = true;
+			*nomem |= cf_id_set_add(&repair->missing, &segment->packs[k].name) < 0;
+			continue;
+		}
+		pack->is_indexed = true;
+		repair->segment_of[pack - check->packs] = (uint32_t)i + 1;
+		/* Whichever of the two is wrong: reading it tells. */
+		if (pack->size != segment->packs[k].size)
+			pack->is_bad = true;
+	}
+}
+
+static struct cf_repaired_segment *find_segment(struct cf_repair *repair, const struct cf_id *id)
+{
+	for (size_t i = 0; i < repair->n_segments; i++)
+		if (cf_id_equal(&repair->segments[i].id, id))
+			return &repair->segments[i];
+	return NULL;
+}
+
+/* What a segment supersedes does not count, whichever of the two was read first. */
+static int read_segment(struct cf_repair *repair, size_t i, struct cf_segment *segment, struct cf_err *err)
+{
+	struct cf_repaired_segment *s = &repair->segments[i];
+	int rc = cf_segment_read(repair->repo, &s->id, segment, err);
+
+	if (rc == CF_ERR_NOT_FOUND) { /* superseded since it was listed */
+		cf_err_clear(err);
+		s->is_superseded = true;
+		return 0;
+	}
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED) {
+		s->is_unreadable = true;
+		cf_err_clear(err);
+		return 0;
+	}
+	for (size_t k = 0; rc == 0 && k < segment->n_supersedes; k++) {
+		struct cf_repaired_segment *old = find_segment(repair, &segment->supersedes[k]);
+
+		if (old)
+			old->is_superseded = true;
+	}
+	return rc;
+}
+
+int cf_repair_survey_index(struct cf_repair *repair, const struct cf_id *ids, size_t n, struct cf_err *err)
+{
+	bool nomem = false;
+	int rc = 0;
+
+	repair->segments = calloc(n + 1, sizeof(*repair->segments));
+	repair->segment_of = calloc(repair->check.n_packs + 1, sizeof(*repair->segment_of));
+	if (!repair->segments || !repair->segment_of)
+		return cf_err_nomem(err);
+	repair->n_segments = n;
+	for (size_t i = 0; i < n; i++)
+		repair->segments[i].id = ids[i];
+	/* Twice: which are superseded must be known before their packs are looked at. */
+	for (size_t i = 0; rc == 0 && i < 2 * n; i++) {
+		struct cf_repaired_segment *s = &repair->segments[i % n];
+		struct cf_segment segment = {0};
+
+		if (i >= n && (s->is_superseded || s->is_unreadable))
+			continue;
+		rc = read_segment(repair, i % n, &segment, err);
+		if (rc == 0 && i >= n)
+			note_packs(repair, i % n, &segment, &nomem);
+		cf_segment_release(&segment);
+		if (rc == 0)
+			rc = nomem ? cf_err_nomem(err) : cf_ctx_check(repair->repo->ctx, err);
+	}
+	return rc;
+}
+
+static bool is_useless(const struct cf_repaired_segment *s)
+{
+	return !s->is_superseded && (s->is_unreadable || s->lists_missing);
+}
+
+/* The packs of one segment that are still there move over. */
+static int take_packs(struct cf_repair *repair, const struct cf_id *id, struct cf_segment *into, struct cf_err *err)
+{
+	struct cf_segment segment = {0};
+	struct cf_segment_pack *packs;
+	int rc = cf_segment_read(repair->repo, id, &segment, err);
+
+	if (rc < 0)
+		return rc;
+	packs = realloc(into->packs, (into->n_packs + segment.n_packs + 1) * sizeof(*packs));
+	if (packs)
+		into->packs = packs;
+	else
+		rc = cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < segment.n_packs; i++) {
+		if (cf_id_set_has(&repair->missing, &segment.packs[i].name))
+			continue;
+		into->packs[into->n_packs++] = segment.packs[i];
+		segment.packs[i].table = (struct cf_pack_table){0};
+	}
+	cf_segment_release(&segment);
+	return rc;
+}
+
+static int make_successor(struct cf_repair *repair, struct cf_segment *segment, struct cf_err *err)
+{
+	int rc = 0;
+
+	segment->supersedes = calloc(repair->n_segments + 1, sizeof(*segment->supersedes));
+	if (!segment->supersedes)
+		return cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < repair->n_segments; i++) {
+		const struct cf_repaired_segment *s = &repair->segments[i];
+
+		if (!is_useless(s))
+			continue;
+		segment->supersedes[segment->n_supersedes++] = s->id;
+		if (!s->is_unreadable)
+			rc = take_packs(repair, &s->id, segment, err);
+	}
+	return rc;
+}
+
+static int supersede(struct cf_repair *repair, struct cf_err *err)
+{
+	struct cf_segment segment = {0};
+	struct cf_id id;
+	int rc = make_successor(repair, &segment, err);
+
+	repair->figures.segments_superseded = segment.n_supersedes;
+	if (rc == 0 && segment.n_supersedes && !repair->options->is_dry_run)
+		rc = cf_segment_put(repair->repo, &segment, &id, NULL, err);
+	for (size_t i = 0; rc == 0 && i < segment.n_supersedes; i++)
+		cf_repair_say(repair, CF_REPAIR_STEP, cf_object_name(CF_OBJECT_INDEX, &segment.supersedes[i]).s,
+			      "superseded by a new segment");
+	cf_segment_release(&segment);
+	return rc;
+}
+
+int cf_repair_index(struct cf_repair *repair, struct cf_err *err)
+{
+	struct cf_check *check = &repair->check;
+	uint64_t stored;
+	int rc = 0;
+
+	for (size_t i = 0; i < check->n_packs; i++) {
+		const struct cf_checked_pack *pack = &check->packs[i];
+
+		if (pack->is_indexed || pack->is_quarantined || repair->why[i])
+			continue;
+		repair->figures.packs_indexed++;
+		cf_repair_say(repair, CF_REPAIR_STEP, cf_pack_name(&pack->name).s, "listed in a new segment");
+	}
+	/* First what is in none, then what supersedes others: killed in between, nothing is in less than before. */
+	if (!repair->options->is_dry_run)
+		rc = cf_catalog_publish(repair->repo->catalog, true, &stored, err);
+	return rc < 0 ? rc : supersede(repair, err);
+}
