@@ -331,6 +331,9 @@ static int describe(struct cf_pg_database *database, struct cf_err *err)
 	int rc = describe_database(database, err);
 
 	if (rc == 0)
+		rc = cf_pg_roots_read(database->leader, strcmp(database->manifest.encoding, "UTF8") != 0,
+				      &database->roots, err);
+	if (rc == 0)
 		rc = describe_tables(database, err);
 	if (rc == 0)
 		rc = read_sequences(database, err);
@@ -396,6 +399,7 @@ static void release(struct cf_pg_database *database)
 	cf_pg_rows_free(database->facts);
 	cf_pg_rows_free(database->objects);
 	cf_pg_catalog_release(&database->catalog);
+	cf_pg_roots_release(&database->roots);
 	cf_pg_snapshot_release(&database->snapshot);
 	cf_buf_release(&database->schema_args);
 	cf_buf_release(&database->archive);

@@ -8,6 +8,7 @@
 #include "drivers/postgres/catalog.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/program.h"
+#include "drivers/postgres/roots.h"
 #include "drivers/postgres/session.h"
 
 struct cf_pg;
@@ -43,6 +44,7 @@ struct cf_pg_database {
 	struct cf_pg_snapshot snapshot;
 	int64_t begin_ns;	     /* when the snapshot was taken, by our clock */
 	struct cf_pg_catalog catalog;
+	struct cf_pg_roots roots;
 	struct cf_pg_manifest manifest;
 	struct cf_buf archive;	     /* schema.dump */
 	struct cf_buf schema_args;   /* pg_dump's arguments for the schemas that were chosen */

@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "drivers/driver.h"
 #include "drivers/postgres/graph.h"
+#include "drivers/postgres/roots.h"
 #include "drivers/rename.h"
 
 #include <stdatomic.h>
@@ -85,6 +86,7 @@ struct cf_pg_load {
 	struct cf_pg *pg;
 	bool no_tablespaces; /* some are missing there */
 	bool made_database;
+	struct cf_pg_roots roots; /* load_copy.c */
 
 	atomic_uint_least64_t n_loaded, rows_loaded, bytes_loaded; /* tables */
 	atomic_uint_least64_t reported_ns;

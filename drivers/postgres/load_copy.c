@@ -4,7 +4,8 @@
  * The largest tables start first, so that no connection is left alone with one at the end. A table
  * that this restore made is emptied in the transaction that fills it: the server may then write its
  * rows as already frozen, which saves a later VACUUM from writing them once more, and with
- * wal_level=minimal writes no log for them.
+ * wal_level=minimal writes no log for them. Not so a partition whose rows may belong elsewhere now:
+ * they are given to the table at the top (drivers/postgres/roots.h), beside what others put there.
  */
 
 #include "base/err.h"
@@ -76,14 +77,23 @@ static int feed_piece(void *user, struct cf_span data, struct cf_err *err)
 	return rc;
 }
 
+/* NULL when its rows go into the table itself. */
+static const struct cf_pg_root *root_of(const struct cf_pg_load *load,
+					const struct cf_pg_load_table *table)
+{
+	return cf_pg_roots_find(&load->roots, table->schema, table->name);
+}
+
 static int copy_statement(struct cf_pg_load *load, const struct cf_pg_load_table *table,
 			  struct cf_buf *sql, struct cf_err *err)
 {
+	const struct cf_pg_root *root = root_of(load, table);
 	const struct cf_pg_table *from = table->table;
 	int rc = cf_buf_append_str(sql, "COPY ", err);
 
 	if (rc == 0)
-		rc = cf_sql_append_qualified(table->schema, table->name, sql, err);
+		rc = cf_sql_append_qualified(root ? root->root_schema : table->schema,
+					     root ? root->root_name : table->name, sql, err);
 	for (size_t i = 0; rc == 0 && i < from->n_columns; i++) {
 		rc = cf_buf_append_str(sql, i ? ", " : " (", err);
 		if (rc == 0)
@@ -96,7 +106,9 @@ static int copy_statement(struct cf_pg_load *load, const struct cf_pg_load_table
 				       err);
 	if (rc == 0)
 		rc = cf_sql_append_literal(load->manifest->data_encoding, sql, err);
-	return rc < 0 ? rc : cf_buf_printf(sql, err, "%s)%c", table->is_new ? ", FREEZE" : "", 0);
+	return rc < 0 ? rc
+		      : cf_buf_printf(sql, err, "%s)%c", table->is_new && !root ? ", FREEZE" : "",
+				      0);
 }
 
 static int check_rows(const struct cf_pg_table *from, uint64_t rows, uint64_t bytes,
@@ -163,7 +175,7 @@ static int prepare_rows(struct cf_pg_load *load, struct cf_pg *pg,
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc;
 
-	if (!table->is_new || load->single)
+	if (!table->is_new || load->single || root_of(load, table))
 		return 0;
 	rc = cf_buf_append_str(&sql, "TRUNCATE ONLY ", err);
 	if (rc == 0)
@@ -313,12 +325,23 @@ static int load_in_turn(struct cf_pg_load *load, struct cf_err *err)
 	return rc;
 }
 
+static int read_roots(struct cf_pg_load *load, struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(load->pg, "server_encoding");
+	bool other = !encoding || strcmp(encoding, load->manifest->encoding) != 0;
+
+	return cf_pg_roots_read(load->pg, other, &load->roots, err);
+}
+
 int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc;
 
 	if (load->n_tables == 0)
 		return 0;
+	rc = read_roots(load, err);
+	if (rc < 0)
+		return rc;
 	rc = load->single ? load_in_turn(load, err) : load_parallel(load, err);
 	report_progress(load, true);
 	return rc;

@@ -285,6 +285,7 @@ int cf_pg_load_select(struct cf_pg_load *load, struct cf_err *err)
 void cf_pg_load_release_selection(struct cf_pg_load *load)
 {
 	free(load->tables);
+	cf_pg_roots_release(&load->roots);
 	cf_pg_set_release(&load->set);
 	cf_renames_release(&load->renames);
 	cf_selector_free(load->selector);

@@ -13,7 +13,7 @@
  *
  * Left out: owners, grants, security labels, publications, tablespaces, foreign keys to other
  * tables. A partition is a plain table. No name stands in a comment, since a name may hold a
- * newline. psql's own commands are shut off by \restrict between the first line and the last.
+ * newline (the caller's copy_stmt may begin with one in which it has none). psql's own commands are shut off by \restrict between the first line and the last.
  *
  * Threads: after cf_pg_script_new the functions may be called from several threads at once.
  */

@@ -129,15 +129,36 @@ static int recode(struct cf_pg *pg, const char *encoding, struct cf_buf *text, s
 	return rc == 0 ? cf_buf_append(text, "", 1, err) : rc;
 }
 
+/*
+ * For whoever loads the rows into partitions again, in the words of pg_dump. A name's newline would end the comment.
+ */
+static int append_root(struct cf_pg *pg, const struct cf_pg_root *root, struct cf_buf *out, struct cf_err *err)
+{
+	size_t begin = out->len;
+	int rc = cf_buf_append_str(out, "-- load via partition root ", err);
+
+	if (rc == 0)
+		rc = cf_pg_append_qualified(pg, root->root_schema, root->root_name, out, err);
+	for (size_t i = begin; i < out->len; i++)
+		if (out->data[i] == '\n' || out->data[i] == '\r')
+			out->data[i] = ' ';
+	return rc == 0 ? cf_buf_append_str(out, "\n", err) : rc;
+}
+
 /* What goes around the rows. CF_ERR_NOT_FOUND when the archive does not make the table, as that of an extension. */
 static int make_script(struct cf_pg *pg, const struct cf_pg_database *database, const struct cf_pg_task *task,
 		       struct cf_buf *before, struct cf_buf *after, struct cf_err *err)
 {
+	const struct cf_pg_root *root =
+		cf_pg_roots_find(&database->roots, task->relation->schema, task->relation->name);
 	struct cf_buf copy = CF_BUF_INIT;
 	int rc = 0;
 
 	if (task->table->file) {
-		rc = cf_buf_append_str(&copy, "COPY ", err);
+		if (root)
+			rc = append_root(pg, root, &copy, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(&copy, "COPY ", err);
 		if (rc == 0)
 			rc = append_target(pg, task->relation, &copy, err);
 		if (rc == 0)

@@ -8,9 +8,12 @@
  *     verify_data.c      quick: the rows in the snapshot, without a server
  *     verify_catalog.c   standard: what stands in the restored database, counted and listed
  *     verify_compare.c   standard and comprehensive: a dump of it, against the snapshot
+ *     verify_rows.c      what of that is compared as a set of rows instead
  */
 
+#include "base/buf.h"
 #include "drivers/driver.h"
+#include "drivers/postgres/roots.h"
 
 #include <stdatomic.h>
 
@@ -31,6 +34,10 @@ struct cf_pg_verify {
 	struct cf_pg_manifest *manifest;
 	struct cf_pg_toc *toc;
 	char *target; /* of the restored database */
+	/* verify_rows.c: of each table of the manifest the first one of its lot, or CF_PG_NO_LOT
+	 * when it is compared byte by byte; and roots of the restored database. */
+	size_t *lots;
+	struct cf_pg_roots roots;
 	atomic_uint_least64_t *n_failed;
 };
 
@@ -42,5 +49,21 @@ void cf_pg_verify_report(const struct cf_pg_verify *verify, const char *name, co
 int cf_pg_verify_data(struct cf_pg_verify *verify, struct cf_err *err);
 int cf_pg_verify_catalog(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_verify_compare(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_verify_rows(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
+
+#define CF_PG_NO_LOT SIZE_MAX
+
+/* pg is a connection to the restored database. */
+int cf_pg_verify_find_lots(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
+void cf_pg_verify_release_lots(struct cf_pg_verify *verify);
+/* True for the files of a table that is in a lot. */
+bool cf_pg_verify_is_of_lot(const struct cf_pg_verify *verify, const char *path);
+/* "schema.name" for reports, appended and ended by NUL. */
+int cf_pg_verify_lot_name(const struct cf_pg_verify *verify, size_t lot, struct cf_buf *out,
+			  struct cf_err *err);
+/* Each restored table that has rows of the lot. */
+typedef int cf_pg_restored_fn(void *user, const char *schema, const char *name, struct cf_err *err);
+int cf_pg_verify_each_restored(const struct cf_pg_verify *verify, size_t lot,
+			       cf_pg_restored_fn *each, void *user, struct cf_err *err);
 
 #endif

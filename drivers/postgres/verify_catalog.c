@@ -45,26 +45,55 @@ static int check_table_count(struct cf_pg_verify *verify, struct cf_pg *pg, stru
 	return rc;
 }
 
-static int check_rows(struct cf_pg_verify *verify, struct cf_pg *pg,
-		      const struct cf_pg_table *table, struct cf_err *err)
+struct count {
+	struct cf_pg *pg;
+	uint64_t rows;
+};
+
+static int count_rows(void *user, const char *schema, const char *name, struct cf_err *err)
 {
-	struct cf_buf sql = CF_BUF_INIT, object = CF_BUF_INIT;
-	uint64_t found;
+	struct count *count = user;
+	struct cf_buf sql = CF_BUF_INIT;
+	uint64_t found = 0;
 	int rc = cf_buf_append_str(&sql, "SELECT pg_catalog.count(*) FROM ONLY ", err);
 
 	if (rc == 0)
-		rc = cf_sql_append_qualified(table->schema, table->name, &sql, err);
+		rc = cf_sql_append_qualified(schema, name, &sql, err);
 	if (rc == 0)
 		rc = cf_buf_append(&sql, "", 1, err);
 	if (rc == 0)
+		rc = query_number(count->pg, (const char *)sql.data, &found, err);
+	count->rows += found;
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int check_rows(struct cf_pg_verify *verify, struct cf_pg *pg, size_t index,
+		      struct cf_err *err)
+{
+	const struct cf_pg_table *table = &verify->manifest->tables[index];
+	struct cf_buf object = CF_BUF_INIT;
+	struct count found = {.pg = pg};
+	uint64_t wanted = 0;
+	int rc;
+
+	if (verify->lots[index] == CF_PG_NO_LOT) {
+		wanted = table->rows;
 		rc = cf_buf_printf(&object, err, "%s.%s%c", table->schema, table->name, 0);
-	if (rc == 0)
-		rc = query_number(pg, (const char *)sql.data, &found, err);
+		if (rc == 0)
+			rc = count_rows(&found, table->schema, table->name, err);
+	} else {
+		for (size_t i = index; i < verify->manifest->n_tables; i++)
+			if (verify->lots[i] == index)
+				wanted += verify->manifest->tables[i].rows;
+		rc = cf_pg_verify_lot_name(verify, index, &object, err);
+		if (rc == 0)
+			rc = cf_pg_verify_each_restored(verify, index, count_rows, &found, err);
+	}
 	if (rc == 0)
 		cf_pg_verify_report(verify, "row_count", (const char *)object.data,
-				    found == table->rows, "%" PRIu64 " rows, should be %" PRIu64,
-				    found, table->rows);
-	cf_buf_release(&sql);
+				    found.rows == wanted, "%" PRIu64 " rows, should be %" PRIu64,
+				    found.rows, wanted);
 	cf_buf_release(&object);
 	return rc;
 }
@@ -245,8 +274,9 @@ int cf_pg_verify_catalog(struct cf_pg_verify *verify, struct cf_pg *pg, struct c
 	for (size_t i = 0; rc == 0 && i < verify->manifest->n_tables; i++) {
 		const struct cf_pg_table *table = &verify->manifest->tables[i];
 
-		if (table->file && !table->extension)
-			rc = check_rows(verify, pg, table, err);
+		if (table->file && !table->extension &&
+		    (verify->lots[i] == CF_PG_NO_LOT || verify->lots[i] == i))
+			rc = check_rows(verify, pg, i, err);
 	}
 	if (rc == 0)
 		rc = check_sequences(verify, pg, err);

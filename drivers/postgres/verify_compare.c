@@ -236,7 +236,7 @@ static bool is_ignored(void *user, const char *path)
 	/* Times and numbers of objects are not the same again. */
 	if (strcmp(path, "database.json") == 0 || strcmp(path, "schema.dump") == 0)
 		return true;
-	if (was_left_empty(manifest, path))
+	if (was_left_empty(manifest, path) || cf_pg_verify_is_of_lot(comparison->verify, path))
 		return true;
 	/* Of a selection the snapshot has less than the database that it needs. */
 	if (text && (!comparison->same_version || manifest->filtered))
