@@ -13,6 +13,7 @@
  *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
  *     load_rename.c    names in SQL
  *     load_copy.c      rows
+ *     load_triggers.c  triggers and foreign keys that are there before the rows
  *     load_objects.c   values of sequences, large objects, materialized views
  *
  * Everything, or several tables: schema, then rows by several connections, then indexes,
@@ -54,6 +55,7 @@ struct cf_pg_load_table {
 	const struct cf_pg_table *table;
 	const char *schema, *name; /* at the target */
 	bool is_new;		   /* made by this restore */
+	const struct cf_pg_root *root; /* NULL when its rows go into the table itself */
 };
 
 /* One database on its way. */
@@ -151,6 +153,22 @@ int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry 
 int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err);
 /* Settings of every session that writes. */
 int cf_pg_load_configure(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+
+/*
+ * load_triggers.c: when rows alone are loaded. A session without triggers and foreign keys; within a transaction, what
+ * would be set off by the rows all the same, and back as it was; afterwards, a warning for each foreign key that does not
+ * hold. Of a table with a root it is all that is below that.
+ */
+struct cf_pg_silence {
+	struct cf_buf undo; /* SQL, or nothing */
+};
+int cf_pg_load_silence_session(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_load_silence(struct cf_pg_load *load, struct cf_pg *pg, const struct cf_pg_load_table *table,
+		       struct cf_pg_silence *silence, struct cf_err *err);
+int cf_pg_load_end_silence(struct cf_pg *pg, struct cf_pg_silence *silence, struct cf_err *err);
+void cf_pg_silence_release(struct cf_pg_silence *silence);
+int cf_pg_load_check_keys(struct cf_pg_load *load, const struct cf_pg_load_table *table,
+			  struct cf_err *err);
 
 /* load_objects.c */
 int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err);

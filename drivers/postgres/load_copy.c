@@ -77,17 +77,10 @@ static int feed_piece(void *user, struct cf_span data, struct cf_err *err)
 	return rc;
 }
 
-/* NULL when its rows go into the table itself. */
-static const struct cf_pg_root *root_of(const struct cf_pg_load *load,
-					const struct cf_pg_load_table *table)
-{
-	return cf_pg_roots_find(&load->roots, table->schema, table->name);
-}
-
 static int copy_statement(struct cf_pg_load *load, const struct cf_pg_load_table *table,
 			  struct cf_buf *sql, struct cf_err *err)
 {
-	const struct cf_pg_root *root = root_of(load, table);
+	const struct cf_pg_root *root = table->root;
 	const struct cf_pg_table *from = table->table;
 	int rc = cf_buf_append_str(sql, "COPY ", err);
 
@@ -175,7 +168,7 @@ static int prepare_rows(struct cf_pg_load *load, struct cf_pg *pg,
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc;
 
-	if (!table->is_new || load->single || root_of(load, table))
+	if (!table->is_new || load->single || table->root)
 		return 0;
 	rc = cf_buf_append_str(&sql, "TRUNCATE ONLY ", err);
 	if (rc == 0)
@@ -188,7 +181,7 @@ static int prepare_rows(struct cf_pg_load *load, struct cf_pg *pg,
 	return rc;
 }
 
-static int load_table(struct cf_pg_load *load, struct cf_pg *pg,
+static int fill_table(struct cf_pg_load *load, struct cf_pg *pg,
 		      const struct cf_pg_load_table *table, struct cf_err *err)
 {
 	int rc = cf_ctx_check(load->ctx, err);
@@ -197,16 +190,58 @@ static int load_table(struct cf_pg_load *load, struct cf_pg *pg,
 		return rc;
 	cf_pg_load_step(load, table->table->bytes, "load", "table %s.%s", table->schema,
 			table->name);
-	if (!load->single)
-		rc = cf_pg_exec(pg, "BEGIN", err);
-	if (rc == 0)
-		rc = prepare_rows(load, pg, table, err);
+	rc = prepare_rows(load, pg, table, err);
 	if (rc == 0)
 		rc = copy_rows(load, pg, table, err);
-	if (rc == 0 && !load->single)
-		rc = cf_pg_exec(pg, "COMMIT", err);
 	if (rc < 0 && rc != CF_ERR_CANCELED)
 		cf_err_wrap(err, "table %s.%s", table->schema, table->name);
+	return rc;
+}
+
+/*
+ * What has to be loaded in one transaction with the table at index: by way of a root whose triggers
+ * are silenced, which locks all of its partitions. Several transactions would wait for each other.
+ */
+static bool goes_with(const struct cf_pg_load *load, size_t index, size_t other)
+{
+	const struct cf_pg_root *a = load->tables[index].root, *b = load->tables[other].root;
+
+	if (index == other)
+		return true;
+	return a && b && !cf_pg_load_wants_schema(load) &&
+	       strcmp(a->root_schema, b->root_schema) == 0 &&
+	       strcmp(a->root_name, b->root_name) == 0;
+}
+
+static bool is_first(const struct cf_pg_load *load, size_t index)
+{
+	size_t first = 0;
+
+	while (load->tables[index].root && first < index && !goes_with(load, first, index))
+		first++;
+	return !load->tables[index].root || first == index;
+}
+
+/* The first of those that go together, and the others. */
+static int load_tables(struct cf_pg_load *load, struct cf_pg *pg, size_t first, struct cf_err *err)
+{
+	const struct cf_pg_load_table *table = &load->tables[first];
+	struct cf_pg_silence silence = {0};
+	int rc = load->single ? 0 : cf_pg_exec(pg, "BEGIN", err);
+
+	if (rc == 0)
+		rc = cf_pg_load_silence(load, pg, table, &silence, err);
+	for (size_t i = first; rc == 0 && i < load->n_tables; i++)
+		if (goes_with(load, first, i))
+			rc = fill_table(load, pg, &load->tables[i], err);
+	if (rc == 0) {
+		rc = cf_pg_load_end_silence(pg, &silence, err);
+		if (rc == 0 && !load->single)
+			rc = cf_pg_exec(pg, "COMMIT", err);
+		if (rc < 0 && rc != CF_ERR_CANCELED)
+			cf_err_wrap(err, "table %s.%s", table->schema, table->name);
+	}
+	cf_pg_silence_release(&silence);
 	return rc;
 }
 
@@ -225,7 +260,7 @@ struct crew {
 struct table_job {
 	struct cf_job job;
 	struct crew *crew;
-	const struct cf_pg_load_table *table;
+	size_t table;
 };
 
 static void run_table(struct cf_job *job, unsigned worker)
@@ -237,7 +272,7 @@ static void run_table(struct cf_job *job, unsigned worker)
 
 	if (crew->stop)
 		return;
-	rc = load_table(crew->load, crew->sessions[worker], table->table, &err);
+	rc = load_tables(crew->load, crew->sessions[worker], table->table, &err);
 	if (rc == 0)
 		return;
 	if (!atomic_flag_test_and_set(&crew->failed)) {
@@ -246,20 +281,6 @@ static void run_table(struct cf_job *job, unsigned worker)
 			*crew->err = err;
 	}
 	crew->stop = 1;
-}
-
-/* Triggers and foreign keys that are there already must not act on rows they have seen before. */
-static int quieten(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
-{
-	int rc;
-
-	if (cf_pg_load_wants_schema(load))
-		return 0;
-	rc = cf_pg_exec(pg, "SET session_replication_role = replica", err);
-	if (rc < 0)
-		cf_err_wrap(err, "rows alone would set off triggers and foreign keys, which cannot "
-				 "be switched off");
-	return rc;
 }
 
 static int open_sessions(struct crew *crew, struct cf_err *err)
@@ -281,7 +302,7 @@ static int open_sessions(struct crew *crew, struct cf_err *err)
 			return rc;
 		rc = cf_pg_load_configure(crew->load, *session, err);
 		if (rc == 0)
-			rc = quieten(crew->load, *session, err);
+			rc = cf_pg_load_silence_session(crew->load, *session, err);
 	}
 	return rc;
 }
@@ -294,8 +315,10 @@ static int run_crew(struct crew *crew, struct cf_err *err)
 		      : cf_err_nomem(err);
 
 	for (size_t i = 0; rc == 0 && i < crew->load->n_tables; i++) {
+		if (!is_first(crew->load, i))
+			continue;
 		jobs[i] = (struct table_job){
-			.job = {.run = run_table}, .crew = crew, .table = &crew->load->tables[i]};
+			.job = {.run = run_table}, .crew = crew, .table = i};
 		cf_pool_submit(pool, &jobs[i].job);
 	}
 	cf_pool_free(pool);
@@ -318,10 +341,11 @@ static int load_parallel(struct cf_pg_load *load, struct cf_err *err)
 
 static int load_in_turn(struct cf_pg_load *load, struct cf_err *err)
 {
-	int rc = quieten(load, load->pg, err);
+	int rc = cf_pg_load_silence_session(load, load->pg, err);
 
 	for (size_t i = 0; rc == 0 && i < load->n_tables; i++)
-		rc = load_table(load, load->pg, &load->tables[i], err);
+		if (is_first(load, i))
+			rc = load_tables(load, load->pg, i, err);
 	return rc;
 }
 
@@ -330,7 +354,12 @@ static int read_roots(struct cf_pg_load *load, struct cf_err *err)
 	const char *encoding = cf_pg_parameter(load->pg, "server_encoding");
 	bool other = !encoding || strcmp(encoding, load->manifest->encoding) != 0;
 
-	return cf_pg_roots_read(load->pg, other, &load->roots, err);
+	int rc = cf_pg_roots_read(load->pg, other, &load->roots, err);
+
+	for (size_t i = 0; rc == 0 && i < load->n_tables; i++)
+		load->tables[i].root = cf_pg_roots_find(&load->roots, load->tables[i].schema,
+							load->tables[i].name);
+	return rc;
 }
 
 int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err)
@@ -344,5 +373,8 @@ int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err)
 		return rc;
 	rc = load->single ? load_in_turn(load, err) : load_parallel(load, err);
 	report_progress(load, true);
+	for (size_t i = 0; rc == 0 && i < load->n_tables; i++)
+		if (is_first(load, i))
+			rc = cf_pg_load_check_keys(load, &load->tables[i], err);
 	return rc;
 }

@@ -1,6 +1,8 @@
 """Rows that do not go back into PostgreSQL the way they came: into other partitions, beside triggers, in another order of columns."""
 
 import pytest
+import servers
+from harness import FAILED, PARTIAL
 
 # Partitions whose rows depend on numbers that another database gives otherwise, beside others that do not.
 MOODS = """
@@ -117,3 +119,132 @@ def test_a_row_that_differs_in_such_a_partition_fails_verification(pg):
         result = pg.run("verify", "latest", "--level", level, "--against", "postgres:", "--json", code=4,
                         env={"PGOPTIONS": options}, timeout=120).json
         assert {check["object"] for check in result["checks"] if not check["passed"]} == {"public.people"}
+
+
+# Rows alone, beside triggers and keys.
+
+TRIGGERS = """
+CREATE TABLE noise (t text);
+CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO public.noise VALUES (tg_table_name || ' ' || tg_name);
+	IF tg_level = 'ROW' AND tg_when = 'BEFORE' THEN new.note := upper(new.note); END IF;
+	RETURN new;
+END $$;
+CREATE TABLE parent (id int PRIMARY KEY, note text);
+CREATE TABLE child (id int PRIMARY KEY DEFERRABLE, parent int CONSTRAINT to_parent REFERENCES parent, "a b" int, note text);
+CREATE TABLE moods (m mood, note text) PARTITION BY HASH (m);
+CREATE TABLE moods_0 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE moods_1 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO parent SELECT g, 'p' FROM generate_series(1, 10) AS g;
+INSERT INTO child SELECT g, g % 10 + 1, 1, 'c' FROM generate_series(1, 100) AS g;
+INSERT INTO moods SELECT m, 'm' FROM unnest(enum_range(NULL::mood)) AS m, generate_series(1, 100);
+"""
+for _table in ("parent", "child", "moods"):
+    for _name, _mode in (("always", "ALWAYS"), ("replica", "REPLICA"), ("origin", ""), ("off", None)):
+        TRIGGERS += f"CREATE TRIGGER t_{_name} BEFORE INSERT ON {_table} FOR EACH ROW EXECUTE FUNCTION shout();"
+        TRIGGERS += f"CREATE TRIGGER s_{_name} AFTER INSERT ON {_table} FOR EACH STATEMENT EXECUTE FUNCTION shout();"
+        for _trigger in ("t_" + _name, "s_" + _name):
+            TRIGGERS += f"ALTER TABLE {_table} {'DISABLE' if _mode is None else 'ENABLE ' + _mode} TRIGGER {_trigger};"
+TRIGGERS += "ALTER TABLE moods_1 ENABLE REPLICA TRIGGER t_always; TRUNCATE noise;"
+
+
+@pytest.fixture
+def triggers(pg):
+    """A backup, and a target with everything but the rows."""
+    pg.source = pg.server.make(MOODS.split(";")[0] + ";" + TRIGGERS)
+    pg.run("backup", url(pg.source), "--exclude-table-data", "noise")
+    pg.target = pg.server.make()
+    pg.restore("latest", url(pg.target), "--schema-only")
+    return pg
+
+
+STATES = "SELECT tgrelid::regclass::text, CASE WHEN tgisinternal THEN tgfoid::regproc::text ELSE tgname END, tgenabled FROM pg_trigger ORDER BY 1, 2, 3"
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", "1"), ("--jobs", "4")])
+def test_rows_alone_set_off_no_trigger(triggers, options):
+    server, states = triggers.server, triggers.server.rows(STATES, triggers.source)
+    triggers.restore("latest", url(triggers.target), "--data-only", *options)
+    assert server.rows("SELECT * FROM noise", triggers.target) == []
+    assert_same_rows(server, triggers.source, triggers.target, "parent", "child", "moods")
+    assert server.rows(STATES, triggers.target) == states
+    server.assert_idle()
+
+
+@pytest.mark.parametrize("table", ["parent", "child", "moods"])
+def test_rows_of_one_table_set_off_no_trigger(triggers, table):
+    server, states = triggers.server, triggers.server.rows(STATES, triggers.source)
+    triggers.restore("latest", url(triggers.target), "--data-only", "--table", table, code={0, PARTIAL})
+    assert server.rows("SELECT * FROM noise", triggers.target) == []
+    assert_same_rows(server, triggers.source, triggers.target, table)
+    assert server.rows(STATES, triggers.target) == states
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_triggers_are_as_they_were_after_a_failure(triggers, kill):
+    server, target = triggers.server, triggers.target
+    states = server.rows(STATES, target)
+    if kill:
+        with server.connect(target) as other, other.cursor() as cursor:
+            # The rows are in, but for one that waits for another's.
+            other.autocommit = False
+            cursor.execute("INSERT INTO child VALUES (100, NULL, 1, 'c')")
+            process = triggers.start("restore", "latest", "--to", url(target), "--data-only")
+            servers.wait_for(lambda: server.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), 10, "waiting")
+            process.kill()
+            process.communicate()
+            other.rollback()
+        server.assert_idle(seconds=5)
+    else:
+        server.sql("ALTER TABLE child DISABLE TRIGGER USER; INSERT INTO child VALUES (100, NULL, 1, 'c')", target)
+        states = server.rows(STATES, target)
+        triggers.fails("restore", "latest", "--to", url(target), "--data-only", code=FAILED, names="child")
+        server.assert_idle()
+    assert server.rows(STATES, target) == states
+    assert server.value("SELECT count(*) FROM child WHERE id < 100", target) == 0
+
+
+def test_rows_that_refer_to_nothing_are_told(triggers):
+    server, target = triggers.server, triggers.target
+    result = triggers.restore("latest", url(target), "--data-only", "--table", "child", code=PARTIAL)
+    assert "to_parent" in result.error_line and "public.child" in result.error_line and "100 rows" in result.error_line
+    assert server.value("SELECT count(*) FROM child", target) == 100
+    server.assert_idle()
+
+
+def test_keys_of_every_kind_are_checked(pg):
+    """Two columns, MATCH FULL, other collations, partitions on both sides, and those that are not meant to hold."""
+    name = pg.server.make("""
+        CREATE TABLE p (a int, b text COLLATE "C", PRIMARY KEY (a, b)) PARTITION BY RANGE (a);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (100);
+        CREATE TABLE simple (a bigint, b varchar, CONSTRAINT simple_key FOREIGN KEY (a, b) REFERENCES p);
+        CREATE TABLE strict (a int, b text, CONSTRAINT full_key FOREIGN KEY (a, b) REFERENCES p MATCH FULL);
+        CREATE TABLE parted (a int, b text, CONSTRAINT part_key FOREIGN KEY (a, b) REFERENCES p) PARTITION BY LIST (b);
+        CREATE TABLE parted_x PARTITION OF parted FOR VALUES IN ('x');
+        CREATE TABLE loose (a int, b text); INSERT INTO loose VALUES (77, 'none');
+        ALTER TABLE loose ADD CONSTRAINT loose_key FOREIGN KEY (a, b) REFERENCES p NOT VALID;
+        CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree);
+        INSERT INTO p SELECT g, 'x' FROM generate_series(1, 50) AS g;
+        INSERT INTO simple VALUES (1, 'x'), (20, 'x'), (1, NULL), (NULL, NULL); INSERT INTO strict VALUES (3, 'x'), (NULL, NULL);
+        INSERT INTO parted VALUES (4, 'x'), (40, 'x'); INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2);""")
+    pg.run("backup", url(name))
+    target = pg.server.make()
+    pg.restore("latest", url(target), "--schema-only")
+    pg.restore("latest", url(target), "--data-only")
+    assert pg.server.dump(target) == pg.server.dump(name)
+    pg.server.sql("TRUNCATE p, simple, strict, parted, tree, loose; INSERT INTO p VALUES (20, 'x'), (3, 'x')", target)
+    result = pg.restore("latest", url(target), "--data-only", "--exclude-table", "p", "--exclude-table", "p1", "--exclude-table", "p2", code=PARTIAL)
+    told = [line for line in result.err.splitlines() if "refer" in line]
+    assert len(told) == 2 and any("simple_key" in t and "1 row " in t for t in told) and any("part_key" in t and "2 rows" in t for t in told), result.err
+
+
+def test_rows_that_are_there_twice_are_refused_by_a_deferrable_key(triggers):
+    server, target = triggers.server, triggers.target
+    triggers.restore("latest", url(target), "--data-only", "--table", "parent")
+    triggers.restore("latest", url(target), "--data-only", "--table", "child")
+    before = server.rows(STATES, target)
+    line = triggers.fails("restore", "latest", "--to", url(target), "--data-only", "--table", "child", code=FAILED, names="child_pkey")
+    assert "was not changed" in line
+    assert server.value("SELECT count(*) FROM child", target) == 100
+    assert server.rows(STATES, target) == before
