@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/mysql_load.h"
+#include "drivers/mysql/sql.h"
 #include "drivers/pattern.h"
 #include "drivers/selector.h"
 
@@ -43,6 +44,8 @@ int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx 
 	for (size_t i = 0; rc == 0 && i < sizeof(optional_settings) / sizeof(optional_settings[0]);
 	     i++)
 		cf_mysql_run(*my_out, optional_settings[i], NULL);
+	if (rc == 0 && load->trigger_key[0])
+		rc = cf_mysql_do(*my_out, err, "SET @coffer_restore = %t", load->trigger_key);
 	return rc;
 }
 
@@ -153,7 +156,7 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 	int rc = cf_mysql_load_clear(load, err), trigger_rc;
 
 	if (rc == 0 && load->options->data_only)
-		rc = cf_mysql_load_drop_triggers(load, err);
+		rc = cf_mysql_load_guard_triggers(load, err);
 	if (rc == 0 && !load->options->dry_run)
 		load->has_begun = true;
 	if (rc == 0)
@@ -166,7 +169,7 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 		rc = add_foreign_keys(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_objects(load, err);
-	trigger_rc = cf_mysql_load_make_triggers(load, rc == 0 ? err : NULL);
+	trigger_rc = cf_mysql_load_bare_triggers(load, rc == 0 ? err : NULL);
 	if (rc == 0)
 		rc = trigger_rc;
 	if (rc == 0 && !load->options->dry_run)

@@ -29,6 +29,8 @@
 struct cf_mysql;
 struct cf_selector;
 
+enum { CF_MYSQL_TRIGGER_KEY_LEN = 32 };
+
 /* A database on the server. Targets are given out by index: the array grows. */
 struct cf_mysql_load_target {
 	char *name;
@@ -95,9 +97,10 @@ struct cf_mysql_load {
 	/* Of the tables that rows alone go into, as the server has them; one for each target. */
 	struct cf_mysql_manifest *triggers;
 	size_t n_triggers;
-	bool has_dropped_triggers;
-	atomic_bool by_insert; /* the server takes no LOAD DATA LOCAL */
-	bool has_begun;	       /* the server was changed */
+	bool has_guarded_triggers;
+	char trigger_key[CF_MYSQL_TRIGGER_KEY_LEN + 1]; /* of sessions that load; empty: none */
+	atomic_bool by_insert;				/* the server takes no LOAD DATA LOCAL */
+	bool has_begun;					/* the server was changed */
 	struct cf_load_figures figures;
 };
 
@@ -116,11 +119,6 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 			      struct cf_err *err);
 
-/* What a person wrote may say which database the trigger is in; made of its parts by the verb
- * ("CREATE"), it does not. */
-int cf_mysql_load_compose_trigger(const struct cf_mysql_object *from, const char *verb,
-				  struct cf_buf *out, struct cf_err *err);
-
 /* Sequences; then, when the rows are there, everything else. */
 int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err);
 int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err);
@@ -133,10 +131,11 @@ int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err)
 /* A warning for each table whose foreign keys refer to one that is not there. Afterwards. */
 int cf_mysql_load_check_references(struct cf_mysql_load *load, struct cf_err *err);
 
-/* Rows alone: triggers of their tables are put away, and made again also after a failure. */
+/* Rows alone: triggers of their tables do nothing in the sessions that load, until they are bared
+ * again, also after a failure. */
 int cf_mysql_load_find_triggers(struct cf_mysql_load *load, struct cf_err *err);
-int cf_mysql_load_drop_triggers(struct cf_mysql_load *load, struct cf_err *err);
-int cf_mysql_load_make_triggers(struct cf_mysql_load *load, struct cf_err *err);
+int cf_mysql_load_guard_triggers(struct cf_mysql_load *load, struct cf_err *err);
+int cf_mysql_load_bare_triggers(struct cf_mysql_load *load, struct cf_err *err);
 
 /* The lines of a table's file that begin in from .. to. */
 struct cf_mysql_load_part {

@@ -136,6 +136,9 @@ static int load_by_file(struct cf_mysql_load *load, struct cf_mysql *my,
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc = load_statement(table, &sql, err);
 
+	/* When we are killed the server takes what it got for the whole file. */
+	if (rc == 0)
+		rc = cf_mysql_run(my, "START TRANSACTION", err);
 	if (rc == 0) {
 		rc = cf_mysql_load_local(my, (const char *)sql.data, cf_mysql_row_reader_read, rows,
 					 err);
@@ -144,6 +147,8 @@ static int load_by_file(struct cf_mysql_load *load, struct cf_mysql *my,
 		else if (refuses_local(cf_mysql_errno(my)))
 			atomic_store(&load->by_insert, true);
 	}
+	if (rc == 0)
+		rc = cf_mysql_run(my, "COMMIT", err);
 	cf_buf_release(&sql);
 	return rc;
 }

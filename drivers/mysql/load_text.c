@@ -112,14 +112,15 @@ static int append_account(struct cf_buf *out, const char *account, struct cf_err
 	return rc;
 }
 
-int cf_mysql_load_compose_trigger(const struct cf_mysql_object *from, const char *verb,
-				  struct cf_buf *out, struct cf_err *err)
+/* What a person wrote may say which database the trigger is in; made of its parts, it does not. */
+static int compose_trigger(const struct cf_mysql_object *from, struct cf_buf *out,
+			   struct cf_err *err)
 {
 	const struct cf_mysql_trigger *trigger = &from->trigger;
 	int rc;
 
 	cf_buf_clear(out);
-	rc = cf_buf_append_str(out, verb, err);
+	rc = cf_buf_append_str(out, "CREATE", err);
 	if (rc == 0 && from->definer) {
 		rc = cf_buf_append_str(out, " DEFINER=", err);
 		if (rc == 0)
@@ -181,7 +182,7 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 	}
 	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&
 	    cf_mysql_ddl_mentions(from->create, old))
-		rc = cf_mysql_load_compose_trigger(from, "CREATE", &object->create, err);
+		rc = compose_trigger(from, &object->create, err);
 	else if (from->kind == CF_MYSQL_EVENT && load->events_sleep)
 		rc = cf_mysql_ddl_disable_event(from->create, &object->create, err);
 	else

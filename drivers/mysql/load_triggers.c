@@ -1,9 +1,14 @@
 /*
  * Rows alone go into tables whose triggers would act on each of them again, and no session can turn
- * them off. So they are dropped before and made again after, as the server itself shows them,
- * whatever becomes of the rows. That we may make them is tried before anything is dropped.
+ * them off. So each is replaced, in one step and without losing its place among the others, by one
+ * that does the same but in sessions that know a random key: those that load. Afterwards it is
+ * replaced by what it was, whatever becomes of the rows.
+ *
+ * Killed at any moment, a restore leaves triggers that act as before for everybody; the next
+ * restore of rows alone into the table knows a guard when it sees one and takes it away.
  */
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "drivers/mysql/catalog.h"
 #include "drivers/mysql/client.h"
@@ -12,6 +17,7 @@
 #include "drivers/mysql/rights.h"
 #include "drivers/mysql/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,23 +86,133 @@ int cf_mysql_load_find_triggers(struct cf_mysql_load *load, struct cf_err *err)
 	return rc;
 }
 
-/* is_trial: in place of the same trigger. */
-static int make(struct cf_mysql_load *load, size_t target, const struct cf_mysql_object *trigger,
-		bool is_trial, char *label, struct cf_err *err)
+static bool acts_on_insert(const struct cf_mysql_object *trigger)
 {
-	struct cf_mysql_load_object object = {.from = trigger, .target = target, .label = label};
-	int rc = is_trial ? cf_mysql_load_compose_trigger(trigger, "CREATE OR REPLACE",
-							  &object.create, err)
-			  : cf_buf_append_str(&object.create, trigger->create, err);
+	return strstr(trigger->trigger.event, "INSERT") != NULL;
+}
 
+static bool shares_moment(const struct cf_mysql_object *a, const struct cf_mysql_object *b)
+{
+	return !strcmp(a->trigger.table, b->trigger.table) &&
+	       !strcmp(a->trigger.timing, b->trigger.timing) &&
+	       !strcmp(a->trigger.event, b->trigger.event);
+}
+
+/* What is replaced would be the last of its moment. The server obeys such a clause and cuts it out
+ * of the text, with what stands before it: an empty comment, where nothing is to be lost. */
+static int append_order(const struct cf_mysql_manifest *manifest, size_t index, struct cf_buf *out,
+			struct cf_err *err)
+{
+	const struct cf_mysql_object *trigger = &manifest->objects[index];
+
+	if (index + 1 < manifest->n_objects && shares_moment(trigger, trigger + 1))
+		return cf_mysql_sql(out, err, "/**/PRECEDES %n", trigger[1].name);
+	if (index > 0 && shares_moment(trigger, trigger - 1))
+		return cf_mysql_sql(out, err, "/**/FOLLOWS %n", trigger[-1].name);
+	return 0;
+}
+
+static const char *behind_space(const char *at)
+{
+	return at + strspn(at, " \t\r\n\f\v");
+}
+
+/* NULL: no comment begins here, or one that does not end. */
+static const char *behind_comment(const char *at)
+{
+	const char *end = NULL;
+
+	if (!strncmp(at, "/*", 2)) {
+		end = strstr(at + 2, "*/");
+		return end ? end + 2 : NULL;
+	}
+	if (*at == '#' || !strncmp(at, "--", 2))
+		end = strchr(at, '\n');
+	return end ? end + 1 : NULL;
+}
+
+/* Behind FOR EACH ROW: the one word ROW that only space and comments part from the body. */
+static const char *find_rest(const struct cf_mysql_object *trigger)
+{
+	const char *text = trigger->create;
+	const char *body = text + strlen(text) - strlen(trigger->trigger.body);
+
+	for (const char *row = text; (row = strcasestr(row, "ROW")) && row < body; row++) {
+		const char *at = behind_space(row + 3), *next;
+
+		while (at < body && (next = behind_comment(at)))
+			at = behind_space(next);
+		if (at == body)
+			return row + 3;
+	}
+	return NULL;
+}
+
+/* A body may end with a comment that goes to the end of the line. */
+static const char guard_head[] = "IF NOT (@coffer_restore <=> '", guard_middle[] = "') THEN",
+		  guard_tail[] = "\n; END IF";
+
+/* Without the guard of an earlier restore that was killed. */
+static struct cf_span without_guard(const char *rest)
+{
+	const size_t middle_at = strlen(guard_head) + CF_MYSQL_TRIGGER_KEY_LEN;
+	const size_t begin = middle_at + strlen(guard_middle);
+	const char *at = behind_space(rest);
+	size_t len = strlen(at), tail_len = strlen(guard_tail);
+
+	if (len < begin + tail_len || strncmp(at, guard_head, strlen(guard_head)) != 0 ||
+	    strncmp(at + middle_at, guard_middle, strlen(guard_middle)) != 0 ||
+	    strcmp(at + len - tail_len, guard_tail) != 0)
+		return cf_span_str(rest);
+	return cf_span_of(at + begin, len - begin - tail_len);
+}
+
+/* The trigger in its own place, as the server shows it; key: guarded, so that it does nothing in
+ * sessions that know the key. */
+static int compose(const struct cf_mysql_manifest *manifest, size_t index, const char *key,
+		   struct cf_buf *out, struct cf_err *err)
+{
+	static const char verb[] = "CREATE ";
+	const char *text = manifest->objects[index].create;
+	const char *rest = find_rest(&manifest->objects[index]), *behind_verb = text + strlen(verb);
+	struct cf_span bare;
+	int rc;
+
+	if (!rest || strncmp(text, verb, strlen(verb)) != 0)
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "it cannot be replaced, for its text is not understood: drop it, "
+				  "and make it again after the restore");
+	bare = without_guard(rest);
+	rc = cf_buf_append_str(out, "CREATE OR REPLACE ", err);
 	if (rc == 0)
+		rc = cf_buf_append(out, behind_verb, (size_t)(rest - behind_verb), err);
+	if (rc == 0)
+		rc = append_order(manifest, index, out, err);
+	if (rc == 0 && key)
+		rc = cf_buf_printf(out, err, " %s%s%s", guard_head, key, guard_middle);
+	if (rc == 0)
+		rc = cf_buf_append(out, bare.data, bare.len, err);
+	return rc == 0 && key ? cf_buf_append_str(out, guard_tail, err) : rc;
+}
+
+static int replace(struct cf_mysql_load *load, size_t target, size_t index, const char *key,
+		   char *label, struct cf_err *err)
+{
+	const struct cf_mysql_manifest *manifest = &load->triggers[target];
+	struct cf_mysql_load_object object = {
+		.from = &manifest->objects[index], .target = target, .label = label};
+	int rc = compose(manifest, index, key, &object.create, err);
+
+	if (rc < 0)
+		cf_err_wrap(err, "%s", label);
+	else
 		rc = cf_mysql_load_create(load, &object, err);
 	cf_buf_release(&object.create);
 	return rc;
 }
 
-typedef int trigger_fn(struct cf_mysql_load *load, size_t target,
-		       const struct cf_mysql_object *trigger, char *label, struct cf_err *err);
+typedef int trigger_fn(struct cf_mysql_load *load, size_t target, size_t index, char *label,
+		       struct cf_err *err);
 
 static int each_trigger(struct cf_mysql_load *load, trigger_fn *act, struct cf_err *err)
 {
@@ -106,78 +222,76 @@ static int each_trigger(struct cf_mysql_load *load, trigger_fn *act, struct cf_e
 		const struct cf_mysql_manifest *manifest = &load->triggers[i];
 
 		for (size_t j = 0; rc == 0 && j < manifest->n_objects; j++) {
-			char *label = cf_mysql_load_label("trigger", manifest->database,
-							  manifest->objects[j].name);
+			char *label;
 
-			rc = label ? act(load, i, &manifest->objects[j], label, err)
-				   : cf_err_nomem(err);
+			if (!acts_on_insert(&manifest->objects[j]))
+				continue;
+			label = cf_mysql_load_label("trigger", manifest->database,
+						    manifest->objects[j].name);
+			rc = label ? act(load, i, j, label, err) : cf_err_nomem(err);
 			free(label);
 		}
 	}
 	return rc;
 }
 
-/* In their order each goes behind the others, so that the order stays. */
-static int try_out(struct cf_mysql_load *load, size_t target, const struct cf_mysql_object *trigger,
-		   char *label, struct cf_err *err)
+static int guard(struct cf_mysql_load *load, size_t target, size_t index, char *label,
+		 struct cf_err *err)
 {
-	return make(load, target, trigger, true, label, err);
-}
-
-static int drop(struct cf_mysql_load *load, size_t target, const struct cf_mysql_object *trigger,
-		char *label, struct cf_err *err)
-{
-	int rc;
-
-	if (!cf_mysql_load_step(load, "drop", label, 0))
+	if (!cf_mysql_is_mariadb(load->my))
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "%s would act on every row, and this server cannot replace it in "
+				  "one step: drop it, and make it again after the restore",
+				  label);
+	if (!cf_mysql_load_step(load, "suspend", label, 0))
 		return 0;
-	rc = cf_mysql_do(load->my, err, "DROP TRIGGER %n.%n", load->targets[target].name,
-			 trigger->name);
-	if (rc < 0)
-		cf_err_wrap(err, "%s", label);
-	return rc;
+	load->has_guarded_triggers = true;
+	return replace(load, target, index, load->trigger_key, label, err);
 }
 
-int cf_mysql_load_drop_triggers(struct cf_mysql_load *load, struct cf_err *err)
+int cf_mysql_load_guard_triggers(struct cf_mysql_load *load, struct cf_err *err)
 {
-	bool can_try = cf_mysql_is_mariadb(load->my) && !load->options->dry_run;
-	int rc = can_try ? each_trigger(load, try_out, err) : 0;
+	uint8_t key[CF_MYSQL_TRIGGER_KEY_LEN / 2];
 
-	if (rc == 0 && load->n_triggers > 0)
-		load->has_dropped_triggers = !load->options->dry_run;
-	return rc == 0 ? each_trigger(load, drop, err) : rc;
+	cf_random(key, sizeof(key));
+	for (size_t i = 0; i < sizeof(key); i++)
+		snprintf(load->trigger_key + 2 * i, 3, "%02x", key[i]);
+	return each_trigger(load, guard, err);
 }
 
-static int make_again(struct cf_mysql_load *load, size_t target,
-		      const struct cf_mysql_object *trigger, char *label, struct cf_err *err)
+static int bare(struct cf_mysql_load *load, size_t target, size_t index, char *label,
+		struct cf_err *err)
 {
 	struct cf_err failure = CF_ERR_INIT;
 
-	if (!cf_mysql_load_step(load, "create", label, 0) ||
-	    make(load, target, trigger, false, label, &failure) == 0)
+	if (!cf_mysql_load_step(load, "resume", label, 0) ||
+	    replace(load, target, index, NULL, label, &failure) == 0)
 		return 0;
-	cf_ctx_warn(load->ctx, "trigger.dropped", label, "%s was dropped: %s", label, failure.text);
-	return cf_err_set(err, failure.code, "triggers were dropped and not made again");
+	cf_ctx_warn(load->ctx, "trigger.guarded", label, "%s acts as before, but keeps a guard: %s",
+		    label, failure.text);
+	return cf_err_set(err, failure.code,
+			  "triggers keep the guard that this restore gave them: the next restore "
+			  "of rows alone takes it away");
 }
 
 /* In a session of its own: the other one may be lost, or wait no more because the user wants to
  * stop. */
-int cf_mysql_load_make_triggers(struct cf_mysql_load *load, struct cf_err *err)
+int cf_mysql_load_bare_triggers(struct cf_mysql_load *load, struct cf_err *err)
 {
 	struct cf_ctx ctx = *load->ctx;
 	struct cf_mysql_load again = *load;
 	int rc;
 
-	if (!load->has_dropped_triggers)
-		return load->options->dry_run ? each_trigger(load, make_again, err) : 0;
+	if (!load->has_guarded_triggers)
+		return load->options->dry_run ? each_trigger(load, bare, err) : 0;
 	ctx.cancel = NULL;
 	again.ctx = &ctx;
 	again.my = NULL;
 	rc = cf_mysql_load_connect(&again, &ctx, &again.my, err);
 	if (rc == 0)
-		rc = each_trigger(&again, make_again, err);
+		rc = each_trigger(&again, bare, err);
 	else
-		cf_err_wrap(err, "triggers were dropped and not made again");
+		cf_err_wrap(err, "triggers keep the guard that this restore gave them");
 	cf_mysql_close(again.my);
 	return rc;
 }

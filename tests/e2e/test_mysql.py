@@ -237,6 +237,59 @@ def test_schema_and_data_come_back_one_after_the_other(small):
     mariadb_state.assert_equal(want, got)
 
 
+TRIGGERS = """
+CREATE USER IF NOT EXISTS trigger_owner@localhost;
+GRANT ALL ON *.* TO trigger_owner@localhost;
+CREATE TABLE seen (what VARCHAR(50));
+delimiter //
+create /* as it was */ trigger first before insert on large for each row /* a body */  begin set new.a = concat(new.a, '1'); end//
+CREATE TRIGGER third BEFORE INSERT ON large FOR EACH ROW SET NEW.a = CONCAT(NEW.a, '3') -- until here
+//
+CREATE DEFINER = trigger_owner@localhost TRIGGER second BEFORE INSERT ON large FOR EACH ROW PRECEDES third SET NEW.a = CONCAT(NEW.a, '2')//
+SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'//
+CREATE TRIGGER after_it AFTER INSERT ON large FOR EACH ROW INSERT INTO seen VALUES (NEW.a), ('é\\')//
+CREATE TRIGGER other_event AFTER DELETE ON large FOR EACH ROW DELETE FROM seen//
+SET sql_mode = ORACLE//
+CREATE TRIGGER foreign_one BEFORE INSERT ON large FOR EACH ROW  DECLARE x INT; BEGIN x := 1; SET NEW.b = CONCAT(NEW.b, x); END//
+"""
+
+
+def assert_triggers_act(my, database):
+    my.sql("INSERT INTO large VALUES (-1, 'x', 'x')", database)
+    assert my.rows("SELECT a, b FROM large WHERE id = -1", database) == [("x123", "x1")]
+    assert my.rows("SELECT * FROM seen", database) == [("x123",), ("é\\",)]
+    my.sql("DELETE FROM large WHERE id = -1", database)
+    assert my.value("SELECT COUNT(*) FROM seen", database) == 0
+
+
+def test_triggers_sleep_while_rows_alone_are_loaded_and_no_kill_loses_one(my):
+    server = my.server
+    source = server.make(LARGE.replace("400000", "100000"))
+    server.client(source, "--comments", input=TRIGGERS.encode())
+    assert_triggers_act(server, source)
+    my.run("backup", server.url(source))
+    want = mariadb_state.of(server, source)
+    my.restore(f"latest:/{source}", server.url("rows_only"), "--schema-only")
+    mariadb_state.assert_equal({key: want[key] for key in want if key[0] == "TRIGGER"},
+                               {key: value for key, value in mariadb_state.of(server, "rows_only").items() if key[0] == "TRIGGER"})
+    for number in (signal.SIGKILL, signal.SIGINT):
+        process = my.start("restore", f"latest:/{source}", "--to", server.url("rows_only"), "--data-only")
+        servers.wait_for(lambda: any("LOAD" in (row[4] or "") for row in server.sessions()), 20, "loading")
+        process.send_signal(number)
+        process.communicate(timeout=20)
+        server.assert_idle(seconds=5)
+        assert_triggers_act(server, "rows_only")
+        # They did nothing to what was loaded.
+        assert server.rows("SELECT * FROM large WHERE BINARY a <> MD5(id) OR BINARY b <> MD5(id + 1)", "rows_only") == []
+        server.sql("SET foreign_key_checks = 0; " + "".join(f"TRUNCATE {t};" for t in ("large", "parent", "child", "other")), "rows_only")
+    my.restore(f"latest:/{source}", server.url("rows_only"), "--data-only")
+    # TRUNCATE has begun the numbering anew.
+    want, got = ({key: value for key, value in state.items() if key[0] != "TABLE"}
+                 for state in (want, mariadb_state.of(server, "rows_only")))
+    mariadb_state.assert_equal(want, got)
+    assert_triggers_act(server, "rows_only")
+
+
 # Parts.
 
 def tables(server, database):
