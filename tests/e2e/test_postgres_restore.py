@@ -110,6 +110,52 @@ def test_clean_replaces_what_is_in_the_way(postgres, small):
     assert postgres.dump(target) == postgres.dump(small.source)
 
 
+# Views that hang on a key, and on each other.
+VIEWS = """
+CREATE SCHEMA s;
+CREATE TABLE s.t (id int PRIMARY KEY, name text, other int);
+CREATE TABLE s.u (id int PRIMARY KEY, t int REFERENCES s.t);
+ALTER TABLE s.t ADD CONSTRAINT around FOREIGN KEY (other) REFERENCES s.u DEFERRABLE;
+CREATE VIEW s.base AS SELECT id, name FROM s.t;
+CREATE VIEW s.grouped AS SELECT b.id, b.name, t.other, count(*) AS n FROM s.t JOIN s.base AS b USING (id) GROUP BY t.id, b.id, b.name;
+CREATE MATERIALIZED VIEW s.stored AS SELECT * FROM s.grouped;
+CREATE MATERIALIZED VIEW s.stored_by_key AS SELECT id, name FROM s.t GROUP BY id;
+CREATE VIEW s.on_stored AS SELECT * FROM s.stored JOIN s.stored_by_key USING (id, name);
+CREATE FUNCTION s.f() RETURNS SETOF s.grouped LANGUAGE sql BEGIN ATOMIC SELECT * FROM s.grouped; END;
+INSERT INTO s.t SELECT g, 'n' || g FROM generate_series(1, 10) AS g;
+REFRESH MATERIALIZED VIEW s.stored;
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--exclude-table", "nonesuch")])
+def test_clean_drops_views_that_hang_on_keys(postgres, coffer, options):
+    coffer.variables = postgres.variables
+    name, target = postgres.make(VIEWS), postgres.make()
+    coffer.run("backup", url(name))
+    coffer.restore("latest", url(target))
+    assert postgres.dump(target) == postgres.dump(name)
+    coffer.restore("latest", url(target), "--clean", *options)
+    assert postgres.dump(target) == postgres.dump(name)
+    # What grew since is not dropped, and named.
+    postgres.sql("CREATE VIEW public.mine AS SELECT id, name FROM s.t GROUP BY id", target)
+    with unchanged(postgres, target):
+        line = coffer.fails("restore", "latest", "--to", url(target), "--clean", *options, code=FAILED, names="mine")
+    assert "was not changed" in line
+    postgres.assert_idle()
+
+
+def test_clean_of_a_schema_drops_views_in_any_order(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make(VIEWS + "DROP FUNCTION s.f;")
+    want = postgres.dump(name)
+    coffer.run("backup", url(name))
+    coffer.restore("latest", url(name), "--schema", "s", "--clean")
+    assert postgres.dump(name) == want
+    with unchanged(postgres, name):
+        coffer.fails("restore", "latest", "--to", url(name), "--table", "s.t", "--clean", code=FAILED, names="base")
+    postgres.assert_idle()
+
+
 def test_create_with_clean_replaces_the_database(postgres, small):
     target = postgres.make("CREATE TABLE gone (y int)")
     small.restore("latest", url(target), "--create", "--clean")
