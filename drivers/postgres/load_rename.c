@@ -25,7 +25,7 @@
 struct cf_pg_new_name {
 	const char *schema, *new_schema; /* of the archive, and of load->renames */
 	char *old_name, *new_name;
-	size_t entry;
+	size_t entry; /* CF_PG_NO_ENTRY for what another entry makes, too */
 	size_t table; /* whose satellite it is, or CF_PG_NO_ENTRY */
 };
 
@@ -127,6 +127,60 @@ static int by_name(const void *a, const void *b)
 	return order ? order : strcmp(x->old_name, y->old_name);
 }
 
+static struct cf_sql_token next_token(const char **at)
+{
+	struct cf_sql_token token = cf_sql_next(at);
+
+	while (token.kind == CF_SQL_SPACE)
+		token = cf_sql_next(at);
+	return token;
+}
+
+/* The type that CREATE TYPE ... AS RANGE makes besides, and which has no entry: the name behind the
+ * schema in "multirange_type_name = s.t". False when there is none. */
+static bool find_multirange(const struct cf_pg_toc_entry *entry, struct cf_sql_token *name_out)
+{
+	static const char word[] = "multirange_type_name";
+	const char *at = entry->defn;
+	struct cf_sql_token token;
+
+	if (!is_desc(entry, "TYPE") || !at)
+		return false;
+	do
+		token = next_token(&at);
+	while (token.kind != CF_SQL_END &&
+	       (token.len != strlen(word) || strncmp(token.text, word, token.len) != 0));
+	if (next_token(&at).text[0] != '=')
+		return false;
+	next_token(&at);
+	if (next_token(&at).text[0] != '.')
+		return false;
+	*name_out = next_token(&at);
+	return name_out->kind == CF_SQL_WORD || name_out->kind == CF_SQL_QUOTED;
+}
+
+static int name_multirange(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			   const struct cf_sql_token *token, struct cf_pg_new_name *to,
+			   struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	const char *unused;
+	int rc = cf_sql_name_of(token, &name, err);
+
+	to->entry = CF_PG_NO_ENTRY;
+	to->table = CF_PG_NO_ENTRY;
+	to->schema = entry->nspname;
+	cf_renames_apply(&load->renames, entry->nspname, NULL, &to->new_schema, &unused);
+	if (rc == 0) {
+		to->old_name = strdup((const char *)name.data);
+		to->new_name = strdup((const char *)name.data);
+		if (!to->old_name || !to->new_name)
+			rc = cf_err_nomem(err);
+	}
+	cf_buf_release(&name);
+	return rc;
+}
+
 /* Of an object that keeps its name. */
 static void forget_last(struct cf_pg_load *load)
 {
@@ -141,13 +195,14 @@ static int make_list(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = 0;
 
-	load->new_names = calloc(load->set.n + 1, sizeof(*load->new_names));
+	load->new_names = calloc(2 * load->set.n + 1, sizeof(*load->new_names));
 	if (!load->new_names)
 		return cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
 		size_t index = load->set.list[i], owner = cf_pg_graph_owner(load->graph, index);
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
 		struct cf_pg_new_name *to = &load->new_names[load->n_new_names];
+		struct cf_sql_token multirange;
 
 		if (!entry->nspname || entry->section == CF_PG_SECTION_NONE)
 			continue;
@@ -161,6 +216,9 @@ static int make_list(struct cf_pg_load *load, struct cf_err *err)
 		if (rc == 0 && strcmp(to->new_schema, to->schema) == 0 &&
 		    strcmp(to->new_name, to->old_name) == 0)
 			forget_last(load);
+		else if (rc == 0 && find_multirange(entry, &multirange))
+			rc = name_multirange(load, entry, &multirange,
+					     &load->new_names[load->n_new_names++], err);
 	}
 	return rc;
 }
@@ -242,33 +300,45 @@ static int copy_token(struct rewriter *r, const struct cf_sql_token *token)
 	return cf_buf_append(r->out, token->text, token->len, r->err);
 }
 
+/* schema.+, in the same way: the operator itself is copied as what follows. */
+static int rewrite_operator(struct rewriter *r, const struct cf_sql_token *schema, const char *at)
+{
+	const struct cf_pg_new_name *found;
+	int rc = cf_sql_name_of(schema, &r->schema, r->err);
+
+	cf_buf_clear(&r->name);
+	if (rc == 0)
+		rc = cf_buf_printf(&r->name, r->err, "%.*s%c",
+				   (int)strspn(at + 1, "+-*/<>=~!@#%^&|`?"), at + 1, 0);
+	if (rc < 0)
+		return rc;
+	found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
+	return found ? cf_sql_append_name(found->new_schema, r->out, r->err) : copy_token(r, schema);
+}
+
 /* schema.name, of which schema is read and *at stands on the dot. */
 static int rewrite_pair(struct rewriter *r, const struct cf_sql_token *schema, const char **at)
 {
-	struct cf_sql_token dot = cf_sql_next(at);
 	const char *behind = *at;
-	struct cf_sql_token name = cf_sql_next(&behind);
-	const struct cf_pg_new_name *found = NULL;
-	int rc = cf_sql_name_of(schema, &r->schema, r->err);
+	struct cf_sql_token dot = cf_sql_next(&behind), name = cf_sql_next(&behind);
+	const struct cf_pg_new_name *found;
+	int rc;
 
-	if (rc == 0 && is_name(&name))
+	if (!is_name(&name))
+		return rewrite_operator(r, schema, *at);
+	rc = cf_sql_name_of(schema, &r->schema, r->err);
+	if (rc == 0)
 		rc = cf_sql_name_of(&name, &r->name, r->err);
-	if (rc == 0 && is_name(&name))
-		found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
 	if (rc < 0)
 		return rc;
-	if (found) {
-		*at = behind;
+	*at = behind;
+	found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
+	if (found)
 		return cf_sql_append_qualified(found->new_schema, found->new_name, r->out, r->err);
-	}
 	rc = copy_token(r, schema);
 	if (rc == 0)
 		rc = copy_token(r, &dot);
-	if (rc == 0 && is_name(&name)) {
-		*at = behind;
-		rc = copy_token(r, &name);
-	}
-	return rc;
+	return rc < 0 ? rc : copy_token(r, &name);
 }
 
 /* An index or a constraint of this table by its name alone. */

@@ -259,6 +259,42 @@ def test_a_schema_comes_back_under_another_name(postgres, small):
     assert postgres.value("SELECT count(*) FROM s_old.child", small.source) == 1000
 
 
+# What a schema may hold besides tables, each used by another.
+KINDS = """
+CREATE SCHEMA x;
+CREATE TYPE x.span AS RANGE (subtype = int);
+CREATE TYPE x.named AS RANGE (subtype = text, multirange_type_name = x."Many Named");
+CREATE TYPE x.pair AS (a int, b x.span);
+CREATE DOMAIN x.positive AS int CHECK (VALUE > 0);
+CREATE COLLATION x.bytes FROM "C";
+CREATE FUNCTION x.near(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT abs($1 - $2) < 3';
+CREATE OPERATOR x.=~= (FUNCTION = x.near, LEFTARG = int, RIGHTARG = int);
+CREATE FUNCTION x.least(x.span, x.span_multirange) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+CREATE AGGREGATE x.total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+CREATE TEXT SEARCH CONFIGURATION x.words (COPY = pg_catalog.simple);
+CREATE FUNCTION x.cmp(x.pair, x.pair) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ($1).a - ($2).a';
+CREATE OPERATOR CLASS x.near_ops FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 1 hashint4(int);
+CREATE TABLE x.t (id x.positive, s x.span, m x.span_multirange, n x."Many Named", p x.pair, name text COLLATE x.bytes,
+	CHECK (id OPERATOR(x.=~=) 5), EXCLUDE USING gist (s WITH &&));
+CREATE INDEX hashed ON x.t USING hash ((id::int) x.near_ops);
+CREATE STATISTICS x.t_stats ON id, s FROM x.t;
+CREATE VIEW x.v AS SELECT x.total(id::int) AS sum, id OPERATOR(x.=~=) 3 AS near, x.least(s, m) FROM x.t GROUP BY id, s, m;
+INSERT INTO x.t VALUES (5, '[1,3)', '{[1,3)}', '{[a,b)}', '(1,"[1,2)")', 'n');
+"""
+
+
+def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make(KINDS)
+    coffer.run("backup", url(name))
+    coffer.restore("latest", url(name), "--schema", "x", "--rename", "x=y")
+    assert postgres.rows("SELECT * FROM y.v", name) == postgres.rows("SELECT * FROM x.v", name)
+    want = re.sub(rb"\bx\b", b"y", postgres.dump(name, "--schema", "x"))
+    assert postgres.dump(name, "--schema", "y") == want
+    postgres.sql("DROP SCHEMA x CASCADE", name)
+    assert postgres.dump(name, "--schema", "y") == want
+
+
 def test_a_schema_comes_back_alone(postgres, small):
     target = postgres.make()
     small.restore("latest", url(target), "--schema", "s")
