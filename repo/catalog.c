@@ -7,16 +7,15 @@
 #include "repo/pack_reader.h"
 #include "repo/quarantine.h"
 #include "repo/recent.h"
+#include "repo/segments.h"
 #include "repo/tomb.h"
 
 #include <stdlib.h>
-#include <zstd.h>
 
 enum {
 	PUBLISH_PACKS = 16,
 	PUBLISH_CHUNKS = 100000,
-	PUBLISH_PACKS_BLIND = 4, /* of a host that reads no packs: a run that ends early is lost up to the last segment */
-	SEGMENT_LEVEL = 3
+	PUBLISH_PACKS_BLIND = 4 /* of a host that reads no packs: a run that ends early is lost up to the last segment */
 };
 
 struct cf_catalog {
@@ -87,40 +86,6 @@ void cf_catalog_free(struct cf_catalog *catalog)
 static bool reads_packs(const struct cf_catalog *catalog)
 {
 	return cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL;
-}
-
-static int unpack_segment(struct cf_span packed, struct cf_segment *segment_out, struct cf_err *err)
-{
-	unsigned long long len = ZSTD_getFrameContentSize(packed.data, packed.len);
-	struct cf_buf plain = CF_BUF_INIT;
-	size_t got;
-	int rc;
-
-	if (len > CF_OBJECT_LEN_MAX)
-		return cf_err_set(err, CF_ERR_DAMAGED, "is damaged inside");
-	rc = cf_buf_resize(&plain, (size_t)len, err);
-	if (rc == 0) {
-		got = ZSTD_decompress(plain.data, plain.len, packed.data, packed.len);
-		rc = got == len ? cf_segment_decode(cf_buf_span(&plain), segment_out, err)
-				: cf_err_set(err, CF_ERR_DAMAGED, "is damaged inside");
-	}
-	cf_buf_release(&plain);
-	return rc;
-}
-
-int cf_segment_read(struct cf_repo *repo, const struct cf_id *id, struct cf_segment *segment_out,
-		    struct cf_err *err)
-{
-	struct cf_buf packed = CF_BUF_INIT;
-	int rc = cf_object_get(repo, CF_OBJECT_INDEX, id, &packed, err);
-
-	if (rc == 0) {
-		rc = unpack_segment(cf_buf_span(&packed), segment_out, err);
-		if (rc < 0)
-			cf_err_wrap(err, "%s", cf_object_name(CF_OBJECT_INDEX, id).s);
-	}
-	cf_buf_release(&packed);
-	return rc;
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -285,6 +250,7 @@ static int add_pack_locked(struct cf_catalog *catalog, struct cf_segment_pack *p
 struct adoption {
 	struct cf_catalog *catalog;
 	struct cf_err *err;
+	bool condemned_too;
 	size_t n;
 	int rc;
 };
@@ -299,7 +265,7 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 	int rc;
 
 	if (!slash || !cf_id_parse(slash + 1, &name) || cf_recent_has_pack(catalog->recent, &name) ||
-	    cf_id_set_has(&catalog->condemned, &name))
+	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, &name)))
 		return 0;
 	rc = cf_ctx_check(catalog->repo->ctx, a->err);
 	if (rc == 0)
@@ -322,10 +288,10 @@ static int adopt_pack(void *user, const char *object, uint64_t size)
 	return a->rc < 0 ? a->rc : 0;
 }
 
-static int adopt_locked(struct cf_catalog *catalog, struct cf_err *err)
+static int adopt_locked(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err)
 {
 	struct cf_backend *backend = catalog->repo->backend;
-	struct adoption a = {.catalog = catalog, .err = err};
+	struct adoption a = {.catalog = catalog, .err = err, .condemned_too = condemned_too};
 	int rc;
 
 	if (!reads_packs(catalog))
@@ -375,7 +341,7 @@ static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
 			rc = sync_once(catalog, &n_bad, err);
 	}
 	if (rc == 0 && n_bad)
-		rc = adopt_locked(catalog, err);
+		rc = adopt_locked(catalog, false, err);
 	catalog->synced = rc == 0;
 	return rc;
 }
@@ -549,7 +515,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_locked(catalog, id, rank_any, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
-		rc = adopt_locked(catalog, err);
+		rc = adopt_locked(catalog, false, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, rank_any, location_out, err);
 	}
@@ -610,27 +576,6 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 	pthread_mutex_lock(&catalog->lock);
 	rc = add_pack_locked(catalog, pack, err);
 	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
-int cf_segment_put(struct cf_repo *repo, const struct cf_segment *segment, struct cf_id *id_out, uint64_t *stored_out,
-		   struct cf_err *err)
-{
-	struct cf_buf plain = CF_BUF_INIT, packed = CF_BUF_INIT;
-	size_t len;
-	int rc = cf_segment_encode(segment, &plain, err);
-
-	if (rc == 0)
-		rc = cf_buf_resize(&packed, ZSTD_compressBound(plain.len), err);
-	if (rc == 0) {
-		len = ZSTD_compress(packed.data, packed.len, plain.data, plain.len, SEGMENT_LEVEL);
-		rc = ZSTD_isError(len) ? cf_err_set(err, CF_ERR_FAILED, "zstd: %s", ZSTD_getErrorName(len)) : 0;
-		packed.len = ZSTD_isError(len) ? 0 : len;
-	}
-	if (rc == 0)
-		rc = cf_object_put(repo, CF_OBJECT_INDEX, cf_buf_span(&packed), id_out, stored_out, err);
-	cf_buf_release(&plain);
-	cf_buf_release(&packed);
 	return rc;
 }
 
@@ -752,14 +697,14 @@ int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, str
 	return rc < 0 ? cf_err_nomem(err) : 0;
 }
 
-int cf_catalog_adopt(struct cf_catalog *catalog, struct cf_err *err)
+int cf_catalog_adopt(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
 	rc = sync_locked(catalog, err);
 	if (rc == 0)
-		rc = adopt_locked(catalog, err);
+		rc = adopt_locked(catalog, condemned_too, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -791,7 +736,7 @@ int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tomb
 	if (rc == 0)
 		rc = survey_locked(catalog, tombs, err);
 	if (rc == 0 && (unclean || n_loaded == 0))
-		rc = adopt_locked(catalog, err);
+		rc = adopt_locked(catalog, false, err);
 	if (rc == 0)
 		rc = set_unclean(catalog, 1, err);
 	pthread_mutex_unlock(&catalog->lock);

@@ -64,8 +64,9 @@ int cf_catalog_survey(struct cf_catalog *catalog, const struct cf_tombs *tombs, 
 
 /* This pack is damaged: it may be relied on no more than one that is to be removed. */
 int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
-/* Take up the packs that no segment lists. They are in the next segment that is published. */
-int cf_catalog_adopt(struct cf_catalog *catalog, struct cf_err *err);
+/* Take up the packs that no segment lists. They are in the next segment that is published. condemned_too: who removes packs must know
+ * what is in them. */
+int cf_catalog_adopt(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err);
 
 /* A backup begins or has ended well. Begin surveys, and after one that did not end well adopts what it left. */
 int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err);
@@ -73,12 +74,5 @@ int cf_catalog_end_run(struct cf_catalog *catalog, struct cf_err *err);
 
 /* Every chunk in the local index, under the catalog's lock: fn must not call the catalog. */
 int cf_catalog_each(struct cf_catalog *catalog, cf_index_fn *fn, void *user, struct cf_err *err);
-
-/* Encode and store one. *stored_out (may be NULL): its bytes. */
-int cf_segment_put(struct cf_repo *repo, const struct cf_segment *segment, struct cf_id *id_out, uint64_t *stored_out,
-		   struct cf_err *err);
-/* Read and decode one segment. Release it. */
-int cf_segment_read(struct cf_repo *repo, const struct cf_id *id, struct cf_segment *segment_out,
-		    struct cf_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "repo/key_slot.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
+#include "repo/segments.h"
 #include "repo/snapshot.h"
 #include "repo/tomb.h"
 #include "repo/verified.h"

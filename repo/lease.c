@@ -161,6 +161,16 @@ int cf_lease_declare(struct cf_lease *lease, const struct cf_content *root, stru
 	return look_for_fence(lease, err);
 }
 
+const struct cf_id *cf_lease_fence(const struct cf_lease *lease)
+{
+	return &lease->objects[0];
+}
+
+bool cf_lease_is_of(const struct cf_lease *lease, const struct cf_run *run)
+{
+	return memcmp(lease->doc.run, run->id, CF_RUN_ID_LEN) == 0;
+}
+
 void cf_lease_end(struct cf_lease *lease)
 {
 	if (!lease)

@@ -37,6 +37,8 @@ void cf_lease_renew(struct cf_lease *lease);
  */
 int cf_lease_declare(struct cf_lease *lease, const struct cf_content *root, struct cf_err *err);
 
+const struct cf_id *cf_lease_fence(const struct cf_lease *lease);
+
 /* The run has ended, one way or the other: remove what it stored here, the fence last. Frees. NULL is harmless. */
 void cf_lease_end(struct cf_lease *lease);
 
@@ -62,6 +64,7 @@ struct cf_runs {
 /* All there are. A lease that cannot be read is a run of its own that knows no tombs, and a warning. */
 int cf_runs_load(struct cf_repo *repo, struct cf_runs *runs_out, struct cf_err *err);
 void cf_runs_release(struct cf_runs *runs);
+bool cf_lease_is_of(const struct cf_lease *lease, const struct cf_run *run);
 
 /* Remove the fence, then the other leases of a run. */
 int cf_run_shut_out(struct cf_repo *repo, const struct cf_run *run, struct cf_err *err);

@@ -4,6 +4,7 @@
 #include "repo/catalog.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
+#include "repo/segments.h"
 
 #include <stdlib.h>
 

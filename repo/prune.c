@@ -1,0 +1,477 @@
+#include "repo/prune.h"
+
+#include "repo/object.h"
+#include "repo/pack_reader.h"
+#include "repo/prune_parts.h"
+#include "repo/snapshot.h"
+
+#include <stdlib.h>
+
+/* The order of things: see docs/design.md, "Removing packs", whose steps this follows. */
+
+#define SECOND_NS INT64_C(1000000000)
+/* A run that was not heard of for so long does not hold anything up: it is shut out. It renews its lease every ten minutes. */
+#define STALE_NS (3600 * SECOND_NS)
+/* A run that was shut out between looking for its fence and storing its snapshot may still store it: so long its intent counts. */
+#define INTENT_NS (7 * 86400 * SECOND_NS)
+
+enum {
+	TOMB_PACKS_MAX = 100000
+};
+
+static bool can_remove(const struct cf_prune *p)
+{
+	const struct cf_backend *store = p->repo->backend;
+
+	return store->ops->remove && (store->caps & CF_BACKEND_CAN_REMOVE);
+}
+
+static int64_t age_of(const struct cf_prune *p, int64_t stored_ns)
+{
+	return p->store_now_ns > stored_ns ? p->store_now_ns - stored_ns : 0;
+}
+
+static bool is_stale(const struct cf_prune *p, const struct cf_run *run)
+{
+	return p->options->now || age_of(p, run->heard_ns) >= STALE_NS;
+}
+
+/* What the store's clock says: its time of the object that this run has just put. A dry run puts none and takes its own clock. */
+static int read_clock(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+
+	p->store_now_ns = cf_ctx_now_ns(p->repo->ctx);
+	return p->lease ? store->ops->time(store, cf_object_name(CF_OBJECT_LEASE, cf_lease_fence(p->lease)).s,
+					   &p->store_now_ns, err)
+			: 0;
+}
+
+/* Another prune that is at work. Not for safety, only because two of them are in each other's way. */
+static int refuse_second(struct cf_prune *p, struct cf_err *err)
+{
+	for (size_t i = 0; i < p->runs.n; i++) {
+		const struct cf_run *run = &p->runs.items[i];
+
+		if (!run->is_prune || is_stale(p, run) || (p->lease && cf_lease_is_of(p->lease, run)))
+			continue;
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "a prune is at work already, by %s on %s: wait for it; should it have died, it counts no more an "
+				  "hour after its last sign of life, or with --now",
+				  run->user, run->host);
+	}
+	return 0;
+}
+
+/* A tomb is ripe when its grace is over and all runs know it, have ended, or are shut out. */
+static int judge_tomb(struct cf_prune *p, size_t t, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	int64_t stored_ns, left;
+	int rc = store->ops->time(store, cf_object_name(CF_OBJECT_TOMB, &p->tombs.items[t].id).s, &stored_ns, err);
+
+	if (rc < 0)
+		return rc;
+	left = p->options->now ? 0 : p->options->grace_ns - age_of(p, stored_ns);
+	if (left > 0) {
+		if (p->figures->next_ns == 0 || left < p->figures->next_ns)
+			p->figures->next_ns = left;
+		return 0;
+	}
+	for (size_t i = 0; i < p->runs.n; i++) {
+		const struct cf_run *run = &p->runs.items[i];
+
+		if (run->is_prune || !run->has_fence || cf_id_set_has(&run->seen, &p->tombs.items[t].id) || is_stale(p, run))
+			continue;
+		p->figures->runs_waited_for++;
+		cf_ctx_note(p->repo->ctx, "prune.waits", run->source,
+			    "condemned packs wait for the backup of %s, by %s on %s", run->source, run->user, run->host);
+		return 0;
+	}
+	p->is_ripe[t] = true;
+	return 0;
+}
+
+/* Runs that do not know all tombs that are ripe. */
+static int shut_out(struct cf_prune *p, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->runs.n; i++) {
+		const struct cf_run *run = &p->runs.items[i];
+		bool knows_all = true;
+
+		for (size_t t = 0; t < p->tombs.n; t++)
+			knows_all &= !p->is_ripe[t] || cf_id_set_has(&run->seen, &p->tombs.items[t].id);
+		if (knows_all || (p->lease && cf_lease_is_of(p->lease, run)))
+			continue;
+		p->figures->runs_shut_out += !run->is_prune;
+		if (!run->is_prune)
+			cf_ctx_warn(p->repo->ctx, "prune.shut-out", run->source,
+				    "the backup of %s, by %s on %s, is given up: it %s", run->source, run->user, run->host,
+				    p->options->now ? "must not run beside prune --now" : "gave no sign of life for over an hour");
+		if (!p->options->dry_run)
+			rc = cf_run_shut_out(p->repo, run, err);
+	}
+	return rc;
+}
+
+/* Which tombs are ripe; after this no run that relies on their packs can commit any more without having said so. */
+static int judge_tombs(struct cf_prune *p, struct cf_err *err)
+{
+	int rc;
+
+	p->figures->next_ns = 0;
+	p->figures->runs_waited_for = 0;
+	cf_tombs_release(&p->tombs);
+	free(p->is_ripe);
+	p->is_ripe = NULL;
+	rc = cf_tombs_load(p->repo, &p->tombs, err);
+	if (rc < 0)
+		return rc;
+	p->is_ripe = calloc(p->tombs.n + 1, sizeof(*p->is_ripe));
+	if (!p->is_ripe)
+		return cf_err_nomem(err);
+	/* Only now: a run that began before one of these tombs was stored is among them. */
+	cf_runs_release(&p->runs);
+	rc = cf_runs_load(p->repo, &p->runs, err);
+	if (rc < 0 || !can_remove(p))
+		return rc;
+	for (size_t t = 0; rc == 0 && t < p->tombs.n; t++)
+		rc = judge_tomb(p, t, err);
+	return rc < 0 ? rc : shut_out(p, err);
+}
+
+/* Its run has long ended, or was shut out so long ago that it cannot be about to commit. */
+static int is_outdated(struct cf_prune *p, const struct cf_intent *intent, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	int64_t stored_ns;
+	int rc = store->ops->time(store, cf_object_name(CF_OBJECT_INTENT, &intent->id).s, &stored_ns, err);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < p->runs.n; i++)
+		if (memcmp(p->runs.items[i].id, intent->doc.run, CF_RUN_ID_LEN) == 0 &&
+		    age_of(p, p->runs.items[i].heard_ns) < STALE_NS)
+			return 0;
+	return age_of(p, stored_ns) >= INTENT_NS;
+}
+
+static int remove_intent(struct cf_prune *p, const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+
+	if (p->options->dry_run || !can_remove(p))
+		return 0;
+	return store->ops->remove(store, cf_object_name(CF_OBJECT_INTENT, id).s, err);
+}
+
+/* What backups are about to commit counts as needed. Ones that were shut out may name what is gone: it is passed over. */
+static int walk_intents(struct cf_prune *p, const struct cf_intent *intents, size_t n, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct cf_content root = {.id = intents[i].doc.root,
+						.size = intents[i].doc.root_size,
+						.level = intents[i].doc.root_level};
+
+		if (cf_id_set_has(&p->walked, &intents[i].id))
+			continue;
+		rc = is_outdated(p, &intents[i], err);
+		if (rc == 1)
+			rc = remove_intent(p, &intents[i].id, err);
+		else if (rc == 0 && cf_id_set_add(&p->walked, &intents[i].id) < 0)
+			rc = cf_err_nomem(err);
+		else if (rc == 0)
+			rc = cf_live_add_root(&p->live, p->repo, &root, false, err);
+		if (rc == CF_ERR_NOT_FOUND) { /* it has ended meanwhile, and its snapshot is listed next */
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+/* Of a snapshot that was forgotten meanwhile nothing need be there. */
+static int walk_snapshot(struct cf_prune *p, const struct cf_snapshot *snapshot, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	uint64_t size;
+	int rc = cf_live_add_root(&p->live, p->repo, &snapshot->root, true, err);
+
+	if (rc != CF_ERR_DAMAGED)
+		return rc;
+	if (store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s, &size, NULL) == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		return 0;
+	}
+	cf_err_wrap(err, "snapshot %.8s cannot be read, so nothing is removed (coffer check tells more)",
+		    cf_id_text(&snapshot->id).s);
+	return rc;
+}
+
+static int walk_snapshots(struct cf_prune *p, const struct cf_snapshot_list *list, struct cf_err *err)
+{
+	struct cf_progress progress = {.items_total = list->n};
+	int rc = 0;
+
+	if (list->n_damaged)
+		return cf_err_set(err, CF_ERR_DAMAGED,
+				  "%s is damaged, and what it needs is not known, so nothing is removed: forget it by its id, or "
+				  "put a good copy of it back",
+				  cf_object_name(CF_OBJECT_SNAPSHOT, &list->damaged[0]).s);
+	for (size_t i = 0; rc == 0 && i < list->n; i++) {
+		if (cf_id_set_has(&p->walked, &list->items[i]->id))
+			continue;
+		rc = walk_snapshot(p, list->items[i], err);
+		if (rc == 0 && cf_id_set_add(&p->walked, &list->items[i]->id) < 0)
+			rc = cf_err_nomem(err);
+		progress.items_done = i + 1;
+		cf_ctx_progress(p->repo->ctx, "prune.progress", &progress);
+		if (p->lease)
+			cf_lease_renew(p->lease);
+	}
+	return rc;
+}
+
+/* What no segment lists may be needed all the same: the index is to say all there is, that of condemned packs as well. */
+static int adopt(struct cf_prune *p, struct cf_err *err)
+{
+	uint64_t stored = 0;
+	int rc = cf_catalog_adopt(p->repo->catalog, true, err);
+
+	if (rc == 0)
+		rc = cf_catalog_publish(p->repo->catalog, true, &stored, err);
+	p->figures->bytes_written += stored;
+	return rc;
+}
+
+/* Intents, then snapshots, then the index, then packs: what is handed on in between is found in the later list. */
+static int look(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_snapshot_list list = {0};
+	struct cf_intent *intents = NULL;
+	size_t n_intents = 0;
+	int rc = cf_intents_load(p->repo, &intents, &n_intents, err);
+
+	if (rc == 0)
+		rc = cf_snapshots_load(p->repo, NULL, &list, err);
+	if (rc == 0)
+		rc = cf_catalog_survey(p->repo->catalog, &p->tombs, err);
+	if (rc == 0 && !p->options->dry_run)
+		rc = adopt(p, err);
+	if (rc == 0)
+		rc = walk_snapshots(p, &list, err);
+	if (rc == 0)
+		rc = walk_intents(p, intents, n_intents, err);
+	p->figures->snapshots = list.n;
+	cf_snapshot_list_release(&list);
+	free(intents);
+	return rc < 0 ? rc : cf_prune_plan(p, err);
+}
+
+/* The start of the oldest backup that is at work, by the store's clock. */
+static int oldest_fence(struct cf_prune *p, int64_t *oldest_out, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+
+	*oldest_out = INT64_MAX;
+	for (size_t i = 0; i < p->runs.n; i++) {
+		const struct cf_run *run = &p->runs.items[i];
+		int64_t begun_ns;
+		int rc;
+
+		if (run->is_prune || !run->has_fence || is_stale(p, run))
+			continue;
+		rc = store->ops->time(store, cf_object_name(CF_OBJECT_LEASE, &run->fence).s, &begun_ns, err);
+		if (rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err);
+			continue;
+		}
+		if (rc < 0)
+			return rc;
+		if (begun_ns < *oldest_out)
+			*oldest_out = begun_ns;
+	}
+	return 0;
+}
+
+/* Packs that backups at work have stored look unneeded yet. Left alone only to save work: were they condemned, prune would find out. */
+static int find_young(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	int64_t oldest_ns, stored_ns;
+	int rc = oldest_fence(p, &oldest_ns, err);
+
+	for (size_t i = 0; rc == 0 && oldest_ns != INT64_MAX && i < p->n_packs; i++) {
+		struct cf_prune_pack *pack = &p->packs[i];
+
+		if (pack->is_condemned || pack->unused == 0)
+			continue;
+		rc = store->ops->time(store, cf_pack_name(&pack->name).s, &stored_ns, err);
+		if (rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err);
+			rc = 0;
+			continue;
+		}
+		pack->is_young = rc == 0 && stored_ns >= oldest_ns;
+	}
+	return rc;
+}
+
+static void count(struct cf_prune *p)
+{
+	struct cf_prune_figures *f = p->figures;
+
+	f->packs = p->n_packs;
+	f->bytes = f->bytes_needed = f->bytes_unused = f->packs_young = f->packs_unknown = 0;
+	for (size_t i = 0; i < p->n_packs; i++) {
+		const struct cf_prune_pack *pack = &p->packs[i];
+
+		f->bytes += pack->size;
+		f->bytes_needed += pack->needed;
+		if (!pack->is_condemned && pack->n_needed > 0)
+			f->bytes_unused += pack->unused;
+		f->packs_young += pack->is_young && pack->n_needed == 0;
+		f->packs_unknown += !pack->is_indexed && !pack->is_condemned;
+	}
+}
+
+static bool is_to_condemn(const struct cf_prune_pack *pack)
+{
+	if (!pack->is_indexed || pack->is_condemned || pack->is_wanted || pack->is_young)
+		return false;
+	return pack->n_needed == 0 || pack->is_repacked;
+}
+
+/* packs are borrowed. */
+static int put_tomb(struct cf_prune *p, struct cf_id *packs, size_t n, struct cf_err *err)
+{
+	struct cf_tomb_doc doc = {.time_ns = cf_ctx_now_ns(p->repo->ctx),
+				  .host = strdup(p->options->host),
+				  .user = strdup(p->options->user),
+				  .program = strdup("coffer " CF_VERSION),
+				  .packs = packs,
+				  .n_packs = n};
+	struct cf_buf plain = CF_BUF_INIT;
+	struct cf_id id;
+	int rc = doc.host && doc.user && doc.program ? cf_tomb_encode(&doc, &plain, err) : cf_err_nomem(err);
+
+	if (rc == 0)
+		rc = cf_object_put(p->repo, CF_OBJECT_TOMB, cf_buf_span(&plain), &id, NULL, err);
+	cf_buf_release(&plain);
+	doc.packs = NULL;
+	cf_tomb_doc_release(&doc);
+	return rc;
+}
+
+/* Packs that nobody needs, and those whose needed chunks were copied. */
+static int condemn(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_id *packs = calloc(p->n_packs + 1, sizeof(*packs));
+	size_t n = 0;
+	int rc = packs ? 0 : cf_err_nomem(err);
+
+	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
+		if (!is_to_condemn(&p->packs[i]))
+			continue;
+		packs[n++] = p->packs[i].name;
+		p->figures->packs_condemned++;
+		p->figures->bytes_condemned += p->packs[i].size;
+	}
+	for (size_t i = 0; rc == 0 && !p->options->dry_run && i < n; i += TOMB_PACKS_MAX)
+		rc = put_tomb(p, packs + i, n - i < TOMB_PACKS_MAX ? n - i : TOMB_PACKS_MAX, err);
+	free(packs);
+	return rc;
+}
+
+static void count_waiting(struct cf_prune *p)
+{
+	struct cf_prune_figures *f = p->figures;
+
+	/* All that tombs condemn and was not removed, and what was condemned just now. */
+	for (size_t i = 0; i < p->n_packs; i++)
+		if (p->packs[i].is_condemned) {
+			f->packs_waiting++;
+			f->bytes_waiting += p->packs[i].size;
+		}
+	f->packs_waiting -= f->packs_removed;
+	f->bytes_waiting -= f->bytes_removed;
+	f->packs_waiting += f->packs_condemned;
+	f->bytes_waiting += f->bytes_condemned;
+	if (f->packs_condemned && !f->next_ns && !f->runs_waited_for)
+		f->next_ns = p->options->grace_ns;
+}
+
+/* Nothing else works on the repository: what was condemned just now is removed as well. */
+static int sweep_now(struct cf_prune *p, struct cf_err *err)
+{
+	int rc = judge_tombs(p, err);
+
+	if (rc == 0)
+		rc = look(p, err);
+	return rc < 0 ? rc : cf_prune_sweep(p, err);
+}
+
+static int run(struct cf_prune *p, struct cf_err *err)
+{
+	const struct cf_lease_options about = {
+		.host = p->options->host, .user = p->options->user, .source = "", .is_prune = true};
+	bool sweeps_again;
+	int rc = p->options->dry_run ? 0 : cf_lease_begin(p->repo, &about, &p->lease, err);
+
+	if (rc == 0)
+		rc = read_clock(p, err);
+	if (rc == 0)
+		rc = cf_runs_load(p->repo, &p->runs, err);
+	if (rc == 0)
+		rc = refuse_second(p, err);
+	if (rc == 0)
+		rc = judge_tombs(p, err);
+	if (rc == 0)
+		rc = look(p, err);
+	if (rc == 0)
+		rc = find_young(p, err);
+	if (rc < 0)
+		return rc;
+	count(p);
+	rc = cf_prune_repack(p, err);
+	if (rc == 0 && can_remove(p))
+		rc = cf_prune_sweep(p, err);
+	if (rc == 0)
+		rc = condemn(p, err);
+	if (rc < 0)
+		return rc;
+	p->figures->cannot_remove = !can_remove(p);
+	count_waiting(p);
+	sweeps_again = p->options->now && !p->options->dry_run && p->figures->packs_waiting && can_remove(p);
+	if (!sweeps_again)
+		return 0;
+	rc = sweep_now(p, err);
+	if (rc == 0)
+		p->figures->packs_waiting = p->figures->bytes_waiting = 0;
+	return rc;
+}
+
+int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, struct cf_prune_figures *figures_out,
+		 struct cf_err *err)
+{
+	struct cf_prune p = {.repo = repo, .options = options, .figures = figures_out};
+	struct cf_err local = CF_ERR_INIT;
+	int rc = cf_repo_require_full(repo, err);
+
+	*figures_out = (struct cf_prune_figures){0};
+	if (rc == 0)
+		rc = run(&p, err ? err : &local);
+	cf_lease_end(p.lease);
+	cf_runs_release(&p.runs);
+	cf_tombs_release(&p.tombs);
+	free(p.is_ripe);
+	free(p.packs);
+	cf_live_release(&p.live);
+	cf_id_set_release(&p.walked);
+	cf_id_set_release(&p.bases);
+	return rc;
+}

@@ -1,0 +1,58 @@
+#ifndef CF_REPO_PRUNE_PARTS_H
+#define CF_REPO_PRUNE_PARTS_H
+
+/* The inside of prune (repo/prune.h), for repo/prune*.c only. */
+
+#include "base/err.h"
+#include "repo/catalog.h"
+#include "repo/handle.h"
+#include "repo/lease.h"
+#include "repo/live.h"
+#include "repo/prune.h"
+#include "repo/tomb.h"
+
+/* A pack of the store. */
+struct cf_prune_pack {
+	struct cf_id name;
+	uint64_t size;
+	uint64_t needed, unused; /* sealed bytes of its chunks: those that are needed and have their home here, and others */
+	uint32_t n_needed;
+	enum cf_object_type type;
+	bool is_indexed;
+	bool is_condemned; /* by a tomb that was there when this was looked at */
+	bool is_damaged;   /* set aside by repair, which has copied what could be read */
+	bool is_wanted;	   /* condemned, but the only place of something needed */
+	bool is_young;	   /* stored since a backup that runs began */
+	bool is_repacked;
+};
+
+struct cf_prune {
+	struct cf_repo *repo;
+	const struct cf_prune_options *options;
+	struct cf_prune_figures *figures;
+	struct cf_lease *lease; /* NULL in a dry run */
+	int64_t store_now_ns;
+
+	struct cf_runs runs;
+	struct cf_tombs tombs;
+	bool *is_ripe; /* of each tomb: its packs may be removed now */
+
+	struct cf_live live;
+	struct cf_id_set walked; /* snapshots and intents */
+	struct cf_prune_pack *packs; /* by name */
+	size_t n_packs, packs_capacity;
+	struct cf_id_set bases; /* whole chunks that needed deltas are against */
+};
+
+struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
+
+/* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. */
+int cf_prune_plan(struct cf_prune *p, struct cf_err *err);
+
+/* prune_repack.c: copy what is needed out of packs with waste, and out of condemned ones that are wanted. Marks those. */
+int cf_prune_repack(struct cf_prune *p, struct cf_err *err);
+
+/* prune_sweep.c: remove the packs of ripe tombs that are not wanted. */
+int cf_prune_sweep(struct cf_prune *p, struct cf_err *err);
+
+#endif

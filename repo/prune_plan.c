@@ -1,0 +1,265 @@
+#include "repo/prune_parts.h"
+#include "repo/quarantine.h"
+
+#include <stdlib.h>
+
+/*
+ * Where each needed chunk has its home: a copy in a pack that is there and that nobody has condemned, whole before delta. The bases of
+ * a home that is a delta are needed whole. What has no such copy makes every pack with a copy of it, or of its bases, wanted.
+ */
+
+struct scan {
+	struct cf_prune *p;
+	struct cf_err *err;
+	/* The copies of one chunk, as they come. */
+	struct cf_id id;
+	struct cf_location *copies;
+	size_t n, capacity;
+	struct cf_id_set bases;	     /* of all deltas that may be homes */
+	struct cf_id_set good_bases; /* those with a whole copy in a good pack */
+	int (*chunk)(struct scan *s);
+};
+
+static int compare_packs(const void *a, const void *b)
+{
+	return cf_id_compare(&((const struct cf_prune_pack *)a)->name, &((const struct cf_prune_pack *)b)->name);
+}
+
+struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name)
+{
+	const struct cf_prune_pack key = {.name = *name};
+
+	return p->n_packs ? bsearch(&key, p->packs, p->n_packs, sizeof(key), compare_packs) : NULL;
+}
+
+static int note_pack(void *user, const char *object, uint64_t size)
+{
+	struct cf_prune *p = user;
+	const char *slash = strrchr(object, '/');
+	struct cf_id name;
+
+	if (!slash || !cf_id_parse(slash + 1, &name))
+		return 0;
+	if (p->n_packs == p->packs_capacity) {
+		size_t capacity = p->packs_capacity ? 2 * p->packs_capacity : 256;
+		struct cf_prune_pack *packs = realloc(p->packs, capacity * sizeof(*packs));
+
+		if (!packs)
+			return CF_ERR_NOMEM;
+		p->packs = packs;
+		p->packs_capacity = capacity;
+	}
+	p->packs[p->n_packs++] = (struct cf_prune_pack){.name = name, .size = size};
+	return 0;
+}
+
+static int mark_damaged(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_id_set damaged = {0};
+	int rc = cf_quarantine_add_packs(p->repo, &damaged, err);
+
+	for (size_t i = 0; rc == 0 && i < p->n_packs; i++)
+		p->packs[i].is_damaged = cf_id_set_has(&damaged, &p->packs[i].name);
+	cf_id_set_release(&damaged);
+	return rc;
+}
+
+static int list_packs(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	int rc;
+
+	p->n_packs = 0;
+	rc = store->ops->list(store, "packs", note_pack, p, err);
+	if (rc == CF_ERR_NOMEM)
+		return cf_err_nomem(err);
+	if (p->n_packs)
+		qsort(p->packs, p->n_packs, sizeof(*p->packs), compare_packs);
+	for (size_t i = 0; i < p->tombs.n; i++)
+		for (size_t k = 0; k < p->tombs.items[i].doc.n_packs; k++) {
+			struct cf_prune_pack *pack = cf_prune_find_pack(p, &p->tombs.items[i].doc.packs[k]);
+
+			if (pack)
+				pack->is_condemned = true;
+		}
+	return rc < 0 ? rc : mark_damaged(p, err);
+}
+
+static bool is_good(const struct cf_prune_pack *pack)
+{
+	return pack && !pack->is_condemned && !pack->is_damaged;
+}
+
+static bool has_good_bases(const struct scan *s, const struct cf_location *copy)
+{
+	for (unsigned i = 0; i < copy->bases.n; i++)
+		if (!cf_id_set_has(&s->good_bases, &copy->bases.ids[i]))
+			return false;
+	return true;
+}
+
+/* The home among the copies, or NULL: whole before delta, and a delta only when its bases are there to stay. */
+static const struct cf_location *choose_home(const struct scan *s)
+{
+	const struct cf_location *home = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cf_location *copy = &s->copies[i];
+
+		if (is_good(cf_prune_find_pack(s->p, &copy->pack)) && (!home || (home->bases.n && !copy->bases.n)) &&
+		    has_good_bases(s, copy))
+			home = copy;
+	}
+	return home;
+}
+
+static bool is_needed(const struct scan *s)
+{
+	return cf_live_has(&s->p->live, s->copies[0].pack_type == CF_OBJECT_TREE_PACK, &s->id);
+}
+
+/* The bases of the home, or of all copies when there is none. */
+static int add_bases(struct scan *s, const struct cf_location *home, struct cf_id_set *bases)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cf_location *copy = &s->copies[i];
+
+		for (unsigned k = 0; (!home || copy == home) && k < copy->bases.n; k++)
+			if (cf_id_set_add(bases, &copy->bases.ids[k]) < 0)
+				return cf_err_nomem(s->err);
+	}
+	return 0;
+}
+
+/* First: the bases of all copies of what has no whole one. No base is known yet, so only whole copies can be homes. */
+static int collect_bases(struct scan *s)
+{
+	return is_needed(s) ? add_bases(s, choose_home(s), &s->bases) : 0;
+}
+
+/* Of a sealed blob the part that one of its chunks takes. */
+static uint64_t share_of(const struct cf_location *copy)
+{
+	return copy->frame_len ? (uint64_t)copy->len * copy->raw_len / copy->frame_len : copy->len;
+}
+
+/* Second: which of them are there to stay. */
+static int judge_base(struct scan *s)
+{
+	const struct cf_location *home;
+
+	if (!cf_id_set_has(&s->bases, &s->id))
+		return 0;
+	home = choose_home(s);
+	return home && home->bases.n == 0 && cf_id_set_add(&s->good_bases, &s->id) < 0 ? cf_err_nomem(s->err) : 0;
+}
+
+/* Third: the bases that the homes need. */
+static int choose_bases(struct scan *s)
+{
+	return is_needed(s) ? add_bases(s, choose_home(s), &s->p->bases) : 0;
+}
+
+/* Fourth: what each pack holds. */
+static int count_copies(struct scan *s)
+{
+	bool is_base = cf_id_set_has(&s->p->bases, &s->id), needed = is_needed(s) || is_base;
+	const struct cf_location *home = needed ? choose_home(s) : NULL;
+
+	/* Only a whole chunk serves as base. */
+	if (is_base && home && home->bases.n)
+		home = NULL;
+	if (s->copies[0].pack_type != CF_OBJECT_TREE_PACK)
+		cf_live_note_found(&s->p->live, &s->id);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cf_location *copy = &s->copies[i];
+		struct cf_prune_pack *pack = cf_prune_find_pack(s->p, &copy->pack);
+
+		if (!pack)
+			continue;
+		pack->is_indexed = true;
+		pack->type = copy->pack_type;
+		if (copy == home) {
+			pack->needed += share_of(copy);
+			pack->n_needed++;
+		} else {
+			pack->unused += share_of(copy);
+			pack->is_wanted |= needed && !home;
+		}
+	}
+	return 0;
+}
+
+static int end_chunk(struct scan *s)
+{
+	int rc = s->n ? s->chunk(s) : 0;
+
+	s->n = 0;
+	return rc;
+}
+
+static int note_copy(void *user, const struct cf_id *id, const struct cf_location *place)
+{
+	struct scan *s = user;
+
+	if (s->n && !cf_id_equal(&s->id, id)) {
+		int rc = end_chunk(s);
+
+		if (rc < 0)
+			return rc;
+	}
+	if (s->n == s->capacity) {
+		size_t capacity = s->capacity ? 2 * s->capacity : 8;
+		struct cf_location *copies = realloc(s->copies, capacity * sizeof(*copies));
+
+		if (!copies)
+			return cf_err_nomem(s->err);
+		s->copies = copies;
+		s->capacity = capacity;
+	}
+	s->id = *id;
+	s->copies[s->n++] = *place;
+	return 0;
+}
+
+static int scan_index(struct scan *s, int (*chunk)(struct scan *s), struct cf_err *err)
+{
+	int rc;
+
+	s->chunk = chunk;
+	s->n = 0;
+	rc = cf_catalog_each(s->p->repo->catalog, note_copy, s, err);
+	return rc == 0 ? end_chunk(s) : rc;
+}
+
+static int judge_missing(struct cf_prune *p, struct cf_err *err)
+{
+	if (p->live.n_unfound == 0)
+		return 0;
+	return cf_err_set(err, CF_ERR_DAMAGED,
+			  "%zu chunk%s that snapshots need %s in no pack, so nothing is removed: coffer check tells which files "
+			  "they are of, coffer repair what can be done",
+			  p->live.n_unfound, p->live.n_unfound == 1 ? "" : "s", p->live.n_unfound == 1 ? "is" : "are");
+}
+
+int cf_prune_plan(struct cf_prune *p, struct cf_err *err)
+{
+	struct scan s = {.p = p, .err = err};
+	int rc = list_packs(p, err);
+
+	cf_id_set_release(&p->bases);
+	if (rc == 0)
+		rc = scan_index(&s, collect_bases, err);
+	if (rc == 0 && s.bases.n)
+		rc = scan_index(&s, judge_base, err);
+	if (rc == 0 && s.bases.n)
+		rc = scan_index(&s, choose_bases, err);
+	if (rc == 0)
+		rc = scan_index(&s, count_copies, err);
+	if (rc == 0)
+		rc = judge_missing(p, err);
+	free(s.copies);
+	cf_id_set_release(&s.bases);
+	cf_id_set_release(&s.good_bases);
+	return rc;
+}

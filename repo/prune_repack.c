@@ -1,0 +1,354 @@
+#include "repo/prune_parts.h"
+
+#include "repo/chunks.h"
+#include "repo/pack_reader.h"
+#include "repo/packer.h"
+#include "repo/pipeline.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/*
+ * Copying what is needed out of packs that are mostly waste, or that an earlier run condemned. A blob that is needed whole is sealed
+ * again as it is; of others the needed chunks go into new frames. Either way everything is decoded and held against its ids first.
+ */
+
+enum {
+	LEVEL = 3, /* read often, written once: new frames are compressed better than a backup in a hurry does */
+	FRAME_LEN = 1 << 20,
+	SMALL_PACK_LEN = 8 << 20, /* packs below are joined when there are many */
+	SMALL_PACKS_MAX = 16
+};
+
+struct repack {
+	struct cf_prune *p;
+	struct cf_packer *packer;
+	pthread_mutex_t lock; /* rc and err */
+	int rc;
+	struct cf_err err;
+};
+
+struct pack_job {
+	struct cf_job job;
+	struct repack *repack;
+	const struct cf_prune_pack *pack;
+};
+
+/* Chunks on their way into a new frame. */
+struct frame {
+	enum cf_object_type type;
+	struct cf_buf plain;
+	struct cf_table_chunk *chunks;
+	size_t n, capacity;
+};
+
+static int store_frame(struct repack *r, struct frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
+{
+	uint8_t head[CF_BLOB_HEAD_LEN];
+	struct cf_span plain = cf_buf_span(&frame->plain), payload = plain;
+	enum cf_codec codec = CF_CODEC_RAW;
+	ssize_t len;
+	int rc = 0;
+
+	if (frame->n == 0)
+		return 0;
+	cf_buf_clear(&slot->payload);
+	len = cf_codec_encode(&slot->coder, CF_CODEC_ZSTD, LEVEL, plain, &slot->payload, err);
+	if (len < 0)
+		return (int)len;
+	if (len > 0 && (size_t)len < plain.len) {
+		codec = CF_CODEC_ZSTD;
+		payload = cf_buf_span(&slot->payload);
+	}
+	cf_blob_head_encode(codec, (uint32_t)plain.len, head);
+	if (codec != CF_CODEC_RAW)
+		rc = cf_blob_verify(slot, head, payload, cf_span_of(NULL, 0), plain, err);
+	if (rc == 0) {
+		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), payload};
+
+		rc = cf_packer_add(r->packer, frame->type, codec, parts, 2, frame->chunks, frame->n, err);
+	}
+	cf_buf_clear(&frame->plain);
+	frame->n = 0;
+	return rc;
+}
+
+static int frame_add(struct repack *r, struct frame *frame, const struct cf_table_chunk *chunk, struct cf_span plain,
+		     struct cf_coder_slot *slot, struct cf_err *err)
+{
+	int rc = 0;
+
+	/* Chunks of trees have a blob each: they are read one by one. */
+	if (frame->n && (frame->type == CF_OBJECT_TREE_PACK || frame->plain.len + plain.len > FRAME_LEN))
+		rc = store_frame(r, frame, slot, err);
+	if (rc == 0 && frame->n == frame->capacity) {
+		size_t capacity = frame->capacity ? 2 * frame->capacity : 32;
+		struct cf_table_chunk *chunks = realloc(frame->chunks, capacity * sizeof(*chunks));
+
+		if (!chunks)
+			return cf_err_nomem(err);
+		frame->chunks = chunks;
+		frame->capacity = capacity;
+	}
+	if (rc == 0)
+		rc = cf_buf_append(&frame->plain, plain.data, plain.len, err);
+	if (rc == 0) {
+		frame->chunks[frame->n] = *chunk;
+		frame->chunks[frame->n++].bases = (struct cf_bases){0};
+	}
+	return rc;
+}
+
+/* 1 when the chunk is needed and this pack is where it is to be taken from. */
+static int is_to_copy(struct repack *r, const struct cf_prune_pack *pack, const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_prune *p = r->p;
+	struct cf_location home;
+	int rc;
+
+	if (!cf_live_has(&p->live, pack->type == CF_OBJECT_TREE_PACK, id) && !cf_id_set_has(&p->bases, id))
+		return 0;
+	rc = cf_catalog_find_complete(p->repo->catalog, id, &home, err);
+	if (rc == 1 && home.bases.n && cf_id_set_has(&p->bases, id)) /* a base must be whole */
+		rc = 0;
+	/* Nowhere to stay: wherever it is met first. */
+	return rc <= 0 ? (rc < 0 ? rc : 1) : cf_id_equal(&home.pack, &pack->name);
+}
+
+/* Whether each chunk of a blob is to be copied. n_out: how many. */
+static int select_chunks(struct repack *r, const struct cf_prune_pack *pack, const struct cf_table_chunk *chunks, uint32_t n,
+			 bool *selected, uint32_t *n_out, struct cf_err *err)
+{
+	*n_out = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		int rc = is_to_copy(r, pack, &chunks[i].id, err);
+
+		if (rc < 0)
+			return rc;
+		selected[i] = rc == 1;
+		*n_out += selected[i];
+	}
+	return 0;
+}
+
+/* The plain bytes of all chunks of a blob, each held against its id: through the readers' way, which knows other copies as well. */
+static int read_chunks(struct repack *r, const struct cf_table_chunk *chunks, const bool *selected, uint32_t n,
+		       struct frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
+{
+	struct cf_buf plain = CF_BUF_INIT;
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < n; i++) {
+		if (!selected[i])
+			continue;
+		cf_buf_clear(&plain);
+		rc = cf_chunk_read(r->p->repo, &chunks[i].id, &plain, err);
+		if (rc == 0)
+			rc = frame_add(r, frame, &chunks[i], cf_buf_span(&plain), slot, err);
+	}
+	cf_buf_release(&plain);
+	return rc;
+}
+
+/* A blob that is needed as it is, but for its seal. */
+static int copy_blob(struct repack *r, const struct cf_segment_pack *pack, const struct cf_table_blob *blob,
+		     struct cf_coder_slot *slot, struct cf_err *err)
+{
+	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
+	struct cf_buf sealed = CF_BUF_INIT, plain = CF_BUF_INIT, base = CF_BUF_INIT;
+	size_t raw_len = 0, off = 0;
+	int rc = cf_pack_read_blob(r->p->repo, &pack->name, blob->off, blob->len, blob->number, &sealed, err);
+
+	for (uint32_t i = 0; i < blob->n_chunks; i++)
+		raw_len += chunks[i].raw_len;
+	if (rc == 0 && blob->codec == CF_CODEC_ZSTD_DELTA)
+		rc = cf_bases_read(r->p->repo, &chunks[0].bases, &base, err);
+	if (rc == 0)
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&sealed), cf_buf_span(&base), raw_len, &plain, err);
+	for (uint32_t i = 0; rc == 0 && i < blob->n_chunks; off += chunks[i++].raw_len) {
+		struct cf_id found;
+
+		rc = cf_chunk_id(r->p->repo, pack->type, cf_span_of(plain.data + off, chunks[i].raw_len), &found, err);
+		if (rc == 0 && !cf_id_equal(&found, &chunks[i].id))
+			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is not what its id says",
+					cf_id_text(&chunks[i].id).s);
+	}
+	if (rc == 0) {
+		struct cf_span parts = cf_buf_span(&sealed);
+
+		rc = cf_packer_add(r->packer, pack->type, blob->codec, &parts, 1, chunks, blob->n_chunks, err);
+	}
+	if (rc == CF_ERR_DAMAGED)
+		cf_err_wrap(err, "%s", cf_pack_name(&pack->name).s);
+	cf_buf_release(&sealed);
+	cf_buf_release(&plain);
+	cf_buf_release(&base);
+	return rc;
+}
+
+static int copy_pack(struct repack *r, const struct cf_prune_pack *pack, struct cf_err *err)
+{
+	struct cf_segment_pack table = {0};
+	struct cf_coder_slot *slot = NULL;
+	struct frame frame = {.type = pack->type};
+	bool *selected = calloc(UINT16_MAX + 1, sizeof(*selected));
+	int rc = selected ? cf_repo_take_coder(r->p->repo, &slot, err) : cf_err_nomem(err);
+
+	if (rc == 0)
+		rc = cf_pack_read_table(r->p->repo, &pack->name, pack->size, &table, err);
+	for (size_t i = 0; rc == 0 && i < table.table.n_blobs; i++) {
+		const struct cf_table_blob *blob = &table.table.blobs[i];
+		const struct cf_table_chunk *chunks = &table.table.chunks[blob->first_chunk];
+		uint32_t n = 0;
+
+		rc = cf_ctx_check(r->p->repo->ctx, err);
+		if (rc == 0)
+			rc = select_chunks(r, pack, chunks, blob->n_chunks, selected, &n, err);
+		if (rc < 0 || n == 0)
+			continue;
+		if (n == blob->n_chunks && !pack->is_wanted &&
+		    (blob->codec != CF_CODEC_ZSTD_DELTA || !cf_id_set_has(&r->p->bases, &chunks[0].id)))
+			rc = copy_blob(r, &table, blob, slot, err);
+		else
+			rc = read_chunks(r, chunks, selected, blob->n_chunks, &frame, slot, err);
+	}
+	if (rc == 0)
+		rc = store_frame(r, &frame, slot, err);
+	if (slot)
+		cf_repo_give_coder(r->p->repo, slot);
+	cf_pack_table_release(&table.table);
+	cf_buf_release(&frame.plain);
+	free(frame.chunks);
+	free(selected);
+	return rc;
+}
+
+static void run_job(struct cf_job *cf_job, unsigned worker)
+{
+	struct pack_job *job = (struct pack_job *)cf_job;
+	struct repack *r = job->repack;
+	struct cf_err err = CF_ERR_INIT;
+	int rc;
+
+	(void)worker;
+	pthread_mutex_lock(&r->lock);
+	rc = r->rc;
+	pthread_mutex_unlock(&r->lock);
+	if (rc == 0)
+		rc = copy_pack(r, job->pack, &err);
+	pthread_mutex_lock(&r->lock);
+	if (rc < 0 && r->rc == 0) {
+		r->rc = rc;
+		r->err = err;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (r->p->lease)
+		cf_lease_renew(r->p->lease);
+	free(job);
+}
+
+static double waste_of(const struct cf_prune_pack *pack)
+{
+	return (double)pack->unused / ((double)pack->needed + (double)pack->unused + 1);
+}
+
+static int compare_waste(const void *a, const void *b)
+{
+	double x = waste_of(*(struct cf_prune_pack *const *)a), y = waste_of(*(struct cf_prune_pack *const *)b);
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static bool is_kept(const struct cf_prune_pack *pack)
+{
+	return pack->is_indexed && !pack->is_condemned && !pack->is_damaged && pack->n_needed > 0;
+}
+
+static uint64_t unused_limit(const struct cf_prune *p)
+{
+	double percent = p->options->max_unused_percent;
+
+	return percent < 0 ? p->options->max_unused : (uint64_t)((double)p->figures->bytes_needed * percent / 100.0);
+}
+
+/* The packs with the most waste, until what stays is within the limit; and small ones, when there are many. */
+static void choose(struct cf_prune *p, struct cf_prune_pack **kept, size_t n_kept)
+{
+	uint64_t unused = p->figures->bytes_unused, limit = unused_limit(p), copied = 0;
+	size_t n_small[2] = {0};
+
+	for (size_t i = 0; i < n_kept; i++)
+		n_small[kept[i]->type == CF_OBJECT_TREE_PACK] += kept[i]->size < SMALL_PACK_LEN;
+	if (n_kept)
+		qsort(kept, n_kept, sizeof(struct cf_prune_pack *), compare_waste);
+	for (size_t i = 0; i < n_kept; i++) {
+		struct cf_prune_pack *pack = kept[i];
+		bool is_one_of_many_small = pack->size < SMALL_PACK_LEN &&
+					    n_small[pack->type == CF_OBJECT_TREE_PACK] > SMALL_PACKS_MAX;
+
+		if ((unused <= limit || pack->unused == 0) && !is_one_of_many_small)
+			continue;
+		if (p->options->max_repack && copied + pack->size > p->options->max_repack)
+			continue;
+		pack->is_repacked = true;
+		copied += pack->size;
+		unused -= pack->unused < unused ? pack->unused : unused;
+		p->figures->packs_repacked++;
+		p->figures->bytes_repacked += pack->size;
+	}
+}
+
+static int copy_all(struct cf_prune *p, struct cf_err *err)
+{
+	const struct cf_packer_options packing = {0};
+	struct repack r = {.p = p, .err = CF_ERR_INIT};
+	int rc = cf_packer_new(p->repo, &packing, &r.packer, err);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_init(&r.lock, NULL);
+	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
+		struct pack_job *job;
+
+		if (!p->packs[i].is_repacked && (!p->packs[i].is_wanted || p->packs[i].is_damaged))
+			continue;
+		job = calloc(1, sizeof(*job));
+		if (!job) {
+			rc = cf_err_nomem(err);
+			break;
+		}
+		*job = (struct pack_job){.job.run = run_job, .repack = &r, .pack = &p->packs[i]};
+		cf_pool_submit(p->repo->pool, &job->job);
+	}
+	cf_pool_wait(p->repo->pool);
+	if (rc == 0 && r.rc < 0) {
+		rc = r.rc;
+		cf_err_set(err, r.err.code, "%s", r.err.text);
+	}
+	if (rc == 0)
+		rc = cf_packer_finish(r.packer, err);
+	p->figures->bytes_written += cf_packer_stored(r.packer);
+	cf_packer_free(r.packer);
+	pthread_mutex_destroy(&r.lock);
+	return rc;
+}
+
+int cf_prune_repack(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_prune_pack **kept = calloc(p->n_packs + 1, sizeof(struct cf_prune_pack *));
+	size_t n_kept = 0;
+	bool any = false;
+
+	if (!kept)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < p->n_packs; i++) {
+		p->packs[i].is_repacked = false;
+		if (is_kept(&p->packs[i]) && !p->packs[i].is_young)
+			kept[n_kept++] = &p->packs[i];
+	}
+	choose(p, kept, n_kept);
+	free(kept);
+	for (size_t i = 0; i < p->n_packs; i++)
+		any |= p->packs[i].is_repacked || (p->packs[i].is_wanted && !p->packs[i].is_damaged);
+	return any && !p->options->dry_run ? copy_all(p, err) : 0;
+}
