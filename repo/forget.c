@@ -20,6 +20,7 @@ struct forget {
 	struct cf_forget_record record; /* snapshots in the order of removal */
 	size_t capacity;
 	struct id_array seen; /* history of those that go */
+	struct cf_id begun;   /* the record that was stored first */
 };
 
 static int append_id(struct id_array *array, const struct cf_id *id, struct cf_err *err)
@@ -237,17 +238,16 @@ static int take_over_history(struct forget *f, struct cf_err *err)
 	return rc;
 }
 
-static int put_record(struct forget *f, bool is_done, struct cf_err *err)
+static int put_record(struct forget *f, bool is_done, struct cf_id *id_out, struct cf_err *err)
 {
 	struct cf_buf doc = CF_BUF_INIT;
-	struct cf_id id;
 	int rc;
 
 	f->record.is_done = is_done;
 	f->record.time_ns = cf_ctx_now_ns(f->repo->ctx);
 	rc = cf_forget_encode(&f->record, &doc, err);
 	if (rc == 0)
-		rc = cf_object_put(f->repo, CF_OBJECT_FORGET, cf_buf_span(&doc), &id, NULL, err);
+		rc = cf_object_put(f->repo, CF_OBJECT_FORGET, cf_buf_span(&doc), id_out, NULL, err);
 	cf_buf_release(&doc);
 	return rc;
 }
@@ -286,14 +286,43 @@ static int begin_record(struct forget *f, const struct cf_forget_options *option
 	f->record.host = copy_text(options->host);
 	f->record.user = copy_text(options->user);
 	f->record.program = strdup("coffer " CF_VERSION);
-	return f->record.host && f->record.user && f->record.program ? put_record(f, false, err)
+	return f->record.host && f->record.user && f->record.program ? put_record(f, false, &f->begun, err)
 								     : cf_err_nomem(err);
+}
+
+static bool is_going(const struct forget *f, const struct cf_id *id)
+{
+	for (size_t i = 0; i < f->record.n_snapshots; i++)
+		if (cf_id_equal(id, &f->record.snapshots[i].id))
+			return true;
+	return false;
+}
+
+/* The record is there, and whoever changes a snapshot from now on sees it. One that was changed since it was listed stays. */
+static int look_for_replacements(struct forget *f, struct cf_err *err)
+{
+	struct cf_backend *store = f->repo->backend;
+	struct cf_snapshot_list list = {0};
+	int rc = cf_snapshots_load(f->repo, NULL, &list, err);
+
+	for (size_t i = 0; rc == 0 && i < list.n; i++) {
+		const struct cf_snapshot *s = list.items[i];
+
+		if (is_going(f, &s->id) || !is_going(f, &s->replaces))
+			continue;
+		store->ops->remove(store, cf_object_name(CF_OBJECT_FORGET, &f->begun).s, NULL);
+		rc = cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s was changed or forgotten meanwhile: run forget again",
+				cf_id_text(&s->replaces).s);
+	}
+	cf_snapshot_list_release(&list);
+	return rc;
 }
 
 int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,
 		  struct cf_forget_figures *figures_out, struct cf_err *err)
 {
 	struct forget f = {.repo = repo, .named = ids, .n_named = n};
+	struct cf_id done;
 	int rc;
 
 	*figures_out = (struct cf_forget_figures){0};
@@ -309,9 +338,11 @@ int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const
 	if (rc == 0)
 		rc = begin_record(&f, options, err);
 	if (rc == 0)
+		rc = look_for_replacements(&f, err);
+	if (rc == 0)
 		rc = remove_objects(&f, figures_out, err);
 	if (rc == 0)
-		rc = put_record(&f, true, err);
+		rc = put_record(&f, true, &done, err);
 	cf_snapshot_list_release(&f.list);
 	cf_forget_record_release(&f.record);
 	free(f.seen.ids);

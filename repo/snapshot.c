@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "repo/audit.h"
 #include "repo/catalog.h"
+#include "repo/forget.h"
 #include "repo/format/snapshot_doc.h"
 #include "repo/handle.h"
 #include "repo/object.h"
@@ -13,6 +14,9 @@
 enum {
 	PREFIX_MIN = 4
 };
+
+/* After an hour a forget that has not ended will not go on. */
+#define FORGET_NS (INT64_C(3600) * 1000000000)
 
 static bool has_tag(const struct cf_snapshot *snapshot, const char *tag)
 {
@@ -329,16 +333,62 @@ static int copy_to_replace(const struct cf_snapshot *snapshot, struct cf_snapsho
 	return rc;
 }
 
+/* Whether a forget that began lately removes this snapshot. One that died long ago does not count. */
+static int is_being_forgotten(struct cf_repo *repo, const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_id *records = NULL;
+	size_t n = 0;
+	int found = 0, rc = cf_object_list(repo, CF_OBJECT_FORGET, &records, &n, err);
+
+	for (size_t i = 0; rc == 0 && !found && i < n; i++) {
+		struct cf_forget_record record = {0};
+
+		rc = cf_forget_record_load(repo, &records[i], &record, err);
+		for (size_t k = 0; rc == 0 && k < record.n_snapshots; k++)
+			found |= cf_id_equal(&record.snapshots[k].id, id) &&
+				 cf_ctx_now_ns(repo->ctx) - record.time_ns < FORGET_NS;
+		cf_forget_record_release(&record);
+		if (rc == CF_ERR_DAMAGED) { /* check names it */
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	free(records);
+	return rc < 0 ? rc : found;
+}
+
+static int take_back(struct cf_repo *repo, const struct cf_id *id, const struct cf_id *replaced, struct cf_err *err)
+{
+	struct cf_backend *store = repo->backend;
+
+	if (store->ops->remove)
+		store->ops->remove(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, NULL);
+	return cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s is being forgotten, or was just replaced: look at coffer snapshots",
+			  cf_id_text(replaced).s);
+}
+
+/*
+ * The new object, unless the old one is going: a forget stores its record and then looks for replacements, this looks for records after
+ * it has stored one. So of the versions of a snapshot that is kept, one is there at any moment, and prune cannot miss it.
+ */
 static int put_replacement(struct cf_repo *repo, const struct cf_snapshot *copy, struct cf_id *new_id_out,
 			   struct cf_err *err)
 {
+	struct cf_backend *store = repo->backend;
 	struct cf_buf doc = CF_BUF_INIT;
+	uint64_t size;
 	int rc = cf_snapshot_encode(copy, &doc, err);
 
 	if (rc == 0)
 		rc = cf_object_put(repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), new_id_out, NULL, err);
 	cf_buf_release(&doc);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = is_being_forgotten(repo, &copy->replaces, err);
+	if (rc == 0 && store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, &copy->replaces).s, &size, NULL) ==
+			       CF_ERR_NOT_FOUND)
+		rc = 1;
+	return rc == 1 ? take_back(repo, new_id_out, &copy->replaces, err) : rc;
 }
 
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
