@@ -1,6 +1,7 @@
 /* coffer backup */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/database.h"
 #include "cli/escape.h"
@@ -85,8 +86,7 @@ static int read_options(struct backup *backup, struct cf_err *err)
 	writer->dry_run = cf_args_has(args, CF_OPT_DRY_RUN);
 	writer->frame_len = (uint32_t)cf_args_number(args, CF_OPT_FRAME);
 	if (compression)
-		cf_value_compression(compression, &writer->compression,
-				     &writer->compression_level);
+		cf_value_compression(compression, &writer->compression, &writer->compression_level);
 	backup->source_options = (struct cf_source_options){
 		.excludes = (const char *const *)backup->excludes.items,
 		.n_excludes = backup->excludes.n,
@@ -245,9 +245,35 @@ static void print_text(const struct cf_snapshot *snapshot, bool dry_run)
 	printf("%s\n", cf_text_count(figures->dirs, "folder", "folders").s);
 }
 
+/* One for each source. A dry run has changed nothing. */
+static void record(const struct backup *backup, const char *source,
+		   const struct cf_snapshot *snapshot, struct cf_audited *audited, int rc,
+		   const struct cf_err *err)
+{
+	if (backup->writer_options.dry_run) {
+		cf_audited_drop(audited);
+		return;
+	}
+	cf_audited_about(audited, "source", snapshot ? snapshot->source : source);
+	if (snapshot)
+		cf_audited_id(audited, "snapshot", &snapshot->id);
+	if (cf_args_given(backup->cli->args, CF_OPT_HOST))
+		cf_audited_about(audited, "host", backup->host);
+	for (size_t i = 0; i < backup->writer_options.n_tags; i++)
+		cf_audited_about(audited, "tag", backup->tags[i]);
+	if (snapshot) {
+		cf_audited_figure(audited, "bytes_read", snapshot->figures.bytes_read);
+		cf_audited_figure(audited, "bytes_stored", snapshot->figures.bytes_stored);
+		cf_audited_figure(audited, "bytes_total", snapshot->figures.bytes_total);
+		cf_audited_figure(audited, "files", snapshot->figures.files);
+	}
+	cf_audited_end(audited, backup->repo, rc, err);
+}
+
 static int backup_source(struct backup *backup, const char *text, struct cf_err *err)
 {
 	struct cf_cli *cli = backup->cli;
+	struct cf_audited audited;
 	const struct cf_driver *driver;
 	struct cf_source *source = NULL;
 	struct cf_snapshot *snapshot = NULL;
@@ -255,10 +281,12 @@ static int backup_source(struct backup *backup, const char *text, struct cf_err 
 	const char *rest;
 	int rc = cf_source_find(text, &driver, &rest, err);
 
+	cf_audited_begin(&audited, cli, NULL);
 	if (rc == 0)
 		rc = driver->open(rest, &backup->source_options, &cli->ctx, &source, err);
 	if (rc == 0)
 		rc = run_source(backup, source, &snapshot, err);
+	record(backup, text, snapshot, &audited, rc, err);
 	cf_report_pause(cli->report);
 	if (rc == 0 && cli->json)
 		rc = print_json(snapshot, backup->writer_options.dry_run,

@@ -1,6 +1,7 @@
 /* coffer check */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
 #include "cli/doc.h"
@@ -85,6 +86,7 @@ static int print_json(struct findings *findings, const struct cf_check_figures *
 	cf_doc_count(&document, "packs_read", figures->packs_read);
 	cf_doc_count(&document, "bytes_read", figures->bytes_read);
 	cf_doc_count(&document, "chunks", figures->chunks);
+	cf_doc_count(&document, "audit_records", figures->audit_records);
 	cf_doc_count(&document, "unreferenced_packs", figures->unreferenced_packs);
 	cf_doc_count(&document, "orphaned_deltas", figures->orphaned_deltas);
 	put_coverage(&document, &figures->coverage);
@@ -152,6 +154,25 @@ static int print_unopened(struct cf_cli *cli, const char *message, struct cf_err
 	return rc;
 }
 
+/* So that it is known when the repository was checked last. A store that only lets itself be read
+ * is checked, too. */
+static int record(struct cf_audited *audited, struct cf_repo *repo, double read_percent,
+		  const struct cf_check_figures *figures, int rc, const struct cf_err *err)
+{
+	char level[32] = "structure";
+
+	if (read_percent > 0)
+		snprintf(level, sizeof(level), "data %g%%", read_percent);
+	audited->is_optional = true;
+	cf_audited_about(audited, "level", level);
+	cf_audited_figure(audited, "problems", figures->errors);
+	cf_audited_figure(audited, "snapshots", figures->snapshots);
+	cf_audited_figure(audited, "packs", figures->packs);
+	cf_audited_figure(audited, "packs_read", figures->packs_read);
+	cf_audited_figure(audited, "bytes_read", figures->bytes_read);
+	return cf_audited_end(audited, repo, rc, err);
+}
+
 int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 {
 	struct cf_check_options options = read_options(cli->args);
@@ -159,6 +180,7 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 	struct findings findings = {.cli = cli};
 	struct cf_repo *repo = NULL;
 	struct cf_err print_err = CF_ERR_INIT;
+	struct cf_audited audited;
 	int rc = cf_cli_open(cli, &repo, err);
 
 	if (rc == CF_ERR_DAMAGED && cli->json)
@@ -167,7 +189,9 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 		return rc;
 	if (cli->json)
 		findings.list = cf_doc_array();
+	cf_audited_begin(&audited, cli, NULL);
 	rc = cf_check_run(repo, &options, on_finding, &findings, &figures, err);
+	rc = record(&audited, repo, options.read_percent, &figures, rc, err);
 	cf_report_pause(cli->report);
 	if (rc == 0 || rc == CF_ERR_DAMAGED) {
 		if (cli->json && print_json(&findings, &figures, &print_err) < 0 && rc == 0) {

@@ -1,6 +1,7 @@
 /* coffer forget */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/doc.h"
 #include "cli/escape.h"
@@ -272,6 +273,33 @@ static int print_json(const struct job *job, struct cf_err *err)
 	return cf_doc_print(&document, stdout, err);
 }
 
+static bool is_rule(const struct cf_option_spec *option)
+{
+	return option->id == CF_OPT_GFS || option->id == CF_OPT_GROUP_BY ||
+	       (option->name && strncmp(option->name, "keep-", 5) == 0);
+}
+
+/* The rules, and what went by them. */
+static int record(const struct job *job, struct cf_audited *audited, int rc,
+		  const struct cf_err *err)
+{
+	const struct cf_args *args = job->cli->args;
+
+	if (!job->is_real || (rc == 0 && job->n_ids == 0)) {
+		cf_audited_drop(audited);
+		return rc;
+	}
+	for (size_t i = 0; i < args->n_options; i++)
+		if (is_rule(args->options[i].option))
+			cf_audited_about(audited, args->options[i].option->name,
+					 args->options[i].text);
+	for (size_t i = 0; i < job->n_ids; i++)
+		cf_audited_id(audited, rc == 0 ? "forgotten" : "chosen", &job->ids[i]);
+	cf_audited_figure(audited, "snapshots_forgotten", job->figures.snapshots);
+	cf_audited_figure(audited, "snapshots_kept", job->plan.n_kept);
+	return cf_audited_end(audited, job->select.repo, rc, err);
+}
+
 static int run(struct job *job, struct cf_err *err)
 {
 	int rc = make_plan(job, err);
@@ -283,24 +311,32 @@ static int run(struct job *job, struct cf_err *err)
 	collect_ids(job);
 	if (!job->cli->json)
 		rc = print_text(job, err);
-	if (rc == 0 && job->is_real)
-		rc = execute(job, err);
-	if (rc == 0 && job->cli->json)
-		rc = print_json(job, err);
-	else if (rc == 0)
-		print_totals(job);
-	return rc;
+	return rc == 0 && job->is_real ? execute(job, err) : rc;
+}
+
+static int print_result(const struct job *job, struct cf_err *err)
+{
+	if (job->cli->json)
+		return print_json(job, err);
+	print_totals(job);
+	return 0;
 }
 
 int cf_cmd_forget(struct cf_cli *cli, struct cf_err *err)
 {
 	struct job job = {.cli = cli, .is_real = cf_args_has(cli->args, CF_OPT_YES)};
+	struct cf_audited audited;
 	int rc = cf_retention_read(cli->args, &job.retention, err);
 
 	if (rc == 0)
 		rc = cf_select_open(&job.select, cli, err);
-	if (rc == 0)
+	if (rc == 0) {
+		cf_audited_begin(&audited, cli, NULL);
 		rc = run(&job, err);
+		rc = record(&job, &audited, rc, err);
+	}
+	if (rc == 0)
+		rc = print_result(&job, err);
 	cf_retain_plan_release(&job.plan);
 	cf_snapshot_list_release(&job.list);
 	free(job.ids);

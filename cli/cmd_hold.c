@@ -1,6 +1,7 @@
 /* coffer hold */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/doc.h"
 #include "cli/escape.h"
@@ -21,6 +22,8 @@ struct job {
 	const char *const *operands; /* the snapshots */
 	size_t n_operands;
 	struct cf_doc list;
+	struct cf_audited audited;
+	size_t n_changed;
 };
 
 static int read_action(struct job *job, struct cf_err *err)
@@ -83,6 +86,19 @@ static void print_change(const struct job *job, const struct cf_snapshot *snapsh
 		       cf_short_id(after).s, what);
 }
 
+static int store_hold(struct job *job, const struct cf_snapshot *snapshot,
+		      const struct cf_hold *hold, struct cf_id *after, struct cf_err *err)
+{
+	int rc = cf_snapshot_set_hold(job->select.repo, snapshot, hold, after, err);
+
+	if (rc < 0)
+		return rc;
+	job->n_changed++;
+	cf_audited_id(&job->audited, "replaced", &snapshot->id);
+	cf_audited_id(&job->audited, "snapshot", after);
+	return 0;
+}
+
 static int change_one(struct job *job, const struct cf_snapshot *snapshot, struct cf_err *err)
 {
 	char *reason = strdup(job->reason ? job->reason : "");
@@ -91,8 +107,7 @@ static int change_one(struct job *job, const struct cf_snapshot *snapshot, struc
 	int rc = reason ? 0 : cf_err_nomem(err);
 
 	if (rc == 0 && !is_done(job, snapshot))
-		rc = cf_snapshot_set_hold(job->select.repo, snapshot,
-					  job->action == HOLD_ADD ? &hold : NULL, &after, err);
+		rc = store_hold(job, snapshot, job->action == HOLD_ADD ? &hold : NULL, &after, err);
 	if (rc == 0 && job->cli->json)
 		push_change(job, snapshot, &after);
 	else if (rc == 0 && !job->cli->quiet)
@@ -125,6 +140,20 @@ static int change_all(struct job *job, struct cf_err *err)
 		cf_snapshot_free(snapshots[i]);
 	free(snapshots);
 	return rc;
+}
+
+static int run_change(struct job *job, struct cf_err *err)
+{
+	int rc;
+
+	cf_audited_begin(&job->audited, job->cli, job->cli->args->operands[0]);
+	if (job->reason)
+		cf_audited_about(&job->audited, "reason", job->reason);
+	rc = change_all(job, err);
+	if (rc < 0 || job->n_changed > 0)
+		return cf_audited_end(&job->audited, job->select.repo, rc, err);
+	cf_audited_drop(&job->audited);
+	return 0;
 }
 
 static int add_row(struct cf_table *table, const struct cf_snapshot *snapshot, struct cf_err *err)
@@ -195,7 +224,7 @@ int cf_cmd_hold(struct cf_cli *cli, struct cf_err *err)
 	if (rc == 0 && cli->json)
 		job.list = cf_doc_array();
 	if (rc == 0)
-		rc = job.action == HOLD_LIST ? list_held(&job, err) : change_all(&job, err);
+		rc = job.action == HOLD_LIST ? list_held(&job, err) : run_change(&job, err);
 	if (rc == 0 && cli->json) {
 		struct cf_doc document = cf_doc_begin();
 

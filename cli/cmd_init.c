@@ -2,6 +2,7 @@
 
 #include "backends/backend.h"
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/doc.h"
 #include "cli/escape.h"
@@ -57,12 +58,32 @@ static int print_result(const struct cf_cli *cli, const char *url, const struct 
 	return 0;
 }
 
+/* The first record of the repository's audit log. To open it proves that it opens. Takes the
+ * backend over when that succeeds. */
+static int record(struct cf_audited *audited, struct cf_backend **backend,
+		  const struct cf_credentials *credentials, const char *id, struct cf_err *err)
+{
+	const struct cf_repo_open_options options = {.n_threads = 1};
+	struct cf_repo *repo = NULL;
+	int rc = cf_repo_open(*backend, credentials, &options, &audited->cli->ctx, &repo, err);
+
+	if (rc == 0)
+		*backend = NULL;
+	cf_audited_about(audited, "repository", id);
+	if (rc == 0)
+		cf_audited_about(audited, "cipher", cf_cipher_name(cf_repo_cipher(repo)));
+	rc = cf_audited_end(audited, repo, rc, err);
+	cf_repo_close(repo);
+	return rc;
+}
+
 int cf_cmd_init(struct cf_cli *cli, struct cf_err *err)
 {
 	struct cf_repo_init_options options = read_options(cli->args);
 	struct cf_backend *backend = NULL;
 	struct cf_secrets secrets = {0};
 	struct cf_credentials credentials;
+	struct cf_audited audited;
 	struct cf_id id;
 	char id_text[2 * 16 + 1], *host = NULL, *user = NULL;
 	const char *url;
@@ -76,14 +97,18 @@ int cf_cmd_init(struct cf_cli *cli, struct cf_err *err)
 		rc = cf_secrets_load(cli->args, &cli->ctx, true, &secrets, err);
 	if (rc == 0)
 		rc = cf_backend_open(url, true, &backend, err);
+	cf_audited_begin(&audited, cli, NULL);
 	if (rc == 0) {
 		credentials = cf_secrets_credentials(&secrets);
 		rc = cf_repo_init(backend, &credentials, &options, &cli->ctx, &id, err);
 	}
 	if (rc == 0) {
 		cf_hex_encode(id.bytes, 16, id_text);
-		rc = print_result(cli, url, &secrets, id_text, err);
+		rc = record(&audited, &backend, &credentials, id_text, err);
+		if (rc == 0)
+			rc = print_result(cli, url, &secrets, id_text, err);
 	} else {
+		cf_audited_drop(&audited);
 		cf_secrets_undo(&secrets);
 	}
 	cf_backend_close(backend);

@@ -1,6 +1,7 @@
 /* coffer key */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/doc.h"
 #include "cli/escape.h"
@@ -22,6 +23,8 @@ struct session {
 	struct cf_repo *repo;
 	char *host, *user;
 	struct cf_slot_about about;
+	struct cf_audited audited;
+	bool is_dry; /* changes nothing: no record */
 };
 
 static const char *role_name(enum cf_key_role role)
@@ -204,6 +207,7 @@ static int add_slot(struct session *session, const struct cf_credentials *creden
 	const char *role = cf_args_text(session->cli->args, CF_OPT_ROLE);
 	bool write_only = role && strcmp(role, "write") == 0;
 
+	cf_audited_about(&session->audited, "role", write_only ? "write" : "full");
 	return cf_key_add(session->repo, write_only ? CF_ROLE_WRITE : CF_ROLE_FULL, credentials,
 			  &session->about, id, err);
 }
@@ -223,6 +227,8 @@ static int make_slot(struct session *session, bool replace, struct cf_err *err)
 		rc = replace ? replace_slot(session, &credentials, id, err)
 			     : add_slot(session, &credentials, id, err);
 	}
+	if (id[0])
+		cf_audited_about(&session->audited, "key", id);
 	if (rc == 0)
 		rc = report_slot(session, replace ? "replaced the one in use by" : "added", id,
 				 &fresh, true, err);
@@ -239,8 +245,11 @@ static int remove_slot(struct session *session, struct cf_err *err)
 	struct cf_key_list list = {0};
 	int rc = cf_key_list_load(session->repo, &list, err);
 
+	session->is_dry = !yes;
 	if (rc == 0)
 		rc = cf_key_list_find(&list, session->cli->args->operands[1], &info, err);
+	if (rc == 0)
+		cf_audited_about(&session->audited, "key", info->id_text);
 	if (rc == 0)
 		rc = cf_key_remove(session->repo, info, yes, !yes, err);
 	if (rc == 0)
@@ -315,7 +324,30 @@ static int rotate(struct session *session, struct cf_err *err)
 		rc = check_left_behind(session, err);
 	if (rc == 0)
 		rc = cf_key_rotate(session->repo, &credentials, &session->about, &rotation, err);
-	return rc == 0 ? report_rotation(session, &rotation, err) : rc;
+	if (rc < 0)
+		return rc;
+	cf_audited_figure(&session->audited, "epochs", rotation.n_epochs);
+	cf_audited_figure(&session->audited, "keys", rotation.n_slots);
+	return report_rotation(session, &rotation, err);
+}
+
+static int change_keys(struct session *session, const char *action, struct cf_err *err)
+{
+	int rc;
+
+	cf_audited_begin(&session->audited, session->cli, action);
+	if (session->about.comment[0])
+		cf_audited_about(&session->audited, "comment", session->about.comment);
+	if (strcmp(action, "remove") == 0)
+		rc = remove_slot(session, err);
+	else if (strcmp(action, "rotate") == 0)
+		rc = rotate(session, err);
+	else
+		rc = make_slot(session, strcmp(action, "passwd") == 0, err);
+	if (!session->is_dry)
+		return cf_audited_end(&session->audited, session->repo, rc, err);
+	cf_audited_drop(&session->audited);
+	return rc;
 }
 
 static int check_arguments(const struct cf_args *args, struct cf_err *err)
@@ -346,12 +378,8 @@ int cf_cmd_key(struct cf_cli *cli, struct cf_err *err)
 		goto out;
 	if (strcmp(action, "list") == 0)
 		rc = list_keys(&session, err);
-	else if (strcmp(action, "remove") == 0)
-		rc = remove_slot(&session, err);
-	else if (strcmp(action, "rotate") == 0)
-		rc = rotate(&session, err);
 	else
-		rc = make_slot(&session, strcmp(action, "passwd") == 0, err);
+		rc = change_keys(&session, action, err);
 out:
 	close_session(&session);
 	return rc;

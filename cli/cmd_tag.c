@@ -1,6 +1,7 @@
 /* coffer tag */
 
 #include "base/err.h"
+#include "cli/audited.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
 #include "cli/doc.h"
@@ -12,6 +13,8 @@
 struct changes {
 	const char **add, **remove, **set;
 	size_t n_add, n_remove, n_set;
+	struct cf_audited audited;
+	size_t n_changed;
 };
 
 static bool has(const char *const *tags, size_t n, const char *tag)
@@ -117,9 +120,23 @@ static void print_text(const struct cf_id *before, const struct cf_id *after,
 	puts(n ? "" : " none");
 }
 
+static int store_tags(const struct cf_select *select, const struct cf_snapshot *snapshot,
+		      const char *const *tags, size_t n, struct changes *changes,
+		      struct cf_id *after, struct cf_err *err)
+{
+	int rc = cf_snapshot_set_tags(select->repo, snapshot, tags, n, after, err);
+
+	if (rc < 0)
+		return rc;
+	changes->n_changed++;
+	cf_audited_id(&changes->audited, "replaced", &snapshot->id);
+	cf_audited_id(&changes->audited, "snapshot", after);
+	return 0;
+}
+
 static int tag_one(struct cf_cli *cli, const struct cf_select *select,
-		   const struct cf_snapshot *snapshot, const struct changes *changes,
-		   struct cf_doc *list, struct cf_err *err)
+		   const struct cf_snapshot *snapshot, struct changes *changes, struct cf_doc *list,
+		   struct cf_err *err)
 {
 	struct cf_id after = snapshot->id;
 	struct cf_doc item;
@@ -128,7 +145,7 @@ static int tag_one(struct cf_cli *cli, const struct cf_select *select,
 	int rc = tags ? 0 : cf_err_nomem(err);
 
 	if (rc == 0 && !same_tags(snapshot, tags, n))
-		rc = cf_snapshot_set_tags(select->repo, snapshot, tags, n, &after, err);
+		rc = store_tags(select, snapshot, tags, n, changes, &after, err);
 	if (rc == 0 && cli->json) {
 		item = change_json(&snapshot->id, &after, tags, n);
 		cf_doc_push(list, &item);
@@ -141,8 +158,8 @@ static int tag_one(struct cf_cli *cli, const struct cf_select *select,
 
 /* All are resolved before the first is changed: "latest" means what it meant when the command
  * began. */
-static int tag_all(struct cf_cli *cli, const struct cf_select *select,
-		   const struct changes *changes, struct cf_doc *list, struct cf_err *err)
+static int tag_all(struct cf_cli *cli, const struct cf_select *select, struct changes *changes,
+		   struct cf_doc *list, struct cf_err *err)
 {
 	const struct cf_args *args = cli->args;
 	struct cf_snapshot **snapshots = calloc(args->n_operands, sizeof(*snapshots));
@@ -164,6 +181,30 @@ static int tag_all(struct cf_cli *cli, const struct cf_select *select,
 	return rc;
 }
 
+static void note_tags(struct cf_audited *audited, const char *key, const char *const *tags,
+		      size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cf_audited_about(audited, key, tags[i]);
+}
+
+static int run(struct cf_cli *cli, const struct cf_select *select, struct changes *changes,
+	       struct cf_doc *list, struct cf_err *err)
+{
+	struct cf_audited *audited = &changes->audited;
+	int rc;
+
+	cf_audited_begin(audited, cli, NULL);
+	note_tags(audited, "add", changes->add, changes->n_add);
+	note_tags(audited, "remove", changes->remove, changes->n_remove);
+	note_tags(audited, "set", changes->set, changes->n_set);
+	rc = tag_all(cli, select, changes, list, err);
+	if (rc < 0 || changes->n_changed > 0)
+		return cf_audited_end(audited, select->repo, rc, err);
+	cf_audited_drop(audited);
+	return 0;
+}
+
 int cf_cmd_tag(struct cf_cli *cli, struct cf_err *err)
 {
 	struct changes changes = {0};
@@ -176,7 +217,7 @@ int cf_cmd_tag(struct cf_cli *cli, struct cf_err *err)
 	if (rc == 0 && cli->json)
 		list = cf_doc_array();
 	if (rc == 0)
-		rc = tag_all(cli, &select, &changes, &list, err);
+		rc = run(cli, &select, &changes, &list, err);
 	if (rc == 0 && cli->json) {
 		document = cf_doc_begin();
 		cf_doc_put(&document, "snapshots", &list);

@@ -81,8 +81,18 @@ void cf_help_overview(FILE *out)
 	fprintf(out, "Usage: coffer [-r REPO] COMMAND [OPTION]... [ARGUMENT]...\n");
 	fprintf(out, "coffer: %s\n\n", cf_spec_about);
 	/* The last two are named below: the list has to fit a screen. */
-	for (size_t i = 0; i < CF_COMMAND_VERSION; i++)
-		fprintf(out, "  %-11s %s\n", cf_spec_commands[i].name, cf_spec_commands[i].about);
+	for (size_t i = 0; i < CF_COMMAND_VERSION; i++) {
+		const struct cf_command_spec *command = &cf_spec_commands[i];
+		char names[40];
+
+		if (command->pair_about)
+			i++;
+		snprintf(names, sizeof(names), "%s%s%s", command->name,
+			 command->pair_about ? ", " : "",
+			 command->pair_about ? cf_spec_commands[i].name : "");
+		fprintf(out, "  %-13s %s\n", names,
+			command->pair_about ? command->pair_about : command->about);
+	}
 	fputs("\n`coffer help COMMAND | options | databases` explains more, `coffer help --man`\n"
 	      "prints the manual, `coffer version` the version.\n",
 	      out);

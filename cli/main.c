@@ -64,6 +64,7 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_HOLD] = cf_cmd_hold,
 	[CF_COMMAND_FORGET] = cf_cmd_forget,
 	[CF_COMMAND_KEY] = cf_cmd_key,
+	[CF_COMMAND_AUDIT] = cf_cmd_audit,
 	[CF_COMMAND_VERSION] = cf_cmd_version,
 	[CF_COMMAND_HELP] = cf_cmd_help,
 };

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000
@@ -183,12 +184,54 @@ static void print_spaces(FILE *out, size_t n)
 	fprintf(out, "%*s", (int)n, "");
 }
 
+/* A narrow window is better wrapped. */
+enum { ROOM_MIN = 60, LAST_MIN = 16 };
+
+void cf_table_fit(struct cf_table *table, int fd)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= ROOM_MIN)
+		table->room = size.ws_col;
+}
+
+/* The cell is escaped already: only cut. */
+static void print_cut(FILE *out, const char *cell, size_t room)
+{
+	bool is_cut = cf_utf8_columns(cell) > room;
+
+	if (!is_cut || room < 3) {
+		fputs(cell, out);
+		return;
+	}
+	for (size_t columns = 0; columns < room - 3; columns++) {
+		size_t len = cf_utf8_len(cell, NULL);
+
+		fwrite(cell, 1, len ? len : 1, out);
+		cell += len ? len : 1;
+	}
+	fputs("...", out);
+}
+
+/* How much of the table's room is left for its last column. */
+static size_t last_room(const struct cf_table *table, const size_t *widths)
+{
+	size_t used = 0;
+
+	if (!table->room || !widths)
+		return SIZE_MAX;
+	for (size_t i = 0; i + 1 < table->n_columns; i++)
+		used += widths[i] + 2;
+	return table->room > used + LAST_MIN ? table->room - used : LAST_MIN;
+}
+
 void cf_table_print(const struct cf_table *table, FILE *out)
 {
-	size_t *widths = calloc(table->n_columns, sizeof(*widths)), owed = 0;
+	size_t *widths = calloc(table->n_columns, sizeof(*widths)), owed = 0, room;
 
 	for (size_t i = 0; widths && i < table->n_columns; i++)
 		widths[i] = column_width(table, i);
+	room = last_room(table, widths);
 	for (size_t i = 0; i < table->n_cells; i++) {
 		size_t column = i % table->n_columns, columns = cf_utf8_columns(table->cells[i]);
 		size_t pad = widths ? widths[column] - columns : 0;
@@ -197,7 +240,8 @@ void cf_table_print(const struct cf_table *table, FILE *out)
 		/* Spaces are owed until something follows: a line does not end in them. */
 		if (columns > 0) {
 			print_spaces(out, owed + (right ? pad : 0));
-			fputs(table->cells[i], out);
+			print_cut(out, table->cells[i],
+				  column + 1 == table->n_columns ? room : SIZE_MAX);
 			owed = right ? 2 : pad + 2;
 		} else {
 			owed += pad + 2;

@@ -34,11 +34,14 @@ struct cf_table {
 	const char *align; /* per column 'l' or 'r' */
 	char **cells;
 	size_t n_cells, capacity;
+	size_t room; /* columns of a line, into which the last cell is cut; 0: no end */
 };
 
 void cf_table_init(struct cf_table *table, const char *align);
 /* The next cell, escaped, and cut to CF_CELL_COLUMNS. */
 int cf_table_add(struct cf_table *table, const char *text, struct cf_err *err);
+/* When fd is a terminal: let no line be wider than it, down to 60 columns. */
+void cf_table_fit(struct cf_table *table, int fd);
 void cf_table_print(const struct cf_table *table, FILE *out);
 void cf_table_release(struct cf_table *table);
 

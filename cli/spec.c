@@ -254,6 +254,14 @@ static const struct cf_option_spec key_options[] = {
 	FLAG(CF_OPT_YES, 'y', "yes", "Do it, instead of only saying so"),
 	END_OPTIONS};
 
+static const struct cf_option_spec audit_options[] = {
+	FLAG(CF_OPT_VERIFY, 0, "verify", "Check that no record was altered or removed"),
+	{.id = CF_OPT_SINCE, .kind = CF_VALUE_TEXT, .name = "since", .value = "TIME",
+	 .about = "Only records since then: 7d, 36h, 2026-11-21"},
+	{.id = CF_OPT_LAST, .kind = CF_VALUE_COUNT, .name = "last", .value = "N", .min = 1,
+	 .max = UNLIMITED, .about = "Only the newest N"},
+	END_OPTIONS};
+
 static const struct cf_option_spec help_options[] = {
 	FLAG(CF_OPT_MAN, 0, "man", "Print the manual page (mdoc) of coffer or a command"),
 	{.id = CF_OPT_COMPLETION, .kind = CF_VALUE_CHOICE, .name = "completion", .value = "SHELL",
@@ -374,6 +382,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_MOUNT] = {
 		.id = CF_COMMAND_MOUNT, .needs_full_key = true, .name = "mount", .about = "Show snapshots as folders",
+		.pair_about = "Show snapshots as folders, and end that",
 		.operands = "DIR", .n_min = 1, .n_max = 1, .options = mount_options,
 		.text = TEXT(
 			"Shows every snapshot on an empty folder, read-only: snapshots/TIME-ID, "
@@ -447,6 +456,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_TAG] = {
 		.id = CF_COMMAND_TAG, .name = "tag", .about = "Change the tags of snapshots",
+		.pair_about = "Tag snapshots, or protect them from being forgotten",
 		.operands = "SNAPSHOT...", .n_min = 1, .n_max = UNLIMITED, .options = tag_options,
 		.text = TEXT(
 			"Stores each snapshot again with other tags: it gets a new id, which is "
@@ -515,6 +525,21 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			 "a host that may only add"},
 			{"coffer key remove 1a2b3c4d --yes", "take a key away"},
 			{"coffer key rotate", "new backups under a new key"}),
+	},
+	[CF_COMMAND_AUDIT] = {
+		.id = CF_COMMAND_AUDIT, .name = "audit", .about = "Show who changed the repository, and when",
+		.operands = "", .options = audit_options,
+		.text = TEXT(
+			"Each command that changes the repository stores a record at its end: who ran "
+			"it on which host with which key, what it was about, how it ended and what it "
+			"did. So does check. Lists the records, oldest first; --json has all of each.",
+			"Records name the ones before them, and so do snapshots. With --verify what "
+			"was altered or removed is printed, one finding a line, and ends the command "
+			"with status 4. A TIME is how long ago (y, m, w, d, h) or a date, with a time "
+			"of day or without, in the local time zone."),
+		.examples = EXAMPLES(
+			{"coffer audit --since 7d", "the last week"},
+			{"coffer audit --verify", "nothing altered, nothing taken away"}),
 	},
 	[CF_COMMAND_VERSION] = {
 		.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",

@@ -31,6 +31,7 @@ enum cf_command_id {
 	CF_COMMAND_HOLD,
 	CF_COMMAND_FORGET,
 	CF_COMMAND_KEY,
+	CF_COMMAND_AUDIT,
 	CF_COMMAND_VERSION,
 	CF_COMMAND_HELP,
 	CF_N_COMMANDS
@@ -121,6 +122,8 @@ enum cf_option_id {
 	CF_OPT_NEW_PASSWORD_FILE,
 	CF_OPT_NEW_PASSWORD_COMMAND,
 	CF_OPT_NEW_KEY_COMMAND,
+	CF_OPT_SINCE,
+	CF_OPT_LAST,
 	CF_OPT_MAN,
 	CF_OPT_COMPLETION
 };
@@ -162,6 +165,8 @@ struct cf_command_spec {
 	enum cf_command_id id;
 	const char *name;
 	const char *about;     /* one line, no full stop */
+	const char *pair_about; /* NULL, or: in the overview the next command stands on the same line, and
+				   this is about both */
 	const char *operands;  /* as the usage line shows them */
 	unsigned n_min, n_max; /* operands */
 	bool runs_command;     /* what stands behind "--" is a command, not operands */

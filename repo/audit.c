@@ -237,7 +237,11 @@ int cf_audit_append(struct cf_repo *repo, struct cf_audit_record *record, struct
 		record->number = CF_AUDIT_NUMBER_MAX;
 	record->time_ns = cf_ctx_now_ns(repo->ctx);
 	record->program = strdup("coffer " CF_VERSION);
-	return record->program ? put_record(repo, record, err) : cf_err_nomem(err);
+	record->slot = malloc(2 * CF_SLOT_ID_LEN + 1);
+	if (!record->program || !record->slot)
+		return cf_err_nomem(err);
+	cf_hex_encode(repo->key.slot_id, CF_SLOT_ID_LEN, record->slot);
+	return put_record(repo, record, err);
 }
 
 static int compare_records(const void *a, const void *b)

@@ -21,8 +21,8 @@ struct cf_snapshot;
 int cf_audit_heads(struct cf_repo *repo, struct cf_audit_ref **refs_out, size_t *n_out,
 		   struct cf_err *err);
 
-/* Store a record. The caller fills host to figures, but for the program; the rest is set here, and
- * the caller's to release. */
+/* Store a record. The caller fills host, user, command, status, error, about and figures; the rest
+ * is set here, and the caller's to release. */
 int cf_audit_append(struct cf_repo *repo, struct cf_audit_record *record, struct cf_err *err);
 
 /* An object of the log that cannot be used. */

@@ -62,8 +62,7 @@ static int64_t period_of(enum cf_keep keep, int64_t time_ns)
 	}
 }
 
-/* The moment a duration before another. */
-static int64_t moment_before(int64_t time_ns, const struct cf_duration *duration)
+int64_t cf_duration_before(int64_t time_ns, const struct cf_duration *duration)
 {
 	int64_t seconds = floor_div(time_ns, NS_PER_S);
 	time_t at = (time_t)seconds;
@@ -160,7 +159,7 @@ static void apply_period(struct cf_retained *items, size_t n, enum cf_keep keep,
 		return;
 	if (left == 0) {
 		left = CF_KEEP_ALL;
-		after = moment_before(items[n - 1].snapshot->time_ns, &rule->within);
+		after = cf_duration_before(items[n - 1].snapshot->time_ns, &rule->within);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (rule->count || items[i].snapshot->time_ns > after)
@@ -195,7 +194,7 @@ static void apply_rules(struct cf_retained *items, size_t n, const struct cf_ret
 			items[i].reasons |= 1u << CF_KEEP_TAG;
 	if (n_past == 0)
 		return;
-	after = moment_before(items[n_past - 1].snapshot->time_ns, &rules->within);
+	after = cf_duration_before(items[n_past - 1].snapshot->time_ns, &rules->within);
 	for (size_t i = 0; has_within && i < n_past; i++)
 		if (items[i].snapshot->time_ns > after)
 			items[i].reasons |= 1u << CF_KEEP_WITHIN;

@@ -90,6 +90,8 @@ int cf_retain_plan(struct cf_snapshot *const *snapshots, size_t n, unsigned grou
 		   struct cf_err *err);
 void cf_retain_plan_release(struct cf_retain_plan *plan);
 
+/* The moment a duration before another, by the local calendar. */
+int64_t cf_duration_before(int64_t time_ns, const struct cf_duration *duration);
 bool cf_duration_is_none(const struct cf_duration *duration);
 /* Whether there is no rule at all, nor a name. */
 bool cf_retain_is_empty(const struct cf_retain_rules *rules);

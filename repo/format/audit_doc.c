@@ -43,12 +43,13 @@ static json_t *figures_to_json(const struct cf_audit_record *record)
 int cf_audit_encode(const struct cf_audit_record *record, struct cf_buf *out, struct cf_err *err)
 {
 	json_t *doc = json_pack(
-		"{s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+		"{s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 		CF_FORMAT_VERSION, "number", (json_int_t)record->number, "time",
 		(json_int_t)record->time_ns, "status", (json_int_t)record->status, "host",
 		cf_json_from_text(record->host), "user", cf_json_from_text(record->user), "program",
-		cf_json_from_text(record->program), "command", cf_json_from_text(record->command),
-		"error", cf_json_from_text(record->error), "previous",
+		cf_json_from_text(record->program), "slot", cf_json_from_text(record->slot),
+		"command", cf_json_from_text(record->command), "error",
+		cf_json_from_text(record->error), "previous",
 		cf_audit_refs_to_json(record->previous, record->n_previous), "about",
 		about_to_json(record), "figures", figures_to_json(record));
 	int rc = cf_json_encode(doc, out, err);
@@ -121,6 +122,7 @@ static bool from_json(const json_t *doc, struct cf_audit_record *record)
 	       cf_json_int(doc, "status", 0, 255, &record->status) &&
 	       take_text(doc, "host", &record->host) && take_text(doc, "user", &record->user) &&
 	       take_text(doc, "program", &record->program) &&
+	       take_text(doc, "slot", &record->slot) &&
 	       take_text(doc, "command", &record->command) &&
 	       take_text(doc, "error", &record->error) &&
 	       cf_audit_refs_from_json(json_object_get(doc, "previous"), &record->previous,
@@ -171,6 +173,7 @@ void cf_audit_record_release(struct cf_audit_record *record)
 	free(record->host);
 	free(record->user);
 	free(record->program);
+	free(record->slot);
 	free(record->command);
 	free(record->error);
 	*record = (struct cf_audit_record){0};

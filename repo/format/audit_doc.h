@@ -26,6 +26,7 @@ struct cf_audit_record {
 	size_t n_previous;
 	int64_t time_ns; /* when the command ended */
 	char *host, *user, *program;
+	char *slot;	/* the key slot that opened the repository */
 	char *command;	/* "backup", "key add" */
 	int64_t status; /* its exit status, 0 to 255 */
 	char *error;	/* one line; "" when it did not fail */

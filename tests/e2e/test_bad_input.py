@@ -19,27 +19,23 @@ def copy(sample, tmp_path):
     return copy
 
 
-def contents(coffer):
-    return {p: p.read_bytes() for p in coffer.path.rglob("*") if p.is_file()}
-
-
 def test_a_wrong_key_file_is_status_5(copy):
-    before = contents(copy)
+    before = copy.contents()
     other = copy.work / "other"
     other.write_bytes(os.urandom(64))
     other.chmod(0o600)
     for args in (["snapshots"], ["backup", copy.source], ["check"], ["restore", "latest", "--to", "out"]):
         copy.fails(*args, code=KEY, env={"COFFER_KEY_FILE": other})
-    assert contents(copy) == before
+    assert copy.contents() == before
 
 
 @pytest.mark.native
 def test_a_wrong_password_is_status_5(empty):
     empty.run("init", env={**PASSWORD, "COFFER_PASSWORD": "right"})
-    before = contents(empty)
+    before = empty.contents()
     empty.fails("snapshots", code=KEY, env={**PASSWORD, "COFFER_PASSWORD": "wrong"})
     empty.fails("snapshots", code=KEY, env={**PASSWORD, "COFFER_PASSWORD": ""})
-    assert contents(empty) == before
+    assert empty.contents() == before
     empty.run("snapshots", env={**PASSWORD, "COFFER_PASSWORD": "right"})
 
 
@@ -102,10 +98,10 @@ def test_no_repository_named_at_all_is_said(empty):
 
 
 def test_init_refuses_a_repository_and_a_folder_in_use(coffer, tmp_path):
-    before = contents(coffer)
+    before = coffer.contents()
     line = coffer.run("init", code=FAILED).error_line
     assert str(coffer.path) in line
-    assert contents(coffer) == before
+    assert coffer.contents() == before
     full = tmp_path / "full"
     full.mkdir()
     (full / "letter.txt").write_text("x")
@@ -134,12 +130,12 @@ def test_a_spoilt_object_is_named(copy, kind, spoil, cache):
         path.write_bytes({"empty": b"", "garbage": os.urandom(len(data)), "half": data[: len(data) // 2]}[spoil])
     if cache == "cold":
         copy.forget_cache()
-    before = contents(copy)
+    before = copy.contents()
     result = copy.run("check", "--read-data", code={DAMAGED, KEY} if kind == "keys" else DAMAGED)
     name = copy.objects(kind)[0].relative_to(copy.path)
     text = result.out + result.err
     assert str(name) in text or name.name[:8] in text, text
-    assert contents(copy) == before
+    assert copy.contents() == before
 
 
 @pytest.mark.parametrize("kind", ["config", "keys"])
@@ -254,8 +250,8 @@ def test_a_repository_that_is_a_file_is_named(empty):
 
 def test_bad_input_helper_sees_changes(copy):
     """Guards the guard: contents() is what the other tests rely on."""
-    before = contents(copy)
+    before = copy.contents()
     assert isinstance(copy, Coffer) and len(before) >= 5
     copy.objects("config")[0].chmod(0o600)
     copy.objects("config")[0].write_bytes(b"")
-    assert contents(copy) != before
+    assert copy.contents() != before

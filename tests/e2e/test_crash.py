@@ -9,7 +9,7 @@ import time
 
 import pytest
 import trees
-from harness import BUILD, DONE, FAILED, is_sanitized, kill_after
+from harness import BUILD, DONE, FAILED, PARTIAL, is_sanitized, kill_after
 
 RUNS = int(os.environ.get("COFFER_KILL_RUNS", "20"))
 SHIM = BUILD / "tests" / "fault" / "libiofault.so"
@@ -182,7 +182,10 @@ def test_every_failing_system_call_fails_the_backup_cleanly(coffer, tmp_path, ki
         pytest.skip(f"a backup makes no {kind}")
     for n in range(1, n_calls + 2):
         copy = coffer.copy(tmp_path / "copy")
-        result = copy.run("backup", "--json", source, code={DONE, FAILED}, env=fault_env(copy, f"{kind}:{n}:{code}"))
+        result = copy.run("backup", "--json", source, code={DONE, PARTIAL, FAILED},
+                          env=fault_env(copy, f"{kind}:{n}:{code}"))
+        if result.code == PARTIAL:
+            assert "audit.failed" in result.out and len(copy.snapshots()) == 2
         if result.code == FAILED:
             assert result.error_line
             n_snapshots = len(copy.snapshots())

@@ -12,10 +12,6 @@ CLOCK = BUILD / "tests" / "fault" / "libclockshift.so"
 DAY = 86400
 
 
-def contents(coffer):
-    return {p: p.read_bytes() for p in coffer.path.rglob("*") if p.is_file()}
-
-
 def make(coffer, n, *args):
     """n snapshots of one small file, and what each holds, oldest first."""
     made = {}
@@ -41,12 +37,12 @@ def at_day(day):
 
 def test_nothing_goes_without_yes(coffer):
     made = list(make(coffer, 4))
-    before = contents(coffer)
+    before = coffer.contents()
     text = coffer.run("forget", "--keep-last", "2").out
     assert text.count("forget\n") == 2 and "--yes" in text
     plan = coffer.run("forget", "--keep-last", "2", "--json").json
     assert plan["dry_run"] and plan["forgotten"] == made[:2] and plan["n_kept"] == 2
-    assert contents(coffer) == before
+    assert coffer.contents() == before
     done = coffer.run("forget", "--keep-last", "2", "--json", "--yes").json
     assert not done["dry_run"] and done["forgotten"] == made[:2]
     assert ids(coffer) == made[2:]
@@ -102,14 +98,14 @@ def test_rules_that_make_no_sense_are_usage_errors(coffer, args, names):
 def test_rules_that_empty_a_group_are_refused(coffer):
     make(coffer, 2)
     make(coffer, 2, "--host", "other", "--tag", "x")
-    before = contents(coffer)
+    before = coffer.contents()
     for extra in ([], ["--yes"]):
         coffer.fails("forget", "--keep-tag", "x", *extra, code=BUSY, names=["file", "--keep-last 1"])
     # A hold does not make a rule that matches nothing right.
     hold(coffer, "latest", "--host", "other")
-    before = contents(coffer)
+    before = coffer.contents()
     coffer.fails("forget", "--keep-tag", "nothing", "--yes", "--host", "other", code=BUSY, names="other")
-    assert contents(coffer) == before
+    assert coffer.contents() == before
 
 
 def test_groups_are_of_host_and_source_unless_said(coffer):
@@ -173,9 +169,9 @@ def test_holding_twice_changes_nothing(coffer):
 
 def test_the_last_of_a_group_goes_by_name_and_says_so(coffer):
     make(coffer, 1)
-    before = contents(coffer)
+    before = coffer.contents()
     assert "the last snapshot goes of" in coffer.run("forget", "latest").out
-    assert contents(coffer) == before
+    assert coffer.contents() == before
     assert "the last snapshot goes of" in coffer.run("forget", "latest", "--yes").out
     assert ids(coffer) == []
     coffer.check()
@@ -214,11 +210,11 @@ def test_check_finds_what_was_put_back_or_taken_away(coffer):
 def test_a_damaged_snapshot_goes_first_and_alone(coffer):
     made = list(make(coffer, 3))
     flip(coffer.path / "snapshots" / made[1], 100)
-    before = contents(coffer)
+    before = coffer.contents()
     for args in (["--keep-last", "1"], [made[0]], [made[0], made[1]]):
         for extra in ([], ["--yes"]):
             coffer.fails("forget", *args, *extra, code=DAMAGED, names=[made[1], "forget it first"])
-    assert contents(coffer) == before
+    assert coffer.contents() == before
     assert "cannot be read" in coffer.run("forget", made[1]).out
     coffer.run("forget", made[1], "--yes")
     coffer.check()

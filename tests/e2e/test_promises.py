@@ -28,10 +28,13 @@ def test_objects_are_never_changed_or_removed(coffer):
 
 def test_reading_commands_write_nothing(sample, tmp_path):
     before = contents(sample.path)
-    for args in (["snapshots"], ["ls", "latest"], ["find", "x"], ["stats"], ["check", "--read-data"],
+    for args in (["snapshots"], ["ls", "latest"], ["find", "x"], ["stats"], ["audit"],
                  ["diff", sample.first, sample.second], ["restore", sample.first, "--to", tmp_path / "out"]):
         sample.run(*args)
     assert contents(sample.path) == before
+    objects = sample.contents()
+    sample.check()
+    assert sample.contents() == objects
 
 
 @pytest.mark.parametrize("cipher", ["aes-256-gcm", "chacha20-poly1305"])

@@ -16,9 +16,9 @@ static bool again(struct cf_span in, struct cf_buf *out)
 
 	if (cf_audit_decode(in, &record, NULL) < 0)
 		return false;
-	if (!record.host || !record.user || !record.program || !record.command || !record.error ||
-	    record.number < 1 || record.number > CF_AUDIT_NUMBER_MAX || record.status < 0 ||
-	    record.status > 255)
+	if (!record.host || !record.user || !record.program || !record.command || !record.slot ||
+	    !record.error || record.number < 1 || record.number > CF_AUDIT_NUMBER_MAX ||
+	    record.status < 0 || record.status > 255)
 		abort();
 	for (size_t i = 0; i < record.n_about; i++)
 		if (!record.about[i].key || !record.about[i].value)

@@ -20,7 +20,8 @@ static const char text[] =
 	"x%FF\"},{\"key\":\"source\",\"value\":\"b\"}],"
 	"\"command\":\"backup\",\"error\":\"\",\"figures\":{\"a\":-1,\"b\":2},\"host\":\"h\","
 	"\"number\":8,"
-	"\"previous\":[{\"id\":\"" ID_1 "\",\"number\":7}],\"program\":\"coffer 0.1\",\"status\":3,"
+	"\"previous\":[{\"id\":\"" ID_1
+	"\",\"number\":7}],\"program\":\"coffer 0.1\",\"slot\":\"0a\",\"status\":3,"
 	"\"time\":-5,\"user\":\"u\",\"version\":1}\n";
 
 static void record_has_the_released_bytes(void **state)
@@ -36,6 +37,7 @@ static void record_has_the_released_bytes(void **state)
 					       .host = TEXT("h"),
 					       .user = TEXT("u"),
 					       .program = TEXT("coffer 0.1"),
+					       .slot = TEXT("0a"),
 					       .command = TEXT("backup"),
 					       .status = 3,
 					       .error = TEXT(""),
