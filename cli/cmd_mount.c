@@ -12,12 +12,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
+
+enum {
+	ARENAS_MAX = 2,
+	SPARE_LEN = 32 << 20 /* of free memory kept for what is decoded next */
+};
 
 struct mounting {
 	struct cf_cli *cli;
@@ -82,6 +88,19 @@ static void on_mounted(void *user)
 	close(mounting->parent_fd);
 }
 
+/*
+ * Chunks come and go by the thousand, in many threads. In an arena per thread each would keep its own most ever in use; and memory
+ * that is given back to the system for every chunk has to be cleared anew for the next.
+ */
+static void tune_memory(void)
+{
+#ifdef M_ARENA_MAX
+	mallopt(M_ARENA_MAX, ARENAS_MAX);
+	mallopt(M_MMAP_THRESHOLD, SPARE_LEN);
+	mallopt(M_TRIM_THRESHOLD, SPARE_LEN);
+#endif
+}
+
 static int serve(struct mounting *mounting, struct cf_err *err)
 {
 	const struct cf_args *args = mounting->cli->args;
@@ -93,8 +112,10 @@ static int serve(struct mounting *mounting, struct cf_err *err)
 					   .n_threads = (unsigned)cf_args_number(args, CF_OPT_THREADS),
 					   .mounted = on_mounted,
 					   .user = mounting};
-	int rc = cf_select_open(&select, mounting->cli, err);
+	int rc;
 
+	tune_memory();
+	rc = cf_select_open(&select, mounting->cli, err);
 	if (rc == 0 && snapshot)
 		rc = cf_select_snapshot(&select, snapshot, &options.snapshot, err);
 	if (rc == 0)

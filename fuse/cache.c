@@ -179,9 +179,9 @@ void cf_cache_fill(struct cf_cache *cache, struct cf_cache_entry *entry, void *v
 
 	pthread_mutex_lock(&cache->lock);
 	e->pub.value = value;
-	e->weight = weight;
+	e->weight = weight + sizeof(*e);
 	e->state = STATE_READY;
-	cache->bytes += weight;
+	cache->bytes += e->weight;
 	gone = evict(cache);
 	pthread_cond_broadcast(&cache->loaded);
 	pthread_mutex_unlock(&cache->lock);

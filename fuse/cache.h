@@ -33,7 +33,7 @@ struct cf_cache_entry *cf_cache_get(struct cf_cache *cache, const struct cf_id *
 /* The same if nobody has or loads it: NULL then means that there is nothing to do (or no memory). */
 struct cf_cache_entry *cf_cache_claim(struct cf_cache *cache, const struct cf_id *id);
 
-/* The claimed entry's value, owned by the cache from now on, and how many bytes it stands for. */
+/* The claimed entry's value, owned by the cache from now on, and how many bytes it stands for; the entry's own come on top. */
 void cf_cache_fill(struct cf_cache *cache, struct cf_cache_entry *entry, void *value, size_t weight);
 /* Loading it failed: those that wait get the error, whoever comes later tries again. */
 void cf_cache_fail(struct cf_cache *cache, struct cf_cache_entry *entry, const struct cf_err *reason);

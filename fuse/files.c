@@ -14,19 +14,10 @@ enum {
 	AHEAD_MIN = 1 << 20,
 	AHEAD_MAX = 32 << 20,
 	QUEUE_MAX = 256,
+	LEFT_STREAK = 64,      /* reads in a row after which a reader will hardly turn back */
+	LEFT_KEPT = 16 << 20,
+	LEFT_STEP = 4 << 20,
 	ZEROS_LEN = 1 << 20
-};
-
-/* Chunks decoded together share memory. */
-struct slab {
-	atomic_uint n_chunks;
-	struct cf_buf bytes;
-};
-
-struct chunk {
-	struct slab *slab;
-	const uint8_t *data;
-	size_t len;
 };
 
 struct cf_files {
@@ -50,6 +41,7 @@ struct cf_file_reader {
 	uint64_t expected; /* where a reader that goes forward reads next */
 	unsigned streak;   /* reads forward in a row */
 	uint64_t ahead;	   /* decoding was asked for up to here */
+	uint64_t left;	   /* of what was read in a row, what cf_file_reader_left() has not told yet begins here */
 };
 
 /* Chunks of one file that somebody claimed, to be loaded together. */
@@ -64,12 +56,9 @@ struct group {
 
 static void free_chunk(void *value)
 {
-	struct chunk *chunk = value;
+	struct cf_buf *chunk = value;
 
-	if (atomic_fetch_sub(&chunk->slab->n_chunks, 1) == 1) {
-		cf_buf_release(&chunk->slab->bytes);
-		free(chunk->slab);
-	}
+	cf_buf_release(chunk);
 	free(chunk);
 }
 
@@ -208,39 +197,30 @@ static int cover(struct cf_file_reader *reader, uint64_t off, uint64_t end, stru
 	return rc;
 }
 
-/* Decode and verify the extents into their claimed entries, which then are loaded or all failed. */
+/* Decode and verify the extents into their claimed entries, which then are loaded or all failed. Each chunk has memory of its
+ * own, so that one that stays in use keeps none of its neighbours. */
 static int load_extents(struct cf_files *files, const struct cf_extent *extents,
 			struct cf_cache_entry *const *entries, size_t n, struct cf_err *err)
 {
-	struct slab *slab = calloc(1, sizeof(*slab));
-	struct chunk *chunks[GROUP_MAX] = {NULL};
-	size_t total = 0, off = 0;
-	int rc = slab ? 0 : cf_err_nomem(err);
+	struct cf_buf plain[GROUP_MAX] = {CF_BUF_INIT}, *chunks[GROUP_MAX] = {NULL};
+	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		total += extents[i].len;
-		chunks[i] = calloc(1, sizeof(*chunks[i]));
+		chunks[i] = malloc(sizeof(*chunks[i]));
 		rc = chunks[i] ? 0 : cf_err_nomem(err);
 	}
 	if (rc == 0)
-		rc = cf_buf_reserve(&slab->bytes, total, err);
-	if (rc == 0)
-		rc = cf_extents_read(files->repo, extents, n, &slab->bytes, err);
-	if (rc < 0) {
-		for (size_t i = 0; i < n; i++)
-			free(chunks[i]);
-		if (slab)
-			cf_buf_release(&slab->bytes);
-		free(slab);
-		return rc;
-	}
-	atomic_store(&slab->n_chunks, (unsigned)n);
+		rc = cf_extents_read_apart(files->repo, extents, n, plain, err);
 	for (size_t i = 0; i < n; i++) {
-		*chunks[i] = (struct chunk){slab, slab->bytes.data + off, extents[i].len};
-		off += extents[i].len;
-		cf_cache_fill(files->chunks, entries[i], chunks[i], chunks[i]->len);
+		if (rc < 0) {
+			cf_buf_release(&plain[i]);
+			free(chunks[i]);
+			continue;
+		}
+		*chunks[i] = plain[i];
+		cf_cache_fill(files->chunks, entries[i], chunks[i], sizeof(plain[i]) + plain[i].capacity);
 	}
-	return 0;
+	return rc;
 }
 
 /* The same, so that of several only those fail that are damaged. */
@@ -359,6 +339,7 @@ static void note_read(struct cf_file_reader *reader, uint64_t off, uint64_t end)
 		reader->streak = 0;
 		reader->expected = end;
 		reader->ahead = 0;
+		reader->left = off;
 	}
 	/* The start of a file alone says nothing yet. */
 	if (forward && reader->streak > 1)
@@ -478,7 +459,7 @@ static int add_pieces(struct cf_files *files, const struct cf_extent *extents, s
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		uint64_t from = off > extents[i].off ? off : extents[i].off;
 		uint64_t to = extents[i].off + extents[i].len;
-		const struct chunk *chunk;
+		const struct cf_buf *chunk;
 
 		to = to < end ? to : end;
 		if (cf_id_is_zero(&extents[i].id)) {
@@ -527,4 +508,21 @@ void cf_read_release(struct cf_files *files, struct cf_read *read)
 	free(read->entries);
 	free(read->pieces);
 	*read = (struct cf_read)CF_READ_INIT;
+}
+
+bool cf_file_reader_left(struct cf_file_reader *reader, uint64_t *off_out, uint64_t *len_out)
+{
+	uint64_t off, end;
+	bool is_enough;
+
+	pthread_mutex_lock(&reader->lock);
+	off = (reader->left + LEFT_STEP - 1) / LEFT_STEP * LEFT_STEP;
+	end = reader->expected > LEFT_KEPT ? (reader->expected - LEFT_KEPT) / LEFT_STEP * LEFT_STEP : 0;
+	is_enough = reader->streak >= LEFT_STREAK && end > off;
+	if (is_enough)
+		reader->left = end;
+	pthread_mutex_unlock(&reader->lock);
+	*off_out = off;
+	*len_out = is_enough ? end - off : 0;
+	return is_enough;
 }

@@ -40,4 +40,7 @@ int cf_file_reader_read(struct cf_file_reader *reader, uint64_t off, size_t len,
 			struct cf_err *err);
 void cf_read_release(struct cf_files *files, struct cf_read *read);
 
+/* What a reader that goes forward has left well behind since it was asked last. False: nothing worth a call. */
+bool cf_file_reader_left(struct cf_file_reader *reader, uint64_t *off_out, uint64_t *len_out);
+
 #endif

@@ -25,6 +25,8 @@ struct cf_inode {
 	struct cf_shot *shot;
 	struct cf_node *node; /* inside a snapshot: its entry; else NULL */
 	_Atomic(struct cf_dir_reader *) dir;
+	atomic_uint n_open;	  /* of a file: handles */
+	atomic_bool was_left;     /* of a file: the kernel was told not to keep what was read of it */
 };
 
 struct cf_inodes;

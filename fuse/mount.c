@@ -166,7 +166,7 @@ static int mount_failed(const char *folder, const struct cf_mount_options *optio
 
 /* Ends the session when the context asks to stop: the signal may have gone to any thread. */
 struct watch {
-	const struct cf_ctx *ctx;
+	struct cf_mount *mount;
 	struct fuse_session *session;
 	pthread_t server;
 	atomic_bool is_over;
@@ -183,7 +183,9 @@ static void *watch_for_stop(void *user)
 	const struct timespec pause = {.tv_nsec = WATCH_NS};
 
 	while (!atomic_load(&watch->is_over)) {
-		if (cf_ctx_check(watch->ctx, NULL) < 0) {
+		if (cf_ctx_check(watch->mount->ctx, NULL) < 0) {
+			/* It may wait for a request that is still to be served. */
+			cf_behind_stop(watch->mount->behind);
 			fuse_session_exit(watch->session);
 			/* It waits for its threads, and looks around only when interrupted. */
 			pthread_kill(watch->server, SIGUSR1);
@@ -193,9 +195,9 @@ static void *watch_for_stop(void *user)
 	return NULL;
 }
 
-static int serve(struct fuse_session *session, const struct cf_ctx *ctx, struct cf_err *err)
+static int serve(struct cf_mount *mount, struct fuse_session *session, struct cf_err *err)
 {
-	struct watch watch = {.ctx = ctx, .session = session, .server = pthread_self()};
+	struct watch watch = {.mount = mount, .session = session, .server = pthread_self()};
 	struct sigaction wake = {.sa_handler = on_wake}, before;
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	pthread_t watcher;
@@ -238,9 +240,12 @@ int cf_mount_run(struct cf_repo *repo, const char *folder, const struct cf_mount
 	else if (rc == 0) {
 		if (options->mounted)
 			options->mounted(options->user);
-		rc = serve(session, ctx, err);
+		rc = cf_behind_new(session, &mount.behind, err);
+		if (rc == 0)
+			rc = serve(&mount, session, err);
 		fuse_session_unmount(session);
 	}
+	cf_behind_free(mount.behind);
 	if (session)
 		fuse_session_destroy(session);
 	release_mount(&mount);

@@ -8,14 +8,17 @@
 /* Content of files. */
 
 enum {
+	LARGE_LEN = 64 << 20, /* files from here on fill the memory of the system */
 	SQLITE_HEADER_LEN = 100,
 	SQLITE_VERSIONS = 18 /* in the header: two bytes, 2 in a database in WAL mode */
 };
 
 struct open_file {
 	struct cf_handle handle;
+	struct cf_inode *inode;
 	struct cf_file_reader *reader;
 	bool is_sqlite; /* a database by the sqlite driver */
+	bool leaves;	/* what was read need not be kept by the kernel */
 };
 
 static struct open_file *file_of(const struct fuse_file_info *info)
@@ -27,6 +30,7 @@ static void free_file(struct cf_handle *handle)
 {
 	struct open_file *file = (struct open_file *)handle;
 
+	atomic_fetch_sub(&file->inode->n_open, 1);
 	cf_file_reader_close(file->reader);
 	free(file);
 }
@@ -62,7 +66,11 @@ void cf_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		return;
 	}
 	file->handle.free = free_file;
+	file->inode = inode;
 	file->is_sqlite = is_sqlite_database(inode);
+	/* Databases are read here and there; and who reads a file a second time may do so a third time. */
+	file->leaves = inode->node->content.size >= LARGE_LEN && !file->is_sqlite && !atomic_load(&inode->was_left);
+	atomic_fetch_add(&inode->n_open, 1);
 	cf_mount_add_handle(mount, &file->handle);
 	info->fh = (uintptr_t)file;
 	info->keep_cache = 1;
@@ -109,6 +117,20 @@ static void reply_pieces(fuse_req_t req, struct cf_read *read, const struct open
 	free(pieces);
 }
 
+/*
+ * The kernel waits for pages that are being read before it drops them, and so keeps a process that was killed from ending: what
+ * others may be reading is left alone.
+ */
+static void leave_behind(struct cf_mount *mount, const struct open_file *file)
+{
+	uint64_t off, len;
+
+	if (!file->leaves || !cf_file_reader_left(file->reader, &off, &len) || atomic_load(&file->inode->n_open) > 1)
+		return;
+	atomic_store(&file->inode->was_left, true);
+	cf_behind_drop(mount->behind, file->inode->ino, off, len);
+}
+
 void cf_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info)
 {
 	struct cf_mount *mount = fuse_req_userdata(req);
@@ -116,10 +138,13 @@ void cf_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	struct cf_read read = CF_READ_INIT;
 	struct cf_err err = CF_ERR_INIT;
 
-	if (cf_file_reader_read(file->reader, (uint64_t)off, size, &read, &err) < 0)
+	if (cf_file_reader_read(file->reader, (uint64_t)off, size, &read, &err) < 0) {
 		fuse_reply_err(req, cf_mount_errno(mount, cf_inodes_at(mount->inodes, ino), &err));
-	else
+	} else {
+		/* Once it is answered the file may be gone. */
+		leave_behind(mount, file);
 		reply_pieces(req, &read, file, (uint64_t)off);
+	}
 	cf_read_release(mount->files, &read);
 }
 

@@ -6,6 +6,7 @@
 #define FUSE_USE_VERSION 312
 
 #include "base/ctx.h"
+#include "fuse/behind.h"
 #include "fuse/dirs.h"
 #include "fuse/files.h"
 #include "fuse/inodes.h"
@@ -26,6 +27,7 @@ struct cf_mount {
 	struct cf_inodes *inodes;
 	struct cf_dirs *dirs;
 	struct cf_files *files;
+	struct cf_behind *behind; /* while it is served */
 	struct cf_shots *shots; /* NULL: one snapshot is the root */
 	pthread_mutex_t log_lock;
 	pthread_mutex_t handle_lock;

@@ -334,24 +334,44 @@ static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_lo
 }
 
 static int check_ids(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
-		     struct cf_span plain, struct cf_err *err)
+		     const struct cf_span *plain, struct cf_err *err)
 {
-	struct cf_span spans[CF_CHUNKS_AT_ONCE] = {{0}};
 	struct cf_id found[CF_CHUNKS_AT_ONCE];
 	enum cf_object_type type = places[0].pack_type;
 	int rc;
 
-	for (size_t i = 0; i < n; i++) {
-		spans[i] = cf_span_of(plain.data, places[i].raw_len);
-		plain = cf_span_of(plain.data + places[i].raw_len, plain.len - places[i].raw_len);
+	for (size_t i = 0; i < n; i++)
 		if (places[i].pack_type != type)
 			return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is of another kind than expected",
 					  cf_pack_name(&places[i].pack).s, cf_id_text(&ids[i]).s);
-	}
-	rc = cf_hmac_run_many(type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, spans, n,
+	rc = cf_hmac_run_many(type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, plain, n,
 			      found, err);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = compare_id(&ids[i], &found[i], &places[i], err);
+	return rc;
+}
+
+/* The same for chunks that lie one behind the other. */
+static int check_run(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
+		     const uint8_t *plain, struct cf_err *err)
+{
+	struct cf_span spans[CF_CHUNKS_AT_ONCE] = {{0}};
+
+	for (size_t i = 0; i < n; i++) {
+		spans[i] = cf_span_of(plain, places[i].raw_len);
+		plain += places[i].raw_len;
+	}
+	return check_ids(repo, ids, places, n, spans, err);
+}
+
+static int copy_listed(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len,
+		       struct cf_location *place_out, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = copy_chunk(repo, id, place_out, out, err);
+
+	if (rc == 0 && len && place_out->raw_len != *len)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
+				cf_id_text(id).s);
 	return rc;
 }
 
@@ -362,17 +382,28 @@ int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t
 	size_t start = out->len;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = copy_chunk(repo, &ids[i], &places[i], out, err);
-		if (rc == 0 && lens && places[i].raw_len != lens[i])
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
-					cf_id_text(&ids[i]).s);
-	}
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = copy_listed(repo, &ids[i], lens ? &lens[i] : NULL, &places[i], out, err);
 	if (rc == 0 && n)
-		rc = check_ids(repo, ids, places, n, cf_span_of(out->data + start, out->len - start), err);
+		rc = check_run(repo, ids, places, n, out->data + start, err);
 	if (rc < 0)
 		cf_buf_resize(out, start, NULL);
 	return rc;
+}
+
+int cf_chunks_read_apart(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
+			 struct cf_buf *outs, struct cf_err *err)
+{
+	struct cf_location places[CF_CHUNKS_AT_ONCE];
+	struct cf_span spans[CF_CHUNKS_AT_ONCE];
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		cf_buf_clear(&outs[i]);
+		rc = copy_listed(repo, &ids[i], &lens[i], &places[i], &outs[i], err);
+		spans[i] = cf_buf_span(&outs[i]);
+	}
+	return rc == 0 && n ? check_ids(repo, ids, places, n, spans, err) : rc;
 }
 
 int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err)
@@ -389,7 +420,6 @@ int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_
 	for (unsigned i = 0; rc == 0 && i < bases->n; i++)
 		rc = copy_base(repo, &bases->ids[i], &places[i], out, err);
 	if (rc == 0)
-		rc = check_ids(repo, bases->ids, places, bases->n,
-			       cf_span_of(out->data + start, out->len - start), err);
+		rc = check_run(repo, bases->ids, places, bases->n, out->data + start, err);
 	return rc;
 }

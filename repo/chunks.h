@@ -23,6 +23,9 @@ void cf_blob_cache_free(struct cf_blob_cache *cache);
  * the pack, when one is not what its id says; out is then as before. */
 int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
 		   struct cf_buf *out, struct cf_err *err);
+/* The same into a buffer each (replaced): what they hold after a failure is not to be used. */
+int cf_chunks_read_apart(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
+			 struct cf_buf *outs, struct cf_err *err);
 int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err);
 
 /* Append the plain bytes of a delta's bases, in order: its prefix. Each is checked against its id. */

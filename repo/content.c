@@ -183,18 +183,33 @@ enum {
 	ZEROS_LEN = 1 << 20
 };
 
+static void split(const struct cf_extent *extents, size_t n, struct cf_id *ids, uint64_t *lens)
+{
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = extents[i].id;
+		lens[i] = extents[i].len;
+	}
+}
+
 int cf_extents_read(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *out,
 		    struct cf_err *err)
 {
 	struct cf_id ids[CF_CHUNKS_AT_ONCE];
 	uint64_t lens[CF_CHUNKS_AT_ONCE];
 
-	for (size_t i = 0; i < n; i++) {
-		ids[i] = extents[i].id;
-		lens[i] = extents[i].len;
-	}
+	split(extents, n, ids, lens);
 	cf_buf_clear(out);
 	return cf_chunks_read(repo, ids, lens, n, out, err);
+}
+
+int cf_extents_read_apart(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *outs,
+			  struct cf_err *err)
+{
+	struct cf_id ids[CF_CHUNKS_AT_ONCE];
+	uint64_t lens[CF_CHUNKS_AT_ONCE];
+
+	split(extents, n, ids, lens);
+	return cf_chunks_read_apart(repo, ids, lens, n, outs, err);
 }
 
 /* A run of consecutive extents that one worker decodes. A hole is a piece of its own. */

@@ -44,6 +44,10 @@ int cf_content_cursor_next(struct cf_content_cursor *cursor, struct cf_extent *e
 int cf_extents_read(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *out,
 		    struct cf_err *err);
 
+/* The same into a buffer each: what they hold after a failure is not to be used. */
+int cf_extents_read_apart(struct cf_repo *repo, const struct cf_extent *extents, size_t n, struct cf_buf *outs,
+			  struct cf_err *err);
+
 /* Called with consecutive pieces in order; zeros are handed out for holes. Return non-zero to stop. */
 typedef int cf_content_fn(void *user, struct cf_span data, struct cf_err *err);
 

@@ -9,6 +9,7 @@
 #include "fuse/views.h"
 #include "repo/tree.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -289,6 +290,71 @@ static void many_threads_read_what_was_written(void **state)
 	free(node);
 }
 
+static void read_piece(struct reading *reading, struct cf_file_reader *reader, size_t off, size_t len)
+{
+	assert_true(read_equals(reading, reader, off, len));
+}
+
+/* One chunk of each stretch stays in use; what was decoded along with it does not stay for its sake. */
+static void memory_keeps_to_the_budget(void **state)
+{
+	enum { BUDGET = 3 << 20, STRETCH = 2 << 20, SLACK = 1 << 20 };
+	struct run *r = *state;
+	struct cf_node *node = node_at(r, "file");
+	struct cf_files *files = NULL;
+	struct cf_file_reader *reader = NULL;
+	struct reading reading = {.r = r};
+	size_t before = 0;
+
+	for (int round = 0; round < 2; round++) {
+		/* The first fills the repository's own cache. */
+		before = mallinfo2().uordblks + mallinfo2().hblkhd;
+		assert_int_equal(cf_files_new(r->repo, BUDGET, 1, &files, NULL), 0);
+		assert_int_equal(cf_file_reader_open(files, &node->content, &reader, NULL), 0);
+		reading.files = files;
+		for (size_t off = 0; off + STRETCH <= FILE_LEN; off += STRETCH) {
+			read_piece(&reading, reader, off, STRETCH);
+			for (size_t again = 0; again <= off; again += STRETCH)
+				read_piece(&reading, reader, again, 1);
+		}
+		if (round == 1)
+			assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd, 0, before + BUDGET + SLACK);
+		cf_file_reader_close(reader);
+		cf_files_free(files);
+	}
+	free(node);
+}
+
+static void a_reader_that_goes_on_tells_what_it_left(void **state)
+{
+	struct run *r = *state;
+	struct cf_node *node = node_at(r, "file");
+	struct cf_files *files = NULL;
+	struct cf_file_reader *reader = NULL;
+	struct reading reading = {.r = r};
+	uint64_t off = 0, len = 0;
+	size_t at = 0, told = 0;
+
+	assert_int_equal(cf_files_new(r->repo, CACHE_LEN, 1, &files, NULL), 0);
+	assert_int_equal(cf_file_reader_open(files, &node->content, &reader, NULL), 0);
+	reading.files = files;
+	for (; at < r->file.len; at += 100000) {
+		read_piece(&reading, reader, at, 100000);
+		if (!cf_file_reader_left(reader, &off, &len))
+			continue;
+		assert_int_equal(off, told);
+		assert_true(len > 0 && off + len + (16 << 20) <= at + 100000);
+		told = (size_t)(off + len);
+	}
+	assert_in_range(told, 1 << 20, r->file.len - (16 << 20));
+	/* Whoever jumps may come back. */
+	read_piece(&reading, reader, 0, 100000);
+	assert_false(cf_file_reader_left(reader, &off, &len));
+	cf_file_reader_close(reader);
+	cf_files_free(files);
+	free(node);
+}
+
 struct counted {
 	int n_freed;
 };
@@ -305,14 +371,14 @@ static void the_cache_keeps_to_its_budget(void **state)
 	struct cf_cache_entry *entries[8];
 	bool claimed;
 
-	assert_int_equal(cf_cache_new(300, count_free, &cache, NULL), 0);
+	assert_int_equal(cf_cache_new(3500, count_free, &cache, NULL), 0);
 	for (uint8_t i = 0; i < 8; i++) {
 		struct cf_id id = {.bytes = {i}};
 
 		entries[i] = cf_cache_get(cache, &id, &claimed);
 		assert_true(claimed);
 		assert_null(cf_cache_claim(cache, &id));
-		cf_cache_fill(cache, entries[i], &counted[i], 100);
+		cf_cache_fill(cache, entries[i], &counted[i], 1000);
 		assert_int_equal(cf_cache_wait(cache, entries[i], NULL), 0);
 		/* What is in use stays, whatever the budget. */
 		if (i > 0)
@@ -325,6 +391,25 @@ static void the_cache_keeps_to_its_budget(void **state)
 	cf_cache_free(cache);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(counted[i].n_freed, 1);
+}
+
+static void small_values_cost_what_their_entries_do(void **state)
+{
+	struct counted counted = {0};
+	struct cf_cache *cache = NULL;
+	bool claimed;
+
+	assert_int_equal(cf_cache_new(10000, count_free, &cache, NULL), 0);
+	for (uint8_t i = 0; i < 200; i++) {
+		struct cf_id id = {.bytes = {i}};
+		struct cf_cache_entry *entry = cf_cache_get(cache, &id, &claimed);
+
+		cf_cache_fill(cache, entry, &counted, 1);
+		cf_cache_release(cache, entry);
+	}
+	assert_in_range(counted.n_freed, 50, 199);
+	cf_cache_free(cache);
+	assert_int_equal(counted.n_freed, 200);
 }
 
 static void a_failed_load_is_tried_again_by_the_next(void **state)
@@ -471,7 +556,10 @@ int main(void)
 		cmocka_unit_test(every_name_is_found_and_no_other),
 		cmocka_unit_test(a_listing_goes_on_from_any_position),
 		cmocka_unit_test(many_threads_read_what_was_written),
+		cmocka_unit_test(memory_keeps_to_the_budget),
+		cmocka_unit_test(a_reader_that_goes_on_tells_what_it_left),
 		cmocka_unit_test(the_cache_keeps_to_its_budget),
+		cmocka_unit_test(small_values_cost_what_their_entries_do),
 		cmocka_unit_test(a_failed_load_is_tried_again_by_the_next),
 		cmocka_unit_test(trouble_spoils_only_what_needs_it),
 		cmocka_unit_test(views_group_snapshots_by_encoded_names),
