@@ -61,7 +61,41 @@ enum cf_mysql_form cf_mysql_form_of(const char *data_type, bool has_scale)
 		return CF_MYSQL_HEX;
 	if (strcmp(data_type, "float") == 0)
 		return has_scale ? CF_MYSQL_AS_IS : CF_MYSQL_FLOAT;
+	if (strcmp(data_type, "enum") == 0)
+		return CF_MYSQL_ENUM;
 	return CF_MYSQL_QUOTED;
+}
+
+/* Of enum('a','','it''s'), or set(...). */
+static bool has_empty_member(const char *column_type)
+{
+	const char *at = strchr(column_type, '(');
+	bool is_empty = false;
+
+	while (at && at[1] == '\'' && !is_empty) {
+		const char *from = at + 2;
+
+		for (at = from; *at && (at[0] != '\'' || at[1] == '\'');)
+			at += at[0] == '\'' ? 2 : 1;
+		is_empty = at == from;
+		at = *at && at[1] == ',' ? at + 1 : NULL;
+	}
+	return is_empty;
+}
+
+/*
+ * Two values of a set or an enum may be shown as ''. Of an enum the one that is a member is marked.
+ * All of a set are numbers then: a text of digits may be a member, with a plus it is none, and +00
+ * is not the +0 of an enum.
+ */
+static enum cf_mysql_form form_of_members(const char *data_type, const char *column_type,
+					  enum cf_mysql_form form)
+{
+	bool is_enum = strcmp(data_type, "enum") == 0;
+
+	if ((!is_enum && strcmp(data_type, "set") != 0) || !has_empty_member(column_type))
+		return form;
+	return is_enum ? CF_MYSQL_MARKED_ENUM : CF_MYSQL_AS_IS;
 }
 
 static int append_selected(const char *name, const char *data_type, enum cf_mysql_form form,
@@ -69,6 +103,11 @@ static int append_selected(const char *name, const char *data_type, enum cf_mysq
 {
 	if (form == CF_MYSQL_FLOAT)
 		return cf_mysql_sql(select, err, "%n*1e0", name);
+	if (form == CF_MYSQL_MARKED_ENUM)
+		return cf_mysql_sql(select, err, "IF(%n+0=0,'',CONCAT('=',CAST(%n AS BINARY)))",
+				    name, name);
+	if (form == CF_MYSQL_AS_IS && strcmp(data_type, "set") == 0)
+		return cf_mysql_sql(select, err, "CONCAT('+0',%n+0)", name);
 	if (has_packed_text(data_type))
 		return cf_mysql_sql(select, err, "CAST(%n AS BINARY(%s))", name,
 				    strcmp(data_type, "inet4") == 0 ? "4" : "16");
@@ -76,9 +115,11 @@ static int append_selected(const char *name, const char *data_type, enum cf_mysq
 }
 
 static int add_column(struct cf_mysql_table *table, struct cf_mysql_columns *columns,
-		      const char *name, const char *data_type, bool has_scale, struct cf_err *err)
+		      const char *name, const char *data_type, const char *column_type,
+		      bool has_scale, struct cf_err *err)
 {
-	enum cf_mysql_form form = cf_mysql_form_of(data_type, has_scale);
+	enum cf_mysql_form form =
+		form_of_members(data_type, column_type, cf_mysql_form_of(data_type, has_scale));
 	const char *comma = table->n_columns ? "," : "";
 	int rc = cf_mysql_sql(&columns->select, err, "%s", comma);
 
@@ -91,14 +132,14 @@ static int add_column(struct cf_mysql_table *table, struct cf_mysql_columns *col
 }
 
 /* What information_schema tells of a column. */
-enum { COLUMN_NAME, COLUMN_TYPE, COLUMN_SCALE, COLUMN_EXTRA, COLUMN_EXPRESSION };
+enum { COLUMN_NAME, COLUMN_TYPE, COLUMN_SCALE, COLUMN_EXTRA, COLUMN_EXPRESSION, COLUMN_FULL_TYPE };
 
 static int ask_columns(struct cf_mysql *my, const char *database, const char *table,
 		       struct cf_mysql_result **result_out, struct cf_err *err)
 {
 	return cf_mysql_ask(my, result_out, err,
 			    "SELECT COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE, EXTRA, "
-			    "GENERATION_EXPRESSION FROM information_schema.COLUMNS "
+			    "GENERATION_EXPRESSION, COLUMN_TYPE FROM information_schema.COLUMNS "
 			    "WHERE TABLE_SCHEMA = %t AND TABLE_NAME = %t ORDER BY ORDINAL_POSITION",
 			    database, table);
 }
@@ -153,13 +194,13 @@ static int append_columns(struct cf_mysql_result *result, enum history history,
 		rc = 0;
 		if (!is_generated(&row) || (history == HISTORY_EXPLICIT && is_period_column(&row)))
 			rc = add_column(table, columns, row.values[COLUMN_NAME],
-					row.values[COLUMN_TYPE], row.values[COLUMN_SCALE] != NULL,
-					err);
+					row.values[COLUMN_TYPE], row.values[COLUMN_FULL_TYPE],
+					row.values[COLUMN_SCALE] != NULL, err);
 	}
 	if (rc == 0 && history == HISTORY_HIDDEN)
-		rc = add_column(table, columns, "row_start", "timestamp", false, err);
+		rc = add_column(table, columns, "row_start", "timestamp", "", false, err);
 	if (rc == 0 && history == HISTORY_HIDDEN)
-		rc = add_column(table, columns, "row_end", "timestamp", false, err);
+		rc = add_column(table, columns, "row_end", "timestamp", "", false, err);
 	return rc;
 }
 

@@ -98,6 +98,16 @@ static uint8_t *put_float(uint8_t *out, const char *text)
 	return out + snprintf((char *)out, FLOAT_LEN_MAX, "%.17g", (double)value);
 }
 
+/* A number, for INSERT; a text that is no value but a number, for LOAD DATA, unless one is "+0". */
+static uint8_t *put_enum(uint8_t *out, const char *value, size_t len, size_t mark_len)
+{
+	if (len > 0)
+		return put_quoted(out, (const uint8_t *)value + mark_len, len - mark_len);
+	*out++ = '+';
+	*out++ = '0';
+	return out;
+}
+
 static uint8_t *put_value(uint8_t *out, enum cf_mysql_form form, const char *value, size_t len)
 {
 	if (!value) {
@@ -111,6 +121,10 @@ static uint8_t *put_value(uint8_t *out, enum cf_mysql_form form, const char *val
 		return put_hex(out, (const uint8_t *)value, len);
 	case CF_MYSQL_FLOAT:
 		return put_float(out, value);
+	case CF_MYSQL_ENUM:
+		return put_enum(out, value, len, 0);
+	case CF_MYSQL_MARKED_ENUM:
+		return put_enum(out, value, len, 1);
 	case CF_MYSQL_AS_IS:
 		break;
 	}

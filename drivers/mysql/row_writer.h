@@ -29,9 +29,12 @@ enum {
 enum cf_mysql_form {
 	CF_MYSQL_AS_IS, /* numbers */
 	CF_MYSQL_QUOTED,
-	CF_MYSQL_HEX,  /* bytes: 0x00ff, '' when there are none */
-	CF_MYSQL_FLOAT /* the text of a double, written with the fewest digits that give the same
-			  float */
+	CF_MYSQL_HEX,	/* bytes: 0x00ff, '' when there are none */
+	CF_MYSQL_FLOAT, /* the text of a double, written with the fewest digits that give the same
+			   float */
+	CF_MYSQL_ENUM,	/* quoted; what is none of its values, shown as '': +0 */
+	CF_MYSQL_MARKED_ENUM /* the same where '' is a value: those that are one begin with a byte
+				more */
 };
 
 struct cf_mysql_row_writer {

@@ -99,6 +99,15 @@ static void floats_have_the_fewest_digits_that_are_the_same_float(void **state)
 	assert_value(CF_MYSQL_FLOAT, "1.401298464324817e-45", 21, "1.4013e-45");
 }
 
+static void what_is_no_member_of_an_enum_is_a_number(void **state)
+{
+	assert_value(CF_MYSQL_ENUM, "", 0, "+0");
+	assert_value(CF_MYSQL_ENUM, "it's", 4, "'it\\'s'");
+	assert_value(CF_MYSQL_MARKED_ENUM, "", 0, "+0");
+	assert_value(CF_MYSQL_MARKED_ENUM, "=", 1, "''");
+	assert_value(CF_MYSQL_MARKED_ENUM, "=a", 2, "'a'");
+}
+
 static void every_float_reads_back_as_itself(void **state)
 {
 	const enum cf_mysql_form form = CF_MYSQL_FLOAT;
@@ -234,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_are_written_as_their_form_says),
+		cmocka_unit_test(what_is_no_member_of_an_enum_is_a_number),
 		cmocka_unit_test(special_bytes_are_escaped_wherever_they_stand),
 		cmocka_unit_test(other_bytes_are_themselves),
 		cmocka_unit_test(floats_have_the_fewest_digits_that_are_the_same_float),
