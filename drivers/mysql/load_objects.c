@@ -177,42 +177,59 @@ int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err)
 	return rc;
 }
 
+/* What it names is not there, or not yet. */
 static bool waits_for_another(const struct cf_mysql *my)
 {
-	unsigned number = cf_mysql_errno(my);
+	switch (cf_mysql_errno(my)) {
+	case CF_MYSQL_UNKNOWN_DATABASE:
+	case CF_MYSQL_UNKNOWN_COLUMN:
+	case CF_MYSQL_NO_SUCH_TABLE:
+	case CF_MYSQL_NO_SUCH_ROUTINE:
+	case CF_MYSQL_VIEW_INVALID:
+	case CF_MYSQL_NO_SUCH_SEQUENCE:
+		return true;
+	default:
+		return false;
+	}
+}
 
-	return number == CF_MYSQL_NO_SUCH_TABLE || number == CF_MYSQL_VIEW_INVALID;
+/* Each view that is not there yet; n_left_out: what was not made. is_last: and will not be. */
+static int create_views_once(struct cf_mysql_load *load, bool is_last, size_t *n_left_out,
+			     struct cf_err *err)
+{
+	*n_left_out = 0;
+	for (size_t i = 0; i < load->n_objects; i++) {
+		struct cf_mysql_load_object *object = &load->objects[i];
+		struct cf_err failure = CF_ERR_INIT;
+		int rc;
+
+		if (object->from->kind != CF_MYSQL_VIEW || object->is_done)
+			continue;
+		rc = cf_mysql_load_create(load, object, &failure);
+		if (rc < 0 && !waits_for_another(load->my))
+			return cf_err_set(err, rc, "%s", failure.text);
+		*n_left_out += rc < 0;
+		if (rc < 0 && is_last)
+			cf_ctx_warn(load->ctx, "view.invalid", object->label,
+				    "%s was not made, for what it names is not there",
+				    failure.text);
+	}
+	return 0;
 }
 
 /* A view may look at one further down: those that cannot be made yet are tried again as long as
- * others succeed. */
+ * others succeed. One that never can was broken where it comes from, or its tables were left out.
+ */
 static int create_views(struct cf_mysql_load *load, struct cf_err *err)
 {
-	struct cf_err waiting = CF_ERR_INIT;
-	size_t n_left, n_made;
+	size_t n_left = SIZE_MAX, n_before;
 	int rc;
 
 	do {
-		n_left = n_made = 0;
-		for (size_t i = 0; i < load->n_objects; i++) {
-			struct cf_mysql_load_object *object = &load->objects[i];
-			struct cf_err failure = CF_ERR_INIT;
-
-			if (object->from->kind != CF_MYSQL_VIEW || object->is_done)
-				continue;
-			rc = cf_mysql_load_create(load, object, &failure);
-			if (rc < 0 && !waits_for_another(load->my))
-				return cf_err_set(err, rc, "%s", failure.text);
-			n_made += rc == 0;
-			if (rc < 0 && n_left++ == 0)
-				waiting = failure;
-		}
-	} while (n_left > 0 && n_made > 0);
-	if (n_left == 0)
-		return 0;
-	return cf_err_set(err, CF_ERR_FAILED,
-			  "%s; %zu view%s not made, all that comes before views is there",
-			  waiting.text, n_left, n_left == 1 ? " was" : "s were");
+		n_before = n_left;
+		rc = create_views_once(load, false, &n_left, err);
+	} while (rc == 0 && n_left > 0 && n_left < n_before);
+	return rc == 0 && n_left > 0 ? create_views_once(load, true, &n_left, err) : rc;
 }
 
 static bool is_of_range(const struct cf_mysql_load_object *object, enum cf_mysql_kind from,

@@ -139,12 +139,18 @@ static int judge_tables(struct survey *survey, struct cf_err *err)
 
 static void warn_of_views(struct survey *survey, const struct cf_mysql_manifest *manifest)
 {
-	for (size_t i = 0; i < manifest->n_objects; i++)
-		if (manifest->objects[i].kind == CF_MYSQL_VIEW && !manifest->objects[i].n_columns)
-			cf_ctx_warn(survey->ctx, "view.invalid", manifest->objects[i].name,
-				    "the view names what is not there, or what this user may not "
-				    "use: no "
-				    "restore can make it");
+	char name[512];
+
+	for (size_t i = 0; i < manifest->n_objects; i++) {
+		const struct cf_mysql_object *object = &manifest->objects[i];
+
+		if (object->kind != CF_MYSQL_VIEW || object->n_columns)
+			continue;
+		snprintf(name, sizeof(name), "%s.%s", manifest->database, object->name);
+		cf_ctx_warn(survey->ctx, "view.invalid", name,
+			    "the view names what is not there, or what this user may not use: its "
+			    "definition is saved, but no restore can make it");
+	}
 }
 
 /* What the server hides may be there. */

@@ -50,6 +50,8 @@ int cf_mysql_verify_count(struct cf_mysql_verify *verify, struct cf_err *err);
 /* CHECK TABLE finds nothing. */
 int cf_mysql_verify_tables(struct cf_mysql_verify *verify, struct cf_err *err);
 
+/* Views that could be made nowhere, as the backup has told. */
+size_t cf_mysql_verify_broken_views(const struct cf_mysql_manifest *manifest);
 int cf_mysql_verify_schema(struct cf_mysql_verify *verify, struct cf_err *err);
 int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err);
 
