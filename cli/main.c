@@ -63,6 +63,7 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_TAG] = cf_cmd_tag,
 	[CF_COMMAND_HOLD] = cf_cmd_hold,
 	[CF_COMMAND_FORGET] = cf_cmd_forget,
+	[CF_COMMAND_PRUNE] = cf_cmd_prune,
 	[CF_COMMAND_KEY] = cf_cmd_key,
 	[CF_COMMAND_AUDIT] = cf_cmd_audit,
 	[CF_COMMAND_VERSION] = cf_cmd_version,

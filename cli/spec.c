@@ -237,6 +237,18 @@ static const struct cf_option_spec forget_options[] = {
 	FLAG(CF_OPT_YES, 'y', "yes", "Forget them, instead of only saying so"),
 	FILTER_OPTIONS, END_OPTIONS};
 
+static const struct cf_option_spec prune_options[] = {
+	FLAG(CF_OPT_YES, 'y', "yes", "Do it, instead of only saying what would be done"),
+	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Only say what would be done, as without --yes"),
+	{.id = CF_OPT_MAX_UNUSED, .kind = CF_VALUE_TEXT, .name = "max-unused", .value = "N%|SIZE",
+	 .otherwise = "5%", .about = "Waste that may stay in packs, of what is needed"},
+	{.id = CF_OPT_MAX_REPACK, .kind = CF_VALUE_SIZE, .name = "max-repack", .value = "SIZE", .min = 1 << 20,
+	 .max = UINT64_MAX, .about = "Repack no more than this in one run"},
+	{.id = CF_OPT_GRACE, .kind = CF_VALUE_DURATION, .name = "grace", .value = "TIME", .otherwise = "24h",
+	 .about = "From condemning a pack to removing it"},
+	FLAG(CF_OPT_NOW, 0, "now", "Remove at once: nothing else works on the repository"),
+	END_OPTIONS};
+
 static const struct cf_option_spec key_options[] = {
 	{.id = CF_OPT_ROLE, .kind = CF_VALUE_CHOICE, .name = "role", .value = "ROLE",
 	 .choices = "full write", .otherwise = "full",
@@ -494,10 +506,34 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"count in no rule. Rules that would keep nothing of a group are refused with "
 			"status 6. Snapshots that are named are forgotten, even the last of a group, "
 			"unless they are held.",
-			"Forgetting removes snapshots only, not the data they refer to."),
+			"Forgetting removes snapshots only. The space of what nothing needs any more "
+			"comes back with coffer prune."),
 		.examples = EXAMPLES(
 			{"coffer forget --gfs d=7,w=4,m=12", "what would go; with --yes, it goes"},
 			{"coffer forget 1a2b3c4d --yes", "one snapshot"}),
+	},
+	[CF_COMMAND_PRUNE] = {
+		.id = CF_COMMAND_PRUNE, .needs_full_key = true, .name = "prune",
+		.about = "Give back the space of what no snapshot needs", .operands = "", .options = prune_options,
+		.text = TEXT(
+			"Runs beside backups, restores and mounts, from any host, and locks nothing. It "
+			"works in two steps, so that no backup loses what it relies on: packs that "
+			"nobody needs are condemned first, and from then on no backup relies on them. A "
+			"prune after the grace period removes them, when all backups that began before "
+			"have ended. So prune regularly, each day say; each run does what is due. Without "
+			"--yes nothing is done, and what would be is shown.",
+			"Packs that are needed in part are repacked: what is needed is copied into new "
+			"ones, from those with the most waste, until no more than --max-unused of what is "
+			"needed is waste. --max-repack bounds the work of one run.",
+			"--now removes in one run. It is for a repository that nothing else works on: "
+			"a backup that runs all the same loses nothing that is stored, but fails at its "
+			"end. A backup that gave no sign of life for an hour is given up like that, too.",
+			"Nothing is removed while some snapshot cannot be read; coffer check says more. "
+			"A prune that was interrupted is gone on with by the next."),
+		.examples = EXAMPLES(
+			{"coffer prune", "what would be freed"},
+			{"coffer prune --yes", "do it; from a timer, once a day"},
+			{"coffer prune --now --yes", "all at once, while nothing else works"}),
 	},
 	[CF_COMMAND_KEY] = {
 		.id = CF_COMMAND_KEY, .name = "key", .about = "List and change what opens the repository",
