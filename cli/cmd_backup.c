@@ -14,6 +14,9 @@
 #include "cli/source.h"
 #include "cli/value.h"
 #include "drivers/driver.h"
+#ifdef CF_WITH_FUSE
+#include "fuse/mount_point.h"
+#endif
 #include "repo/writer.h"
 
 #include <errno.h>
@@ -33,7 +36,8 @@ struct backup {
 	struct cf_database_select select;
 	const char **tags;
 	char host[256], user[256];
-	char *own_folders[2], *skip_folders[2]; /* the second: those of the first that there are */
+	char **own_folders; /* that a source does not hold: the repository's, and where it is mounted */
+	size_t n_own_folders;
 	struct cf_id parent;
 };
 
@@ -336,16 +340,40 @@ static int backup_all(struct backup *backup, struct cf_err *err)
 	return worst;
 }
 
+/* Each of them shows every backup so far: one more of all that would come with every backup. */
+static int find_mounts(struct backup *backup, struct cf_err *err)
+{
+#ifdef CF_WITH_FUSE
+	const struct cf_mount_name name = cf_mount_point_name(cf_repo_id_text(backup->repo));
+
+	return cf_mount_points_of(&name, &backup->own_folders, &backup->n_own_folders, err);
+#else
+	(void)backup;
+	(void)err;
+	return 0;
+#endif
+}
+
 /* Once the repository is open its folders are there. */
-static void skip_own_folders(struct backup *backup)
+static int skip_own_folders(struct backup *backup, struct cf_err *err)
 {
 	struct cf_source_options *options = &backup->source_options;
+	char *folders[2], **all = NULL;
+	int rc = find_mounts(backup, err);
 
-	cf_cli_own_folders(backup->cli, backup->own_folders);
+	if (rc < 0)
+		return rc;
+	all = realloc(backup->own_folders, (backup->n_own_folders + 2) * sizeof(*all));
+	if (!all)
+		return cf_err_nomem(err);
+	backup->own_folders = all;
+	cf_cli_own_folders(backup->cli, folders);
 	for (size_t i = 0; i < 2; i++)
-		if (backup->own_folders[i])
-			backup->skip_folders[options->n_skip_folders++] = backup->own_folders[i];
-	options->skip_folders = (const char *const *)backup->skip_folders;
+		if (folders[i])
+			all[backup->n_own_folders++] = folders[i];
+	options->skip_folders = (const char *const *)all;
+	options->n_skip_folders = backup->n_own_folders;
+	return 0;
 }
 
 int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
@@ -357,14 +385,15 @@ int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 		rc = read_options(&backup, err);
 	if (rc == 0)
 		rc = cf_cli_open(cli, &backup.repo, err);
-	if (rc == 0) {
-		skip_own_folders(&backup);
+	if (rc == 0)
+		rc = skip_own_folders(&backup, err);
+	if (rc == 0)
 		rc = backup_all(&backup, err);
-	}
 	if (backup.repo)
 		cf_repo_close(backup.repo);
-	free(backup.own_folders[0]);
-	free(backup.own_folders[1]);
+	while (backup.n_own_folders > 0)
+		free(backup.own_folders[--backup.n_own_folders]);
+	free(backup.own_folders);
 	cf_excludes_release(&backup.excludes);
 	cf_database_select_release(&backup.select);
 	free(backup.tags);

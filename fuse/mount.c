@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "fuse/mount_point.h"
 #include "fuse/state.h"
+#include "repo/repo.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -55,6 +56,33 @@ static int check_fuse(struct cf_err *err)
 	return 0;
 }
 
+/* The process behind it is gone. stat() may still be answered out of what the kernel knows, but nothing opens. */
+static bool is_dead(const char *resolved)
+{
+	DIR *dir = opendir(resolved);
+	bool is_dead = !dir && (errno == ENOTCONN || errno == ECONNABORTED);
+
+	if (dir)
+		closedir(dir);
+	return is_dead;
+}
+
+static int check_not_mounted(const char *resolved, struct cf_err *err)
+{
+	int rc = 0;
+
+	if (!cf_mount_point_is_ours(resolved))
+		return 0;
+	/* A dead one is ours to use again. */
+	if (is_dead(resolved))
+		rc = cf_mount_point_unmount(resolved, true, err);
+	else
+		rc = cf_err_set(err, CF_ERR_EXISTS, "%s is a mount of coffer already: end it with coffer umount, or choose "
+						    "another folder",
+				resolved);
+	return rc;
+}
+
 int cf_mount_check(const char *folder, struct cf_err *err)
 {
 	char *resolved = NULL;
@@ -66,9 +94,7 @@ int cf_mount_check(const char *folder, struct cf_err *err)
 	resolved = cf_mount_point_resolve(folder, err);
 	if (!resolved)
 		return err ? err->code : CF_ERR_FAILED;
-	/* The process behind it is gone: the folder is ours to use again. */
-	if (stat(resolved, &st) != 0 && errno == ENOTCONN && cf_mount_point_is_ours(resolved))
-		rc = cf_mount_point_unmount(resolved, true, err);
+	rc = check_not_mounted(resolved, err);
 	if (rc == 0 && stat(resolved, &st) != 0)
 		rc = cf_err_errno(err, errno, "mount point %s", folder);
 	else if (rc == 0 && !S_ISDIR(st.st_mode))
@@ -135,12 +161,12 @@ static int new_session(struct cf_mount *mount, const struct cf_mount_options *op
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	/* Others may read what the stored modes let them; a mount that only its owner sees needs no such check. */
-	const char *settings = options->allow_other
-				       ? "ro,fsname=coffer,subtype=" CF_MOUNT_SUBTYPE
-					 ",allow_other,default_permissions"
-				       : "ro,fsname=coffer,subtype=" CF_MOUNT_SUBTYPE;
+	const char *others = options->allow_other ? ",allow_other,default_permissions" : "";
 	struct fuse_session *session = NULL;
+	char settings[192];
 
+	snprintf(settings, sizeof(settings), "ro,fsname=%s,subtype=" CF_MOUNT_SUBTYPE "%s",
+		 cf_mount_point_name(cf_repo_id_text(mount->repo)).s, others);
 	if (fuse_opt_add_arg(&args, "coffer") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
 	    fuse_opt_add_arg(&args, settings) == 0)
 		session = fuse_session_new(&args, &cf_mount_ops, sizeof(cf_mount_ops), mount);

@@ -65,32 +65,108 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-bool cf_mount_point_is_ours(const char *resolved)
+/* Called for each mount, the last on a folder being on top. type is "fuse.coffer" for ours. Below 0 stops. */
+typedef int mount_fn(void *user, const char *point, const char *type, const char *name);
+
+/* id parent major:minor root mount-point options ... - type source ... */
+static int each_mount(mount_fn *fn, void *user)
 {
 	FILE *list = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
 	size_t capacity = 0;
-	bool is_ours = false, is_type;
+	int rc = 0;
 
-	/* id parent major:minor root mount-point options ... - type source ...; the last on a folder is on top */
-	while (list && getline(&line, &capacity, list) > 0) {
-		static const char type[] = " - fuse." CF_MOUNT_SUBTYPE " ";
-		const char *rest = strstr(line, " - ");
-		char *save = NULL, *point = NULL;
+	while (rc >= 0 && list && getline(&line, &capacity, list) > 0) {
+		char *rest = strstr(line, " - "), *save = NULL, *point = NULL, *type, *name;
 
-		is_type = rest && strncmp(rest, type, strlen(type)) == 0;
+		if (!rest)
+			continue;
+		*rest = '\0';
 		for (int i = 0; i < 5; i++)
 			point = strtok_r(i == 0 ? line : NULL, " ", &save);
-		if (!point)
+		type = strtok_r(rest + 3, " ", &save);
+		name = strtok_r(NULL, " ", &save);
+		if (!point || !name)
 			continue;
 		unescape(point);
-		if (strcmp(point, resolved) == 0)
-			is_ours = is_type;
+		rc = fn(user, point, type, name);
 	}
 	free(line);
 	if (list)
 		fclose(list);
-	return is_ours;
+	return rc;
+}
+
+static bool is_our_type(const char *type)
+{
+	return strcmp(type, "fuse." CF_MOUNT_SUBTYPE) == 0;
+}
+
+struct wanted {
+	const char *folder;
+	bool is_ours;
+};
+
+static int note_type(void *user, const char *point, const char *type, const char *name)
+{
+	struct wanted *wanted = user;
+
+	(void)name;
+	if (strcmp(point, wanted->folder) == 0)
+		wanted->is_ours = is_our_type(type);
+	return 0;
+}
+
+bool cf_mount_point_is_ours(const char *resolved)
+{
+	struct wanted wanted = {.folder = resolved};
+
+	each_mount(note_type, &wanted);
+	return wanted.is_ours;
+}
+
+struct cf_mount_name cf_mount_point_name(const char *repo_id)
+{
+	struct cf_mount_name name;
+
+	snprintf(name.s, sizeof(name.s), "coffer-%s", repo_id);
+	return name;
+}
+
+struct found {
+	const struct cf_mount_name *name;
+	char **folders;
+	size_t n;
+};
+
+static int add_folder(void *user, const char *point, const char *type, const char *name)
+{
+	struct found *found = user;
+	char **folders;
+
+	if (!is_our_type(type) || strcmp(name, found->name->s) != 0)
+		return 0;
+	folders = realloc(found->folders, (found->n + 1) * sizeof(*folders));
+	if (!folders)
+		return CF_ERR_NOMEM;
+	found->folders = folders;
+	folders[found->n] = strdup(point);
+	return folders[found->n++] ? 0 : CF_ERR_NOMEM;
+}
+
+int cf_mount_points_of(const struct cf_mount_name *name, char ***folders_out, size_t *n_out, struct cf_err *err)
+{
+	struct found found = {.name = name};
+
+	if (each_mount(add_folder, &found) < 0) {
+		while (found.n > 0)
+			free(found.folders[--found.n]);
+		free(found.folders);
+		return cf_err_nomem(err);
+	}
+	*folders_out = found.folders;
+	*n_out = found.n;
+	return 0;
 }
 
 /* fusermount3 says on its standard error what is wrong; we say it in our own words. */
