@@ -69,6 +69,12 @@ struct cf_backend_ops {
 	/* CF_ERR_NOT_FOUND when it was not there. May be NULL: the store cannot delete. */
 	int (*remove)(struct cf_backend *backend, const char *name, struct cf_err *err);
 
+	/*
+	 * Look again where the store is: what was there may have been removed and put back. For readers alone, since what was put
+	 * before need not be there any more. May be NULL: there is nothing that could point elsewhere.
+	 */
+	int (*rebind)(struct cf_backend *backend, struct cf_err *err);
+
 	void (*close)(struct cf_backend *backend);
 };
 

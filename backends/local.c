@@ -280,6 +280,21 @@ static int local_remove(struct cf_backend *backend, const char *name, struct cf_
 	return rc;
 }
 
+/* The number of the open folder stays: others may be using it. */
+static int local_rebind(struct cf_backend *backend, struct cf_err *err)
+{
+	struct cf_local *local = (struct cf_local *)backend;
+	int fd = open(local->base.url, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = 0;
+
+	if (fd < 0)
+		return cf_err_errno(err, errno, "open the folder %s", local->base.url);
+	if (dup3(fd, local->root_fd, O_CLOEXEC) < 0)
+		rc = cf_err_errno(err, errno, "open the folder %s", local->base.url);
+	close(fd);
+	return rc;
+}
+
 static void local_close(struct cf_backend *backend)
 {
 	struct cf_local *local = (struct cf_local *)backend;
@@ -302,6 +317,7 @@ static const struct cf_backend_ops local_ops = {
 	.time = local_time,
 	.list = cf_local_list,
 	.remove = local_remove,
+	.rebind = local_rebind,
 	.close = local_close,
 };
 

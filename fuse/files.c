@@ -17,6 +17,7 @@ enum {
 	LEFT_STREAK = 64,      /* reads in a row after which a reader will hardly turn back */
 	LEFT_KEPT = 16 << 20,
 	LEFT_STEP = 4 << 20,
+	COUNTED_MAX = 65536, /* extents that are looked at for the size on disk */
 	ZEROS_LEN = 1 << 20
 };
 
@@ -32,9 +33,11 @@ struct cf_files {
 
 struct cf_file_reader {
 	struct cf_files *files;
+	struct cf_content content;
 	uint64_t size;
 	pthread_mutex_t lock; /* everything below */
 	struct cf_content_cursor *cursor;
+	struct cf_content_cursor *seeker; /* NULL until somebody looks for holes */
 	struct cf_extent *window; /* consecutive extents; the cursor is at their end */
 	size_t n, capacity;
 	uint64_t window_end;
@@ -107,6 +110,7 @@ int cf_file_reader_open(struct cf_files *files, const struct cf_content *content
 	if (!reader)
 		return cf_err_nomem(err);
 	reader->files = files;
+	reader->content = *content;
 	reader->size = content->size;
 	pthread_mutex_init(&reader->lock, NULL);
 	atomic_fetch_add(&files->n_readers, 1);
@@ -125,6 +129,7 @@ void cf_file_reader_close(struct cf_file_reader *reader)
 		return;
 	atomic_fetch_sub(&reader->files->n_readers, 1);
 	cf_content_cursor_free(reader->cursor);
+	cf_content_cursor_free(reader->seeker);
 	pthread_mutex_destroy(&reader->lock);
 	free(reader->window);
 	free(reader);
@@ -508,6 +513,58 @@ void cf_read_release(struct cf_files *files, struct cf_read *read)
 	free(read->entries);
 	free(read->pieces);
 	*read = (struct cf_read)CF_READ_INIT;
+}
+
+static int seek_extent(struct cf_file_reader *reader, uint64_t off, bool hole, uint64_t *off_out, struct cf_err *err)
+{
+	struct cf_extent extent;
+	int rc = 0;
+
+	if (!reader->seeker)
+		rc = cf_content_cursor_new(reader->files->repo, &reader->content, &reader->seeker, err);
+	if (rc == 0)
+		rc = cf_content_cursor_seek(reader->seeker, off, err);
+	while (rc == 0 && (rc = cf_content_cursor_next(reader->seeker, &extent, err)) == 1) {
+		if (cf_id_is_zero(&extent.id) == hole) {
+			*off_out = extent.off > off ? extent.off : off;
+			return 1;
+		}
+		rc = 0;
+	}
+	return rc;
+}
+
+int cf_file_reader_seek(struct cf_file_reader *reader, uint64_t off, bool hole, uint64_t *off_out, struct cf_err *err)
+{
+	int rc;
+
+	if (off >= reader->size)
+		return 0;
+	pthread_mutex_lock(&reader->lock);
+	rc = seek_extent(reader, off, hole, off_out, err);
+	pthread_mutex_unlock(&reader->lock);
+	if (rc != 0 || !hole)
+		return rc;
+	*off_out = reader->size;
+	return 1;
+}
+
+int cf_files_data_len(struct cf_files *files, const struct cf_content *content, uint64_t *len_out, struct cf_err *err)
+{
+	struct cf_content_cursor *cursor = NULL;
+	struct cf_extent extent;
+	uint64_t end = 0;
+	int rc = cf_content_cursor_new(files->repo, content, &cursor, err);
+
+	*len_out = 0;
+	for (unsigned n = 0; rc == 0 && n < COUNTED_MAX && (rc = cf_content_cursor_next(cursor, &extent, err)) == 1; n++) {
+		*len_out += cf_id_is_zero(&extent.id) ? 0 : extent.len;
+		end = extent.off + extent.len;
+		rc = 0;
+	}
+	cf_content_cursor_free(cursor);
+	*len_out += content->size - end;
+	return rc;
 }
 
 bool cf_file_reader_left(struct cf_file_reader *reader, uint64_t *off_out, uint64_t *len_out)

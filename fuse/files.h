@@ -40,6 +40,15 @@ int cf_file_reader_read(struct cf_file_reader *reader, uint64_t off, size_t len,
 			struct cf_err *err);
 void cf_read_release(struct cf_files *files, struct cf_read *read);
 
+/*
+ * Where the next stretch of data, or with `hole` the next hole, begins at or behind off; the end of a file counts as a hole.
+ * 1 and *off_out, 0 when there is none, or an error.
+ */
+int cf_file_reader_seek(struct cf_file_reader *reader, uint64_t off, bool hole, uint64_t *off_out, struct cf_err *err);
+
+/* How much of a content is no hole. Of very large ones the rest counts as data. */
+int cf_files_data_len(struct cf_files *files, const struct cf_content *content, uint64_t *len_out, struct cf_err *err);
+
 /* What a reader that goes forward has left well behind since it was asked last. False: nothing worth a call. */
 bool cf_file_reader_left(struct cf_file_reader *reader, uint64_t *off_out, uint64_t *len_out);
 

@@ -25,6 +25,7 @@ struct cf_inode {
 	struct cf_shot *shot;
 	struct cf_node *node; /* inside a snapshot: its entry; else NULL */
 	_Atomic(struct cf_dir_reader *) dir;
+	_Atomic uint64_t data_len; /* of a file: 1 more than what is no hole, once that is known */
 	atomic_uint n_open;	  /* of a file: handles */
 	atomic_bool was_left;     /* of a file: the kernel was told not to keep what was read of it */
 };

@@ -1,6 +1,7 @@
 #include "fuse/state.h"
 
 #include "base/err.h"
+#include "repo/repo.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +10,10 @@
 
 #define FOREVER_S (365 * 86400.0)
 #define VIEW_S	  1.0
+
+enum {
+	NAME_LEN_MAX = 255
+};
 
 int cf_mount_errno(struct cf_mount *mount, const struct cf_inode *inode, const struct cf_err *err)
 {
@@ -21,6 +26,8 @@ int cf_mount_errno(struct cf_mount *mount, const struct cf_inode *inode, const s
 	is_new = strcmp(mount->last.text, err->text) != 0;
 	mount->last = *err;
 	pthread_mutex_unlock(&mount->log_lock);
+	/* What reads the repository next has a chance. */
+	cf_repo_find_again(mount->repo, NULL);
 	if (is_new && cf_inodes_path(mount->inodes, inode, &path, NULL) == 0)
 		cf_ctx_warn(mount->ctx, "mount.failed", path.len > 1 ? (const char *)path.data : NULL, "%s",
 			    err->text);
@@ -33,12 +40,32 @@ double cf_mount_timeout(const struct cf_inode *inode)
 	return inode->node ? FOREVER_S : VIEW_S;
 }
 
-static void fill_entry(const struct cf_inode *inode, struct fuse_entry_param *entry)
+/* Lists are read for it, so each file once. Damage shows when it is read. */
+static uint64_t data_len(struct cf_mount *mount, struct cf_inode *inode)
+{
+	uint64_t len = atomic_load(&inode->data_len);
+
+	if (len > 0)
+		return len - 1;
+	if (cf_files_data_len(mount->files, &inode->node->content, &len, NULL) < 0)
+		len = inode->node->content.size;
+	atomic_store(&inode->data_len, len + 1);
+	return len;
+}
+
+void cf_mount_stat(struct cf_mount *mount, struct cf_inode *inode, struct stat *st)
+{
+	cf_inode_stat(inode, st);
+	if (inode->node && inode->node->entry.type == CF_ENTRY_FILE)
+		st->st_blocks = (blkcnt_t)((data_len(mount, inode) + 511) / 512);
+}
+
+static void fill_entry(struct cf_mount *mount, struct cf_inode *inode, struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){.ino = inode->ino,
 					   .attr_timeout = cf_mount_timeout(inode),
 					   .entry_timeout = cf_mount_timeout(inode)};
-	cf_inode_stat(inode, &entry->attr);
+	cf_mount_stat(mount, inode, &entry->attr);
 }
 
 int cf_mount_entry_of_node(struct cf_mount *mount, const struct cf_inode *parent, const struct cf_node *node,
@@ -48,7 +75,7 @@ int cf_mount_entry_of_node(struct cf_mount *mount, const struct cf_inode *parent
 	int rc = cf_inodes_of_node(mount->inodes, parent, node, &inode, err);
 
 	if (rc == 0)
-		fill_entry(inode, entry_out);
+		fill_entry(mount, inode, entry_out);
 	return rc;
 }
 
@@ -65,7 +92,7 @@ int cf_mount_entry_of_view(struct cf_mount *mount, const struct cf_inode *parent
 	if (rc == 0)
 		rc = cf_inodes_of_view(mount->inodes, parent, item, root, &inode, err);
 	if (rc == 0) {
-		fill_entry(inode, entry_out);
+		fill_entry(mount, inode, entry_out);
 		/* A snapshot may be forgotten: only what is in it is for ever. */
 		entry_out->entry_timeout = VIEW_S;
 	}
@@ -172,6 +199,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, cf_mount_errno(lookup.mount, lookup.parent, &err));
 		return;
 	}
+	if (rc == 0 && strlen(name) > NAME_LEN_MAX) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
 	/* Number 0: there is none, and for how long that holds. */
 	if (rc == 0)
 		lookup.entry.entry_timeout = cf_mount_timeout(lookup.parent);
@@ -194,11 +225,11 @@ static void op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *f
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	const struct cf_inode *inode = cf_inodes_at(mount_of(req)->inodes, ino);
+	struct cf_inode *inode = cf_inodes_at(mount_of(req)->inodes, ino);
 	struct stat st;
 
 	(void)info;
-	cf_inode_stat(inode, &st);
+	cf_mount_stat(mount_of(req), inode, &st);
 	fuse_reply_attr(req, &st, cf_mount_timeout(inode));
 }
 
@@ -260,7 +291,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	const struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255, .f_flag = ST_RDONLY};
+	const struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_LEN_MAX, .f_flag = ST_RDONLY};
 
 	(void)ino;
 	fuse_reply_statfs(req, &st);
@@ -284,6 +315,7 @@ const struct fuse_lowlevel_ops cf_mount_ops = {
 	.readlink = op_readlink,
 	.open = cf_op_open,
 	.read = cf_op_read,
+	.lseek = cf_op_lseek,
 	.release = cf_op_release,
 	.opendir = cf_op_opendir,
 	.readdir = cf_op_readdir,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Content of files. */
 
@@ -146,6 +147,26 @@ void cf_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		reply_pieces(req, &read, file, (uint64_t)off);
 	}
 	cf_read_release(mount->files, &read);
+}
+
+void cf_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *info)
+{
+	struct cf_mount *mount = fuse_req_userdata(req);
+	struct cf_err err = CF_ERR_INIT;
+	uint64_t found = 0;
+	int rc;
+
+	if (off < 0 || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
+		fuse_reply_err(req, off < 0 ? ENXIO : EINVAL);
+		return;
+	}
+	rc = cf_file_reader_seek(file_of(info)->reader, (uint64_t)off, whence == SEEK_HOLE, &found, &err);
+	if (rc < 0)
+		fuse_reply_err(req, cf_mount_errno(mount, cf_inodes_at(mount->inodes, ino), &err));
+	else if (rc == 0)
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, (off_t)found);
 }
 
 void cf_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)

@@ -1,6 +1,7 @@
 #include "fuse/shots.h"
 
 #include "base/err.h"
+#include "repo/repo.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ struct cf_shots {
 	const struct cf_snapshot_filter *filter;
 	pthread_mutex_t lock;
 	struct cf_shot_list *list;
+	struct cf_id *damaged; /* what was warned of */
+	size_t n_damaged;
 	struct timespec read; /* when */
 };
 
@@ -110,15 +113,40 @@ static int make_list(struct cf_snapshot_list *loaded, const struct cf_shot_list 
 	return 0;
 }
 
+static bool was_damaged(const struct cf_shots *shots, const struct cf_id *id)
+{
+	for (size_t i = 0; i < shots->n_damaged; i++)
+		if (cf_id_equal(&shots->damaged[i], id))
+			return true;
+	return false;
+}
+
+/* Each snapshot once, and again when it was whole in between. Takes the list of them over. */
+static void warn_damaged(struct cf_shots *shots, struct cf_snapshot_list *loaded)
+{
+	for (size_t i = 0; i < loaded->n_damaged; i++) {
+		const struct cf_snapshot_list one = {.damaged = &loaded->damaged[i], .n_damaged = 1};
+
+		if (!was_damaged(shots, &loaded->damaged[i]))
+			cf_snapshot_list_warn(shots->repo, &one);
+	}
+	free(shots->damaged);
+	shots->damaged = loaded->damaged;
+	shots->n_damaged = loaded->n_damaged;
+	loaded->damaged = NULL;
+	loaded->n_damaged = 0;
+}
+
 static int read_list(struct cf_shots *shots, struct cf_err *err)
 {
 	struct cf_snapshot_list loaded = {0};
 	struct cf_shot_list *list = NULL;
-	int rc = cf_snapshots_load(shots->repo, shots->filter, &loaded, err);
+	int rc = cf_repo_find_again(shots->repo, err);
 
+	if (rc == 0)
+		rc = cf_snapshots_load(shots->repo, shots->filter, &loaded, err);
 	if (rc == 0) {
-		if (!shots->list)
-			cf_snapshot_list_warn(shots->repo, &loaded);
+		warn_damaged(shots, &loaded);
 		rc = make_list(&loaded, shots->list, &list, err);
 	}
 	cf_snapshot_list_release(&loaded);
@@ -155,6 +183,7 @@ void cf_shots_free(struct cf_shots *shots)
 	if (!shots)
 		return;
 	cf_shot_list_release(shots->list);
+	free(shots->damaged);
 	pthread_mutex_destroy(&shots->lock);
 	free(shots);
 }

@@ -38,6 +38,9 @@ struct cf_mount {
 /* The errno for a failed operation on an inode; what is wrong with the repository is also logged. */
 int cf_mount_errno(struct cf_mount *mount, const struct cf_inode *inode, const struct cf_err *err);
 
+/* Attributes as stat() shows them, holes as stored. */
+void cf_mount_stat(struct cf_mount *mount, struct cf_inode *inode, struct stat *st);
+
 /* How long the kernel may believe in what it was told, in seconds. */
 double cf_mount_timeout(const struct cf_inode *inode);
 
@@ -67,6 +70,7 @@ void cf_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *inf
 /* ops_file.c */
 void cf_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void cf_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
+void cf_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *info);
 void cf_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 
 #endif

@@ -257,6 +257,39 @@ static int set_up_catalog(struct cf_repo *repo, const char *cache_dir, struct cf
 	return cf_catalog_new(repo, repo->index_path, &repo->catalog, err);
 }
 
+static int read_replacement(struct cf_backend *backend, struct cf_config *config, struct cf_err *err)
+{
+	struct cf_buf object = CF_BUF_INIT;
+	int rc = backend->ops->rebind ? backend->ops->rebind(backend, err) : 0;
+
+	if (rc == 0)
+		rc = cf_backend_get_all(backend, "config", CONFIG_LEN_MAX, &object, err);
+	if (rc == 0)
+		rc = cf_config_decode(cf_buf_span(&object), config, err);
+	cf_buf_release(&object);
+	return rc;
+}
+
+int cf_repo_find_again(struct cf_repo *repo, struct cf_err *err)
+{
+	struct cf_backend *backend = repo->backend;
+	struct cf_config config = {.body = CF_BUF_INIT};
+	uint64_t size;
+	int rc = backend->ops->size(backend, "config", &size, err);
+
+	if (rc != CF_ERR_NOT_FOUND)
+		return rc;
+	cf_err_clear(err);
+	rc = read_replacement(backend, &config, err);
+	if (rc == CF_ERR_NOT_FOUND)
+		rc = cf_err_set(err, rc, "the repository %s is gone", backend->url);
+	else if (rc == 0 && memcmp(config.repo_id, repo->config.repo_id, CF_REPO_ID_LEN) != 0)
+		rc = cf_err_set(err, CF_ERR_NOT_FOUND, "the repository %s is gone: another one is in its place",
+				backend->url);
+	cf_config_release(&config);
+	return rc;
+}
+
 int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *credentials,
 		 const struct cf_repo_open_options *options, const struct cf_ctx *ctx,
 		 struct cf_repo **repo_out, struct cf_err *err)

@@ -81,6 +81,12 @@ int cf_repo_open(struct cf_backend *backend, const struct cf_credentials *creden
 void cf_repo_close(struct cf_repo *repo);
 
 /* 16 random bytes as 32 hexadecimal digits. */
+/*
+ * For those who stay: look whether the repository is still there, and where it was removed and put back, go on with what is there
+ * now. CF_ERR_NOT_FOUND: it is gone, or another one is in its place.
+ */
+int cf_repo_find_again(struct cf_repo *repo, struct cf_err *err);
+
 const char *cf_repo_id_text(const struct cf_repo *repo);
 enum cf_cipher cf_repo_cipher(const struct cf_repo *repo);
 unsigned cf_repo_chunker_kind(const struct cf_repo *repo);

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ import time
 
 import pytest
 import trees
-from harness import BUSY, DAMAGED, FAILED, KEY, flip
+from harness import BUSY, DAMAGED, FAILED, KEY, USAGE, flip
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fuse") or os.geteuid() != 0,
                                 reason="needs /dev/fuse and root")
@@ -267,6 +268,9 @@ def test_what_cannot_be_mounted_is_refused(rich):
     rich.fails("mount", rich.source, code=FAILED, names=[rich.source, "not empty"])
     rich.fails("mount", rich.source / "one", code=FAILED, names=["one", "not a folder"])
     rich.fails("mount", empty, "--snapshot", "0000000000", code=FAILED, names="0000000000")
+    rich.fails("mount", empty, "--snapshot", "nosuch", code=USAGE, names="nosuch")
+    with mounted(rich) as (mnt, _):
+        rich.fails("mount", mnt, code=FAILED, names=[mnt, "a mount of coffer already"])
     rich.fails("mount", empty, "--log", rich.folder / "no/such", code=FAILED, names="no/such")
     (rich.folder / "other key").write_bytes(b"x" * 40)
     rich.fails("mount", empty, code=KEY, env={"COFFER_KEY_FILE": rich.folder / "other key"})
@@ -288,6 +292,96 @@ def test_as_an_ordinary_user(rich):
         rich.run("umount", mnt, prefix=prefix)
     finally:
         subprocess.run(["umount", "-l", str(mnt)], stderr=subprocess.DEVNULL, check=False)
+
+
+def test_a_repository_that_was_deleted_and_put_back(rich):
+    copy = rich.folder / "copy"
+    shutil.copytree(rich.path, copy)
+    with mounted(rich) as (mnt, process):
+        shown = os.listdir(mnt / "snapshots")
+        shutil.rmtree(rich.path)
+        time.sleep(3.2)
+        assert os.listdir(mnt / "snapshots") == shown, "the last list serves on"
+        with pytest.raises(OSError):
+            (mnt / "latest/a/text").read_bytes()
+        copy.rename(rich.path)
+        time.sleep(3.2)
+        assert os.listdir(mnt / "snapshots") == shown
+        trees.assert_equal(rich.source, (mnt / "latest").resolve())
+        said = end(process)
+        assert f"the repository {rich.path} is gone" in said
+
+
+def test_a_snapshot_damaged_since_is_told_once(coffer):
+    source = trees.small(coffer.work / "source")
+    coffer.backup(source)
+    last = coffer.backup(source)["snapshot"]
+    with mounted(coffer) as (mnt, process):
+        assert len(os.listdir(mnt / "snapshots")) == 2
+        flip(coffer.path / "snapshots" / last, 100)
+        wait_until(lambda: len(os.listdir(mnt / "snapshots")) == 1)
+        time.sleep(3.2)
+        os.listdir(mnt / "snapshots")
+        said = end(process)
+        assert said.count("is damaged and left out") == 1 and last in said
+
+
+def test_a_mount_killed_a_moment_ago_is_replaced(rich):
+    with mounted(rich) as (mnt, process):
+        os.stat(mnt)
+        process.kill()
+        process.wait()
+        rich.run("mount", mnt, "--quiet")
+        assert (mnt / "latest/one").read_bytes() == (rich.source / "one").read_bytes()
+        rich.run("umount", mnt)
+
+
+def test_holes_are_shown(coffer):
+    source = coffer.work / "source"
+    source.mkdir()
+    sizes = {"holes": 9 << 20, "nothing": 5 << 20, "full": 3 << 20}
+    data = random.Random(8).randbytes(3 << 20)
+    for name, size in sizes.items():
+        with open(source / name, "wb") as file:
+            file.truncate(size)
+            if name != "nothing":
+                file.write(data[:1 << 20] if name == "holes" else data)
+            if name == "holes":
+                file.seek(6 << 20)
+                file.write(data[1 << 20:2 << 20])
+    coffer.backup(source)
+
+    def holes(path):
+        found, fd, at = [], os.open(path, os.O_RDONLY), 0
+        while at < os.fstat(fd).st_size:
+            hole = os.lseek(fd, at, os.SEEK_HOLE)
+            try:
+                at = os.lseek(fd, hole, os.SEEK_DATA)
+            except OSError as error:
+                assert error.errno == errno.ENXIO
+                at = os.fstat(fd).st_size
+            found.append((hole, at))
+        os.close(fd)
+        return found
+
+    with mounted(coffer) as (mnt, _):
+        for name in sizes:
+            assert holes(mnt / "latest" / name) == holes(source / name)
+            assert os.stat(mnt / "latest" / name).st_blocks * 512 == len(data) * {"holes": 2, "nothing": 0}.get(name, 3) // 3
+
+
+def test_a_mount_of_its_own_repository_is_not_backed_up(rich):
+    with mounted(rich, name=rich.source / "mnt"):
+        snapshot = rich.backup(rich.source, code={0, 3})["snapshot"]
+    assert not rich.run("ls", f"{snapshot}:mnt").out.strip()
+
+
+def test_names_too_long_for_any_file(rich):
+    with mounted(rich) as (mnt, _):
+        for folder in (mnt, mnt / "latest"):
+            with pytest.raises(OSError) as caught:
+                os.stat(folder / ("x" * 256))
+            assert caught.value.errno == errno.ENAMETOOLONG
 
 
 @pytest.mark.threads
