@@ -298,24 +298,43 @@ static bool is_going(const struct forget *f, const struct cf_id *id)
 	return false;
 }
 
-/* The record is there, and whoever changes a snapshot from now on sees it. One that was changed since it was listed stays. */
+/* 1 when this object, which was not known, replaces one that goes. */
+static int replaces_going(struct forget *f, const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_snapshot *snapshot = NULL;
+	int rc;
+
+	if (find_snapshot(f, id) || is_going(f, id) || is_damaged(f, id))
+		return 0;
+	rc = cf_snapshot_load(f->repo, id, &snapshot, err);
+	if (rc == 0)
+		rc = is_going(f, &snapshot->replaces);
+	cf_snapshot_free(snapshot);
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc;
+}
+
+/*
+ * The record is there, and whoever changes a snapshot from now on sees it. One that was changed since it was listed stays: all objects
+ * are looked at, for what replaces one that goes may itself be replaced.
+ */
 static int look_for_replacements(struct forget *f, struct cf_err *err)
 {
 	struct cf_backend *store = f->repo->backend;
-	struct cf_snapshot_list list = {0};
-	int rc = cf_snapshots_load(f->repo, NULL, &list, err);
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(f->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
 
-	for (size_t i = 0; rc == 0 && i < list.n; i++) {
-		const struct cf_snapshot *s = list.items[i];
-
-		if (is_going(f, &s->id) || !is_going(f, &s->replaces))
-			continue;
-		store->ops->remove(store, cf_object_name(CF_OBJECT_FORGET, &f->begun).s, NULL);
-		rc = cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s was changed or forgotten meanwhile: run forget again",
-				cf_id_text(&s->replaces).s);
-	}
-	cf_snapshot_list_release(&list);
-	return rc;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = replaces_going(f, &ids[i], err);
+	free(ids);
+	if (rc != 1)
+		return rc;
+	store->ops->remove(store, cf_object_name(CF_OBJECT_FORGET, &f->begun).s, NULL);
+	return cf_err_set(err, CF_ERR_BUSY, "a snapshot was changed or forgotten meanwhile: run forget again");
 }
 
 int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,

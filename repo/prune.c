@@ -116,6 +116,29 @@ static int shut_out(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
+/* The tombs that there are now; ripe are those that were. */
+static int reload_tombs(struct cf_prune *p, struct cf_err *err)
+{
+	struct cf_tombs now = {0};
+	bool *is_ripe = NULL;
+	int rc = cf_tombs_load(p->repo, &now, err);
+
+	if (rc == 0 && !(is_ripe = calloc(now.n + 1, sizeof(*is_ripe))))
+		rc = cf_err_nomem(err);
+	if (rc < 0) {
+		cf_tombs_release(&now);
+		return rc;
+	}
+	for (size_t i = 0; i < now.n; i++)
+		for (size_t k = 0; k < p->tombs.n; k++)
+			is_ripe[i] |= p->is_ripe[k] && cf_id_equal(&now.items[i].id, &p->tombs.items[k].id);
+	cf_tombs_release(&p->tombs);
+	free(p->is_ripe);
+	p->tombs = now;
+	p->is_ripe = is_ripe;
+	return 0;
+}
+
 /* Which tombs are ripe; after this no run that relies on their packs can commit any more without having said so. */
 static int judge_tombs(struct cf_prune *p, struct cf_err *err)
 {
@@ -139,7 +162,10 @@ static int judge_tombs(struct cf_prune *p, struct cf_err *err)
 		return rc;
 	for (size_t t = 0; rc == 0 && t < p->tombs.n; t++)
 		rc = judge_tomb(p, t, err);
-	return rc < 0 ? rc : shut_out(p, err);
+	if (rc == 0)
+		rc = shut_out(p, err);
+	/* Another prune may have condemned what a run that was just shut out relied on: only these say what will stay. */
+	return rc < 0 ? rc : reload_tombs(p, err);
 }
 
 /* Its run has long ended, or was shut out so long ago that it cannot be about to commit. */
@@ -248,6 +274,49 @@ static int adopt(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	return cf_id_compare(a, b);
+}
+
+static int list_snapshots(struct cf_prune *p, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+{
+	int rc = cf_object_list(p->repo, CF_OBJECT_SNAPSHOT, ids_out, n_out, err);
+
+	if (rc == 0 && *n_out)
+		qsort(*ids_out, *n_out, sizeof(**ids_out), compare_ids);
+	return rc;
+}
+
+/*
+ * All snapshots. A listing may miss a version that is put while it runs and the one before, which is removed while it runs; so it is
+ * done again until nothing changed meanwhile.
+ */
+static int load_snapshots(struct cf_prune *p, struct cf_snapshot_list *list_out, struct cf_err *err)
+{
+	struct cf_id *before = NULL, *after = NULL;
+	size_t n_before = 0, n_after = 0;
+	bool has_changed = true;
+	int rc = list_snapshots(p, &before, &n_before, err);
+
+	while (rc == 0 && has_changed) {
+		cf_snapshot_list_release(list_out);
+		rc = cf_snapshots_load(p->repo, NULL, list_out, err);
+		if (rc == 0)
+			rc = list_snapshots(p, &after, &n_after, err);
+		has_changed = rc == 0 && (n_before != n_after ||
+					  (n_after && memcmp(before, after, n_after * sizeof(*after)) != 0));
+		free(before);
+		before = after;
+		n_before = n_after;
+		after = NULL;
+		if (rc == 0)
+			rc = cf_ctx_check(p->repo->ctx, err);
+	}
+	free(before);
+	return rc;
+}
+
 /* Intents, then snapshots, then the index, then packs: what is handed on in between is found in the later list. */
 static int look(struct cf_prune *p, struct cf_err *err)
 {
@@ -257,7 +326,7 @@ static int look(struct cf_prune *p, struct cf_err *err)
 	int rc = cf_intents_load(p->repo, &intents, &n_intents, err);
 
 	if (rc == 0)
-		rc = cf_snapshots_load(p->repo, NULL, &list, err);
+		rc = load_snapshots(p, &list, err);
 	if (rc == 0)
 		rc = cf_catalog_survey(p->repo->catalog, &p->tombs, err);
 	if (rc == 0 && !p->options->dry_run)
