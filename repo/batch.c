@@ -205,7 +205,7 @@ static int store_new(struct cf_batch *batch, struct cf_coder_slot *slot, struct 
 		     struct frame_plan *random, struct cf_err *err)
 {
 	struct cf_writer *writer = batch->writer;
-	int rc = 0;
+	int rc = cf_delta_expect(writer, batch->chunks, batch->n_chunks, err);
 
 	for (size_t i = 0; rc == 0 && i < batch->n_chunks; i++) {
 		struct cf_batch_chunk *chunk = &batch->chunks[i];
@@ -218,9 +218,7 @@ static int store_new(struct cf_batch *batch, struct cf_coder_slot *slot, struct 
 			rc = plan_add(random, batch, chunk, &sketch, err);
 			continue;
 		}
-		cf_sketch_compute(&writer->repo->gear, plain.data, plain.len, &sketch);
-		if (!writer->no_delta)
-			rc = cf_delta_store(writer, slot, chunk, plain, &sketch, err);
+		rc = cf_delta_store(writer, slot, chunk, plain, &sketch, err);
 		if (rc == 0)
 			rc = plan_add(text, batch, chunk, &sketch, err);
 		else if (rc == 1)

@@ -55,7 +55,7 @@ static int decode_blob(struct cf_check *check, struct cf_checked_pack *listed, s
 		       const struct cf_segment_pack *pack, const struct cf_table_blob *blob, struct cf_err *err)
 {
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
-	struct cf_buf base = CF_BUF_INIT;
+	struct cf_prefix base = {0};
 	size_t raw_len = 0;
 	int rc = 0;
 
@@ -63,11 +63,11 @@ static int decode_blob(struct cf_check *check, struct cf_checked_pack *listed, s
 		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
 		rc = judge_bases(check, listed, &chunks[0].id,
-				 cf_bases_read(check->repo, &chunks[0].bases, &base, err), err);
+				 cf_prefix_read(check->repo, &chunks[0].bases, &base, err), err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), cf_buf_span(&base), raw_len,
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base.bytes, raw_len,
 				     &slot->raw, err);
-	cf_buf_release(&base);
+	cf_prefix_release(check->repo, &base);
 	return rc;
 }
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-	N_BUCKETS = 512
+	N_BUCKETS = 512,
+	CHECKED_MAX = 16 /* chunks of a frame that are remembered to be right */
 };
 
 enum frame_state {
@@ -18,22 +19,30 @@ enum frame_state {
 	FRAME_FAILED
 };
 
+/* A chunk of a frame that is what its id says. */
+struct checked {
+	struct cf_id id;
+	uint32_t off, len;
+};
+
 /* A decoded blob, shared by its readers. */
-struct frame {
+struct cf_frame {
 	uint64_t pack; /* key: start of the pack's name, and the offset in it */
 	uint32_t off;
 	enum frame_state state;
 	unsigned n_users;
 	struct cf_buf plain;
-	struct frame *chain;	    /* in its bucket */
-	struct frame *newer, *older; /* by last use */
+	struct checked checked[CHECKED_MAX];
+	unsigned n_checked; /* ever; the oldest are overwritten */
+	struct cf_frame *chain;	    /* in its bucket */
+	struct cf_frame *newer, *older; /* by last use */
 };
 
 struct cf_blob_cache {
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
-	struct frame *buckets[N_BUCKETS];
-	struct frame *newest, *oldest;
+	struct cf_frame *buckets[N_BUCKETS];
+	struct cf_frame *newest, *oldest;
 	size_t bytes, budget;
 };
 
@@ -50,18 +59,18 @@ int cf_blob_cache_new(size_t budget, struct cf_blob_cache **cache_out, struct cf
 	return 0;
 }
 
-static struct frame **bucket_of(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+static struct cf_frame **bucket_of(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
 {
 	return &cache->buckets[(pack ^ (off * 0x9e3779b1u)) % N_BUCKETS];
 }
 
-static void unlink_use(struct cf_blob_cache *cache, struct frame *f)
+static void unlink_use(struct cf_blob_cache *cache, struct cf_frame *f)
 {
 	*(f->newer ? &f->newer->older : &cache->newest) = f->older;
 	*(f->older ? &f->older->newer : &cache->oldest) = f->newer;
 }
 
-static void link_newest(struct cf_blob_cache *cache, struct frame *f)
+static void link_newest(struct cf_blob_cache *cache, struct cf_frame *f)
 {
 	f->newer = NULL;
 	f->older = cache->newest;
@@ -69,9 +78,9 @@ static void link_newest(struct cf_blob_cache *cache, struct frame *f)
 	cache->newest = f;
 }
 
-static void remove_frame(struct cf_blob_cache *cache, struct frame *f)
+static void remove_frame(struct cf_blob_cache *cache, struct cf_frame *f)
 {
-	struct frame **at = bucket_of(cache, f->pack, f->off);
+	struct cf_frame **at = bucket_of(cache, f->pack, f->off);
 
 	while (*at != f)
 		at = &(*at)->chain;
@@ -84,10 +93,10 @@ static void remove_frame(struct cf_blob_cache *cache, struct frame *f)
 
 static void evict(struct cf_blob_cache *cache)
 {
-	struct frame *f = cache->oldest;
+	struct cf_frame *f = cache->oldest;
 
 	while (f && cache->bytes > cache->budget) {
-		struct frame *newer = f->newer;
+		struct cf_frame *newer = f->newer;
 
 		if (f->n_users == 0)
 			remove_frame(cache, f);
@@ -127,16 +136,16 @@ static int decode_blob(struct cf_repo *repo, const struct cf_location *place, st
 }
 
 /* One that failed is only waiting for its last user to let go: whoever comes later tries for itself. */
-static struct frame *find_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+static struct cf_frame *find_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
 {
-	struct frame *f = *bucket_of(cache, pack, off);
+	struct cf_frame *f = *bucket_of(cache, pack, off);
 
 	while (f && (f->pack != pack || f->off != off || f->state == FRAME_FAILED))
 		f = f->chain;
 	return f;
 }
 
-static void release_frame(struct cf_blob_cache *cache, struct frame *f)
+static void release_frame(struct cf_blob_cache *cache, struct cf_frame *f)
 {
 	pthread_mutex_lock(&cache->lock);
 	f->n_users--;
@@ -146,9 +155,9 @@ static void release_frame(struct cf_blob_cache *cache, struct frame *f)
 	pthread_mutex_unlock(&cache->lock);
 }
 
-static struct frame *insert_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
+static struct cf_frame *insert_frame(struct cf_blob_cache *cache, uint64_t pack, uint32_t off)
 {
-	struct frame *f = calloc(1, sizeof(*f)), **bucket = bucket_of(cache, pack, off);
+	struct cf_frame *f = calloc(1, sizeof(*f)), **bucket = bucket_of(cache, pack, off);
 
 	if (!f)
 		return NULL;
@@ -162,7 +171,7 @@ static struct frame *insert_frame(struct cf_blob_cache *cache, uint64_t pack, ui
 }
 
 /* Wait for a frame that another thread decodes. 1: it is ready; 0: that thread failed. Called with the lock held. */
-static int wait_for_frame(struct cf_blob_cache *cache, struct frame *f)
+static int wait_for_frame(struct cf_blob_cache *cache, struct cf_frame *f)
 {
 	f->n_users++;
 	while (f->state == FRAME_LOADING)
@@ -178,13 +187,13 @@ static int wait_for_frame(struct cf_blob_cache *cache, struct frame *f)
 }
 
 /* The decoded blob of a place that is no delta; release_frame() it. */
-static int acquire_frame(struct cf_repo *repo, const struct cf_location *place, struct frame **frame_out,
+static int acquire_frame(struct cf_repo *repo, const struct cf_location *place, struct cf_frame **frame_out,
 			 struct cf_err *err)
 {
 	struct cf_blob_cache *cache = repo->blobs;
 	uint64_t pack = cf_le64_get(place->pack.bytes);
 	struct cf_buf plain = CF_BUF_INIT;
-	struct frame *f;
+	struct cf_frame *f;
 	int rc;
 
 	pthread_mutex_lock(&cache->lock);
@@ -231,20 +240,66 @@ static int compare_id(const struct cf_id *id, const struct cf_id *found, const s
 			  cf_pack_name(&place->pack).s, cf_id_text(id).s);
 }
 
-/* Append a chunk that lies in a blob of whole chunks. Its id is not checked. */
-static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
-			   struct cf_buf *out, struct cf_err *err)
+static int check_ids(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
+		     const struct cf_span *plain, struct cf_err *err)
 {
-	struct frame *f = NULL;
+	struct cf_id found[CF_CHUNKS_AT_ONCE];
+	enum cf_object_type type = places[0].pack_type;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		if (places[i].pack_type != type)
+			return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is of another kind than expected",
+					  cf_pack_name(&places[i].pack).s, cf_id_text(&ids[i]).s);
+	rc = cf_hmac_run_many(type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, plain, n,
+			      found, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = compare_id(&ids[i], &found[i], &places[i], err);
+	return rc;
+}
+
+/* The same for chunks that lie one behind the other. */
+static int check_run(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
+		     const uint8_t *plain, struct cf_err *err)
+{
+	struct cf_span spans[CF_CHUNKS_AT_ONCE] = {{0}};
+
+	for (size_t i = 0; i < n; i++) {
+		spans[i] = cf_span_of(plain, places[i].raw_len);
+		plain += places[i].raw_len;
+	}
+	return check_ids(repo, ids, places, n, spans, err);
+}
+
+/* Where a chunk lies in the blob of whole chunks that holds it; release_frame() that. Its id is not checked. */
+static int acquire_chunk(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+			 struct cf_frame **frame_out, struct cf_span *plain_out, struct cf_err *err)
+{
+	struct cf_frame *f = NULL;
 	int rc = acquire_frame(repo, place, &f, err);
 
 	if (rc < 0)
 		return rc;
-	if (place->frame_off > f->plain.len || place->raw_len > f->plain.len - place->frame_off)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s lies outside its blob",
-				cf_pack_name(&place->pack).s, cf_id_text(id).s);
-	else
-		rc = cf_buf_append(out, f->plain.data + place->frame_off, place->raw_len, err);
+	if (place->frame_off > f->plain.len || place->raw_len > f->plain.len - place->frame_off) {
+		release_frame(repo->blobs, f);
+		return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s lies outside its blob",
+				  cf_pack_name(&place->pack).s, cf_id_text(id).s);
+	}
+	*plain_out = cf_span_of(f->plain.data + place->frame_off, place->raw_len);
+	*frame_out = f;
+	return 0;
+}
+
+static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const struct cf_location *place,
+			   struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_frame *f = NULL;
+	struct cf_span plain;
+	int rc = acquire_chunk(repo, id, place, &f, &plain, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cf_buf_append(out, plain.data, plain.len, err);
 	release_frame(repo->blobs, f);
 	return rc;
 }
@@ -262,8 +317,8 @@ static int look_again(struct cf_repo *repo, const struct cf_id *pack, struct cf_
 	return rc;
 }
 
-static int copy_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
-		     struct cf_buf *out, struct cf_err *err)
+static int acquire_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
+			struct cf_frame **frame_out, struct cf_span *plain_out, struct cf_err *err)
 {
 	int rc;
 
@@ -273,10 +328,159 @@ static int copy_base(struct cf_repo *repo, const struct cf_id *id, struct cf_loc
 			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
 					cf_id_text(id).s);
 		if (rc == 0)
-			rc = copy_from_frame(repo, id, place_out, out, err);
+			rc = acquire_chunk(repo, id, place_out, frame_out, plain_out, err);
 		if (rc == CF_ERR_NOT_FOUND)
 			rc = look_again(repo, &place_out->pack, err);
 	} while (rc == 1);
+	return rc;
+}
+
+static bool is_checked(struct cf_blob_cache *cache, struct cf_frame *frame, const struct checked *wanted)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&cache->lock);
+	for (unsigned i = 0; !found && i < frame->n_checked && i < CHECKED_MAX; i++) {
+		const struct checked *c = &frame->checked[i];
+
+		found = c->off == wanted->off && c->len == wanted->len && cf_id_equal(&c->id, &wanted->id);
+	}
+	pthread_mutex_unlock(&cache->lock);
+	return found;
+}
+
+static void note_checked(struct cf_blob_cache *cache, struct cf_frame *frame, const struct checked *c)
+{
+	pthread_mutex_lock(&cache->lock);
+	frame->checked[frame->n_checked++ % CHECKED_MAX] = *c;
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static struct checked checked_of(const struct cf_id *id, const struct cf_location *place)
+{
+	return (struct checked){.id = *id, .off = place->frame_off, .len = place->raw_len};
+}
+
+/* Neighbouring chunks try the same bases, so what was found right is remembered while its frame is. */
+static int check_base(struct cf_repo *repo, struct cf_frame *frame, const struct cf_id *id,
+		      const struct cf_location *place, struct cf_err *err)
+{
+	const struct checked c = checked_of(id, place);
+	int rc;
+
+	if (is_checked(repo->blobs, frame, &c))
+		return 0;
+	rc = check_run(repo, id, place, 1, frame->plain.data + c.off, err);
+	if (rc == 0)
+		note_checked(repo->blobs, frame, &c);
+	return rc;
+}
+
+/* Bases in use, and those of them that are still to be checked. */
+struct base_check {
+	struct cf_frame *frames[CF_CHUNKS_AT_ONCE];
+	struct checked wanted[CF_CHUNKS_AT_ONCE];
+	struct cf_span plain[CF_CHUNKS_AT_ONCE];
+	size_t n;
+};
+
+static int add_base(struct cf_repo *repo, struct base_check *check, const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_location place;
+	size_t i = check->n;
+	int rc = acquire_base(repo, id, &place, &check->frames[i], &check->plain[i], err);
+
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
+		cf_err_clear(err);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	check->wanted[i] = checked_of(id, &place);
+	if (place.pack_type == CF_OBJECT_DATA_PACK && !is_checked(repo->blobs, check->frames[i], &check->wanted[i]))
+		check->n++;
+	else
+		release_frame(repo->blobs, check->frames[i]);
+	return 0;
+}
+
+int cf_bases_check(struct cf_repo *repo, const struct cf_id *ids, size_t n, struct cf_err *err)
+{
+	struct cf_id found[CF_CHUNKS_AT_ONCE];
+	struct base_check check = {.n = 0};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = add_base(repo, &check, &ids[i], err);
+	if (rc == 0 && check.n)
+		rc = cf_hmac_run_many(repo->data_id_hmac, check.plain, check.n, found, err);
+	for (size_t i = 0; i < check.n; i++) {
+		if (rc == 0 && cf_id_equal(&found[i], &check.wanted[i].id))
+			note_checked(repo->blobs, check.frames[i], &check.wanted[i]);
+		release_frame(repo->blobs, check.frames[i]);
+	}
+	return rc;
+}
+
+/* Put a base behind what the prefix has. The frame becomes the prefix's or is let go. */
+static int extend_prefix(struct cf_repo *repo, struct cf_prefix *prefix, struct cf_frame *frame, struct cf_span plain,
+			 struct cf_err *err)
+{
+	struct cf_span before = prefix->bytes;
+	int rc = 0;
+
+	if (before.len == 0) {
+		prefix->frame = frame;
+		prefix->bytes = plain;
+		return 0;
+	}
+	if (prefix->frame == frame && before.data + before.len == plain.data) {
+		prefix->bytes.len += plain.len;
+	} else {
+		cf_buf_clear(&prefix->copy);
+		rc = cf_buf_reserve(&prefix->copy, before.len + plain.len, err);
+		if (rc == 0) {
+			cf_buf_append(&prefix->copy, before.data, before.len, NULL);
+			cf_buf_append(&prefix->copy, plain.data, plain.len, NULL);
+			release_frame(repo->blobs, prefix->frame);
+			prefix->frame = NULL;
+			prefix->bytes = cf_buf_span(&prefix->copy);
+		}
+	}
+	release_frame(repo->blobs, frame);
+	return rc;
+}
+
+static void drop_prefix(struct cf_repo *repo, struct cf_prefix *prefix)
+{
+	if (prefix->frame)
+		release_frame(repo->blobs, prefix->frame);
+	prefix->frame = NULL;
+	prefix->bytes = cf_span_of(NULL, 0);
+}
+
+static int read_prefix(struct cf_repo *repo, const struct cf_bases *bases, bool check, struct cf_prefix *prefix,
+		       struct cf_err *err)
+{
+	int rc = 0;
+
+	drop_prefix(repo, prefix);
+	for (unsigned i = 0; rc == 0 && i < bases->n; i++) {
+		struct cf_frame *frame = NULL;
+		struct cf_location place;
+		struct cf_span plain;
+
+		rc = acquire_base(repo, &bases->ids[i], &place, &frame, &plain, err);
+		if (rc == 0 && check) {
+			rc = check_base(repo, frame, &bases->ids[i], &place, err);
+			if (rc < 0)
+				release_frame(repo->blobs, frame);
+		}
+		if (rc == 0)
+			rc = extend_prefix(repo, prefix, frame, plain, err);
+	}
+	if (rc < 0)
+		drop_prefix(repo, prefix);
 	return rc;
 }
 
@@ -284,17 +488,15 @@ static int copy_base(struct cf_repo *repo, const struct cf_id *id, struct cf_loc
 static int copy_delta(struct cf_repo *repo, const struct cf_location *place, struct cf_buf *out,
 		      struct cf_err *err)
 {
-	struct cf_buf base = CF_BUF_INIT, plain = CF_BUF_INIT;
-	struct cf_location base_place;
-	int rc = 0;
+	struct cf_prefix prefix = {0};
+	struct cf_buf plain = CF_BUF_INIT;
+	int rc = read_prefix(repo, &place->bases, false, &prefix, err);
 
-	for (unsigned i = 0; rc == 0 && i < place->bases.n; i++)
-		rc = copy_base(repo, &place->bases.ids[i], &base_place, &base, err);
 	if (rc == 0)
-		rc = decode_blob(repo, place, cf_buf_span(&base), &plain, err);
+		rc = decode_blob(repo, place, prefix.bytes, &plain, err);
 	if (rc == 0)
 		rc = cf_buf_append(out, plain.data, plain.len, err);
-	cf_buf_release(&base);
+	cf_prefix_release(repo, &prefix);
 	cf_buf_release(&plain);
 	return rc;
 }
@@ -331,37 +533,6 @@ static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_lo
 	if (rc == CF_ERR_DAMAGED && place_out->bases.n)
 		rc = copy_whole_instead(repo, id, place_out, rc, out, err);
 	return rc;
-}
-
-static int check_ids(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
-		     const struct cf_span *plain, struct cf_err *err)
-{
-	struct cf_id found[CF_CHUNKS_AT_ONCE];
-	enum cf_object_type type = places[0].pack_type;
-	int rc;
-
-	for (size_t i = 0; i < n; i++)
-		if (places[i].pack_type != type)
-			return cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s is of another kind than expected",
-					  cf_pack_name(&places[i].pack).s, cf_id_text(&ids[i]).s);
-	rc = cf_hmac_run_many(type == CF_OBJECT_TREE_PACK ? repo->tree_id_hmac : repo->data_id_hmac, plain, n,
-			      found, err);
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = compare_id(&ids[i], &found[i], &places[i], err);
-	return rc;
-}
-
-/* The same for chunks that lie one behind the other. */
-static int check_run(struct cf_repo *repo, const struct cf_id *ids, const struct cf_location *places, size_t n,
-		     const uint8_t *plain, struct cf_err *err)
-{
-	struct cf_span spans[CF_CHUNKS_AT_ONCE] = {{0}};
-
-	for (size_t i = 0; i < n; i++) {
-		spans[i] = cf_span_of(plain, places[i].raw_len);
-		plain += places[i].raw_len;
-	}
-	return check_ids(repo, ids, places, n, spans, err);
 }
 
 static int copy_listed(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len,
@@ -411,15 +582,13 @@ int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *o
 	return cf_chunks_read(repo, id, NULL, 1, out, err);
 }
 
-int cf_bases_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_buf *out, struct cf_err *err)
+int cf_prefix_read(struct cf_repo *repo, const struct cf_bases *bases, struct cf_prefix *prefix, struct cf_err *err)
 {
-	struct cf_location places[CF_BASES_MAX];
-	size_t start = out->len;
-	int rc = 0;
+	return read_prefix(repo, bases, true, prefix, err);
+}
 
-	for (unsigned i = 0; rc == 0 && i < bases->n; i++)
-		rc = copy_base(repo, &bases->ids[i], &places[i], out, err);
-	if (rc == 0)
-		rc = check_run(repo, bases->ids, places, bases->n, out->data + start, err);
-	return rc;
+void cf_prefix_release(struct cf_repo *repo, struct cf_prefix *prefix)
+{
+	drop_prefix(repo, prefix);
+	cf_buf_release(&prefix->copy);
 }

@@ -14,8 +14,10 @@
  */
 
 enum {
+	NEAR = 8 << 10,		  /* from the expected place: tried first, without a look at the others */
 	REACH = 320 << 10,	  /* how far from the expected place the old content is searched */
 	CANDIDATES = 12,	  /* old chunks looked at */
+	EXPECTED_MAX = 16,	  /* bases checked together; their blobs are in memory at once */
 	DELTA_LEVEL = 2,
 	DELTA_OVERHEAD = 150,	  /* bytes a delta costs in table and index */
 	PATIENCE = 4,		  /* failures in a row at unlike places before most such trials are left out */
@@ -204,21 +206,30 @@ static bool is_excellent(const struct candidate *c, size_t delta_len, size_t pla
 	return (double)delta_len < plain_estimate(c, plain_len) / 16 + DELTA_OVERHEAD;
 }
 
-/* A delta under trial: slot->raw holds the prefix, slot->payload the result. */
+/* A delta under trial. */
 struct trial {
 	struct cf_bases bases;
-	size_t prefix_len;
-	ssize_t len;
+	struct cf_prefix prefix;
+	struct cf_buf *payload;
+	size_t len; /* 0: none was made */
 };
 
-/* Compress against the bases. 1: done. 0: they cannot be read, and are no bases. */
-static int try_bases(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_bases *bases,
-		     struct cf_span plain, struct trial *trial, struct cf_err *err)
-{
-	int rc;
+/* A chunk for which bases are tried: the best trial so far, and room for the next one. */
+struct search {
+	struct cf_writer *writer;
+	struct cf_coder_slot *slot;
+	const struct cf_batch_chunk *chunk;
+	struct cf_span plain;
+	struct trial best, next;
+};
 
-	cf_buf_clear(&slot->raw);
-	rc = cf_bases_read(writer->repo, bases, &slot->raw, err);
+/* Compress against the bases; the shortest result so far stays. 1: done. 0: they cannot be read, and are no bases. */
+static int try_bases(struct search *s, const struct cf_bases *bases, struct cf_err *err)
+{
+	struct trial last_best = s->best;
+	ssize_t len;
+	int rc = cf_prefix_read(s->writer->repo, bases, &s->next.prefix, err);
+
 	/* Check and restore will say what is wrong with it; or it is of a data epoch that this key lacks. */
 	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
 		cf_err_clear(err);
@@ -226,32 +237,36 @@ static int try_bases(struct cf_writer *writer, struct cf_coder_slot *slot, const
 	}
 	if (rc < 0)
 		return rc;
-	cf_buf_clear(&slot->payload);
-	*trial = (struct trial){.bases = *bases, .prefix_len = slot->raw.len};
-	trial->len = cf_codec_compress(&slot->coder, DELTA_LEVEL, cf_buf_span(&slot->raw), plain, &slot->payload,
-				       err);
-	return trial->len < 0 ? (int)trial->len : 1;
+	cf_buf_clear(s->next.payload);
+	len = cf_codec_compress(&s->slot->coder, DELTA_LEVEL, s->next.prefix.bytes, s->plain, s->next.payload, err);
+	if (len < 0)
+		return (int)len;
+	s->next.bases = *bases;
+	s->next.len = (size_t)len;
+	if (s->best.len == 0 || s->next.len < s->best.len) {
+		s->best = s->next;
+		s->next = last_best;
+	}
+	return 1;
 }
 
-/* Store the trial whose prefix and payload are in the slot. */
-static int store_trial(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
-		       struct cf_span plain, const struct trial *trial, struct cf_err *err)
+static int store_best(struct search *s, struct cf_err *err)
 {
-	struct cf_table_chunk entry = {.id = chunk->id, .bases = trial->bases, .raw_len = chunk->len};
+	struct cf_table_chunk entry = {.id = s->chunk->id, .bases = s->best.bases, .raw_len = s->chunk->len};
 	uint8_t head[CF_BLOB_HEAD_LEN];
 	struct cf_span parts[2];
 	int rc;
 
-	cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, chunk->len, head);
-	rc = cf_blob_verify(slot, head, cf_buf_span(&slot->payload), cf_buf_span(&slot->raw), plain, err);
+	cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, s->chunk->len, head);
+	rc = cf_blob_verify(s->slot, head, cf_buf_span(s->best.payload), s->best.prefix.bytes, s->plain, err);
 	if (rc < 0)
 		return rc;
 	parts[0] = cf_span_of(head, sizeof(head));
-	parts[1] = cf_buf_span(&slot->payload);
-	rc = cf_packer_add(writer->packer, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, parts, 2, &entry, 1, err);
+	parts[1] = cf_buf_span(s->best.payload);
+	rc = cf_packer_add(s->writer->packer, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, parts, 2, &entry, 1, err);
 	if (rc < 0)
 		return rc;
-	atomic_fetch_add(&writer->counters.chunks_delta, 1);
+	atomic_fetch_add(&s->writer->counters.chunks_delta, 1);
 	return 1;
 }
 
@@ -264,99 +279,190 @@ static bool join_bases(const struct candidate *a, const struct candidate *b, str
 	return true;
 }
 
-/*
- * A chunk that one base explains in part: its cut moved, so it has bytes of a neighbour. Try both sides; the best of all trials
- * ends in the slot.
- */
-static int try_neighbours(struct cf_writer *writer, struct cf_coder_slot *slot, const struct candidate *all,
-			  size_t n, size_t best, struct cf_span plain, struct trial *trial, struct cf_err *err)
+/* The old chunks around a new one's place. */
+struct place {
+	struct cf_extent extents[CANDIDATES];
+	struct candidate all[CANDIDATES];
+	size_t n;
+	int64_t expected;
+	size_t tried; /* all[tried] was looked up and tried already; n: none was */
+};
+
+/* A chunk that one base explains in part: its cut moved, so it has bytes of a neighbour. Try both sides. */
+static int try_neighbours(struct search *s, const struct place *p, size_t best, struct cf_err *err)
 {
-	struct cf_bases sides[2], chosen = trial->bases;
-	ssize_t chosen_len = trial->len;
-	unsigned n_sides = 0;
+	struct cf_bases joined;
 	int rc = 1;
 
-	if (best + 1 < n && join_bases(&all[best], &all[best + 1], &sides[n_sides]))
-		n_sides++;
-	if (best > 0 && join_bases(&all[best - 1], &all[best], &sides[n_sides]))
-		n_sides++;
-	for (unsigned i = 0; rc == 1 && i < n_sides; i++) {
-		rc = try_bases(writer, slot, &sides[i], plain, trial, err);
-		if (rc == 1 && trial->len < chosen_len) {
-			chosen = trial->bases;
-			chosen_len = trial->len;
-		}
-	}
-	if (rc >= 0 && memcmp(&chosen, &trial->bases, sizeof(chosen)) != 0)
-		rc = try_bases(writer, slot, &chosen, plain, trial, err);
-	return rc;
+	if (best + 1 < p->n && join_bases(&p->all[best], &p->all[best + 1], &joined))
+		rc = try_bases(s, &joined, err);
+	if (rc == 1 && best > 0 && !is_excellent(&p->all[best], s->best.len, s->plain.len) &&
+	    join_bases(&p->all[best - 1], &p->all[best], &joined))
+		rc = try_bases(s, &joined, err);
+	return rc < 0 ? rc : 1;
 }
 
-/* Against what the parent snapshot has at that place. 1: stored. 0: not worth it. */
-static int store_by_position(struct cf_writer *writer, struct cf_coder_slot *slot,
-			     const struct cf_batch_chunk *chunk, struct cf_span plain,
-			     const struct cf_sketch *sketch, struct cf_err *err)
+/* The old chunk that begins where the new one should, or n. */
+static size_t find_nearest(const struct place *p)
 {
-	struct cf_old_content *old = chunk->file->old;
-	struct cf_extent found[CANDIDATES];
-	struct candidate all[CANDIDATES];
-	int64_t expected = 0;
-	size_t n = nearby(old, chunk->file_off, chunk->len, found, &expected), best;
-	struct trial trial;
-	int rc = 1;
+	uint64_t least = NEAR;
+	size_t nearest = p->n;
 
-	for (size_t i = 0; i < n; i++) {
-		rc = look_up(writer->repo, &found[i], &all[i], err);
-		if (rc < 0)
-			return rc;
-		all[i].likeness = cf_sketch_likeness(sketch, &all[i].place.sketch);
+	for (size_t i = 0; i < p->n; i++) {
+		uint64_t away = (uint64_t)llabs((int64_t)p->extents[i].off - p->expected);
+
+		if (away < least) {
+			least = away;
+			nearest = i;
+		}
 	}
-	best = choose(all, n, expected);
-	if (best == n)
+	return nearest;
+}
+
+/*
+ * Against the old chunk that begins at the expected place: when that is excellent, neither a sketch nor the chunks around it are
+ * needed. 1: stored. 0: look on.
+ */
+static int store_in_place(struct search *s, struct place *p, struct cf_err *err)
+{
+	size_t i = find_nearest(p);
+	struct candidate *c = &p->all[i];
+	int rc;
+
+	p->tried = p->n;
+	if (i == p->n)
 		return 0;
-	if (all[best].likeness == 0 && !may_try_unlike(old))
-		return 0;
-	rc = try_bases(writer, slot, &all[best].bases, plain, &trial, err);
-	if (rc == 1 && !is_excellent(&all[best], (size_t)trial.len, plain.len))
-		rc = try_neighbours(writer, slot, all, n, best, plain, &trial, err);
+	rc = look_up(s->writer->repo, &p->extents[i], c, err);
+	if (rc == 1)
+		rc = try_bases(s, &c->bases, err);
 	if (rc != 1)
 		return rc;
-	if (!is_worth(&all[best], (size_t)trial.len, plain.len)) {
+	p->tried = i;
+	if (!is_excellent(c, s->best.len, s->plain.len) || !is_worth(c, s->best.len, s->plain.len))
+		return 0;
+	note_trial(s->chunk->file->old, true);
+	if (s->best.bases.n == 1)
+		set_shift(s->chunk->file->old, s->chunk->file_off, c->off);
+	return store_best(s, err);
+}
+
+/* Against the likest of what the parent snapshot has around that place. 1: stored. 0: not worth it. */
+static int store_by_position(struct search *s, struct place *p, const struct cf_sketch *sketch, struct cf_err *err)
+{
+	struct cf_old_content *old = s->chunk->file->old;
+	size_t best;
+	int rc = 1;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (i != p->tried)
+			rc = look_up(s->writer->repo, &p->extents[i], &p->all[i], err);
+		if (rc < 0)
+			return rc;
+		p->all[i].likeness = cf_sketch_likeness(sketch, &p->all[i].place.sketch);
+	}
+	best = choose(p->all, p->n, p->expected);
+	if (best == p->n)
+		return 0;
+	if (best != p->tried) {
+		if (p->all[best].likeness == 0 && !may_try_unlike(old))
+			return 0;
+		rc = try_bases(s, &p->all[best].bases, err);
+	}
+	if (rc == 1 && !is_excellent(&p->all[best], s->best.len, s->plain.len))
+		rc = try_neighbours(s, p, best, err);
+	if (rc != 1)
+		return rc;
+	if (!is_worth(&p->all[best], s->best.len, s->plain.len)) {
 		note_trial(old, false);
 		return 0;
 	}
 	note_trial(old, true);
-	if (is_excellent(&all[best], (size_t)trial.len, plain.len) && trial.bases.n == 1)
-		set_shift(old, chunk->file_off, all[best].off);
-	return store_trial(writer, slot, chunk, plain, &trial, err);
+	if (is_excellent(&p->all[best], s->best.len, s->plain.len) && s->best.bases.n == 1)
+		set_shift(old, s->chunk->file_off, p->all[best].off);
+	return store_best(s, err);
 }
 
 /* Against a chunk anywhere that looks alike. */
-static int store_by_likeness(struct cf_writer *writer, struct cf_coder_slot *slot,
-			     const struct cf_batch_chunk *chunk, struct cf_span plain,
-			     const struct cf_sketch *sketch, struct cf_err *err)
+static int store_by_likeness(struct search *s, const struct cf_sketch *sketch, struct cf_err *err)
 {
 	struct candidate c = {.bases = {.n = 1}};
-	struct trial trial;
 	int rc;
 
 	if (sketch->super[0] == 0)
 		return 0;
-	rc = cf_catalog_find_similar(writer->repo->catalog, sketch, &c.bases.ids[0], &c.place, err);
+	rc = cf_catalog_find_similar(s->writer->repo->catalog, sketch, &c.bases.ids[0], &c.place, err);
 	if (rc != 1 || c.place.bases.n)
 		return rc < 0 ? rc : 0;
-	rc = try_bases(writer, slot, &c.bases, plain, &trial, err);
-	if (rc != 1 || !is_worth(&c, (size_t)trial.len, plain.len))
+	s->best.len = 0;
+	rc = try_bases(s, &c.bases, err);
+	if (rc != 1 || !is_worth(&c, s->best.len, s->plain.len))
 		return rc < 0 ? rc : 0;
-	return store_trial(writer, slot, chunk, plain, &trial, err);
+	return store_best(s, err);
+}
+
+/* The bases that the chunk will probably be tried against first: up to CF_BASES_MAX more ids. */
+static int expect_bases(struct cf_repo *repo, const struct cf_batch_chunk *chunk, struct cf_id *ids, size_t *n,
+			struct cf_err *err)
+{
+	struct place p = {.n = 0};
+	struct candidate c;
+	size_t i;
+	int rc;
+
+	p.n = nearby(chunk->file->old, chunk->file_off, chunk->len, p.extents, &p.expected);
+	i = find_nearest(&p);
+	if (i == p.n)
+		return 0;
+	rc = look_up(repo, &p.extents[i], &c, err);
+	for (unsigned b = 0; rc == 1 && b < c.bases.n; b++) {
+		bool is_new = true;
+
+		for (size_t k = 0; is_new && k < *n; k++)
+			is_new = !cf_id_equal(&ids[k], &c.bases.ids[b]);
+		if (is_new)
+			ids[(*n)++] = c.bases.ids[b];
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int cf_delta_expect(struct cf_writer *writer, const struct cf_batch_chunk *chunks, size_t n, struct cf_err *err)
+{
+	struct cf_id ids[CF_CHUNKS_AT_ONCE];
+	size_t n_ids = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n && n_ids + CF_BASES_MAX <= EXPECTED_MAX; i++)
+		if (!chunks[i].is_stored && chunks[i].file->old)
+			rc = expect_bases(writer->repo, &chunks[i], ids, &n_ids, err);
+	return rc == 0 && n_ids ? cf_bases_check(writer->repo, ids, n_ids, err) : rc;
 }
 
 int cf_delta_store(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
-		   struct cf_span plain, const struct cf_sketch *sketch, struct cf_err *err)
+		   struct cf_span plain, struct cf_sketch *sketch_out, struct cf_err *err)
 {
+	struct search s = {
+		.writer = writer,
+		.slot = slot,
+		.chunk = chunk,
+		.plain = plain,
+		.best = {.payload = &slot->payload},
+		.next = {.payload = &slot->raw},
+	};
+	struct cf_old_content *old = chunk->file->old; /* NULL without deltas */
+	struct place place = {.n = 0};
 	int rc = 0;
 
-	if (chunk->file->old)
-		rc = store_by_position(writer, slot, chunk, plain, sketch, err);
-	return rc == 0 ? store_by_likeness(writer, slot, chunk, plain, sketch, err) : rc;
+	if (old) {
+		place.n = nearby(old, chunk->file_off, chunk->len, place.extents, &place.expected);
+		rc = store_in_place(&s, &place, err);
+	}
+	if (rc == 0)
+		cf_sketch_compute(&writer->repo->gear, plain.data, plain.len, sketch_out);
+	if (rc == 0 && old)
+		rc = store_by_position(&s, &place, sketch_out, err);
+	if (rc == 0 && !writer->no_delta)
+		rc = store_by_likeness(&s, sketch_out, err);
+	cf_prefix_release(writer->repo, &s.best.prefix);
+	cf_prefix_release(writer->repo, &s.next.prefix);
+	return rc;
 }

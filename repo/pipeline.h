@@ -263,8 +263,10 @@ int cf_old_content_new(struct cf_repo *repo, const struct cf_content *content, s
 void cf_old_content_free(struct cf_old_content *old);
 /* The chunk at off was known: if the old content has it nearby, that is where the streams run together. */
 void cf_old_content_sync(struct cf_old_content *old, uint64_t off, const struct cf_id *id);
-/* 1: stored as a delta. 0: store it whole. */
+/* Read and check, all at once, what the first of the chunks will probably have as bases. */
+int cf_delta_expect(struct cf_writer *writer, const struct cf_batch_chunk *chunks, size_t n, struct cf_err *err);
+/* 1: stored as a delta. 0: store it whole, with *sketch_out. */
 int cf_delta_store(struct cf_writer *writer, struct cf_coder_slot *slot, const struct cf_batch_chunk *chunk,
-		   struct cf_span plain, const struct cf_sketch *sketch, struct cf_err *err);
+		   struct cf_span plain, struct cf_sketch *sketch_out, struct cf_err *err);
 
 #endif

@@ -155,16 +155,17 @@ static int copy_blob(struct repack *r, const struct cf_segment_pack *pack, const
 		     struct cf_coder_slot *slot, struct cf_err *err)
 {
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
-	struct cf_buf sealed = CF_BUF_INIT, plain = CF_BUF_INIT, base = CF_BUF_INIT;
+	struct cf_buf sealed = CF_BUF_INIT, plain = CF_BUF_INIT;
+	struct cf_prefix base = {0};
 	size_t raw_len = 0, off = 0;
 	int rc = cf_pack_read_blob(r->p->repo, &pack->name, blob->off, blob->len, blob->number, &sealed, err);
 
 	for (uint32_t i = 0; i < blob->n_chunks; i++)
 		raw_len += chunks[i].raw_len;
 	if (rc == 0 && blob->codec == CF_CODEC_ZSTD_DELTA)
-		rc = cf_bases_read(r->p->repo, &chunks[0].bases, &base, err);
+		rc = cf_prefix_read(r->p->repo, &chunks[0].bases, &base, err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&sealed), cf_buf_span(&base), raw_len, &plain, err);
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&sealed), base.bytes, raw_len, &plain, err);
 	for (uint32_t i = 0; rc == 0 && i < blob->n_chunks; off += chunks[i++].raw_len) {
 		struct cf_id found;
 
@@ -182,7 +183,7 @@ static int copy_blob(struct repack *r, const struct cf_segment_pack *pack, const
 		cf_err_wrap(err, "%s", cf_pack_name(&pack->name).s);
 	cf_buf_release(&sealed);
 	cf_buf_release(&plain);
-	cf_buf_release(&base);
+	cf_prefix_release(r->p->repo, &base);
 	return rc;
 }
 
