@@ -569,6 +569,13 @@ int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct 
 	return rc;
 }
 
+void cf_catalog_drop_claims(struct cf_catalog *catalog)
+{
+	pthread_mutex_lock(&catalog->lock);
+	cf_recent_disown_claims(catalog->recent);
+	pthread_mutex_unlock(&catalog->lock);
+}
+
 int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack, struct cf_err *err)
 {
 	int rc;

@@ -50,6 +50,8 @@ int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *
 
 /* For writers. 1: the repository has the chunk, or somebody is storing it. 0: the caller must store it. */
 int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct cf_err *err);
+/* A writer ended: what it claimed and did not store is nobody's. */
+void cf_catalog_drop_claims(struct cf_catalog *catalog);
 /* A pack is durable in the store; takes *pack over on success. */
 int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack, struct cf_err *err);
 

@@ -185,6 +185,16 @@ void cf_recent_disown(struct cf_recent *recent, const struct cf_id *id)
 	}
 }
 
+void cf_recent_disown_claims(struct cf_recent *recent)
+{
+	for (size_t i = 0; i <= recent->id_mask; i++) {
+		struct id_slot *slot = &recent->ids[i];
+
+		if (!cf_id_is_zero(&slot->id) && !slot->pack)
+			slot->is_disowned = true;
+	}
+}
+
 int cf_recent_find(struct cf_recent *recent, const struct cf_id *id, struct cf_location *location_out)
 {
 	const struct id_slot *slot = id_place(recent->ids, recent->id_mask, id);

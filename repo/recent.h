@@ -18,6 +18,9 @@ int cf_recent_claim(struct cf_recent *recent, const struct cf_id *id, struct cf_
 /* The copy that is here is of no use: it is forgotten, and the next to claim the id must store it. */
 void cf_recent_disown(struct cf_recent *recent, const struct cf_id *id);
 
+/* Those who claimed ids and have stored nothing yet are gone: the next to claim one must store it. */
+void cf_recent_disown_claims(struct cf_recent *recent);
+
 /* 1 and its place when it is in a finished pack; 0 when it is unknown or still being stored. */
 int cf_recent_find(struct cf_recent *recent, const struct cf_id *id, struct cf_location *location_out);
 int cf_recent_find_similar(struct cf_recent *recent, const struct cf_sketch *sketch, struct cf_id *id_out,

@@ -327,6 +327,9 @@ void cf_writer_close(struct cf_writer *writer)
 		cf_writer_fail(writer, &(struct cf_err){.code = CF_ERR_CANCELED, .text = "the backup was given up"});
 	if (writer->repo->pool)
 		cf_pool_wait(writer->repo->pool);
+	/* What was not stored is in no pack: the next writer of this repository must not refer to it. */
+	if (writer->repo->catalog)
+		cf_catalog_drop_claims(writer->repo->catalog);
 	cf_files_release(writer);
 	cf_dirs_release(writer);
 	cf_links_release(writer);

@@ -96,6 +96,21 @@ def test_a_truncated_tar_is_refused(coffer):
     assert coffer.snapshots() == []
 
 
+def test_a_source_that_fails_takes_nothing_from_the_next_one(coffer, tmp_path):
+    """What was read of the first had been claimed, and was never stored."""
+    data = os.urandom(3_000_000)
+    (coffer.work / "data").write_bytes(data)
+    with tarfile.open(coffer.work / "whole.tar", "w") as tar:
+        tar.add(coffer.work / "data", "data")
+        tar.add(coffer.work / "data", "again")
+    whole = (coffer.work / "whole.tar").read_bytes()
+    (coffer.work / "cut.tar").write_bytes(whole[:len(data) + 100_000])
+    coffer.run("backup", f"tar:{coffer.work}/cut.tar", f"tar:{coffer.work}/whole.tar", code=FAILED)
+    coffer.run("check", "--read-data")
+    coffer.restore("latest", tmp_path / "out")
+    assert (tmp_path / "out" / "data").read_bytes() == data
+
+
 def make_database(path, rows=20_000, journal="delete", page=4096):
     db = sqlite3.connect(path)
     db.execute(f"pragma page_size={page}")
