@@ -26,6 +26,8 @@
 
 #define SCREEN_COLUMNS 80
 
+enum { SOURCE_TRIES = 3 };
+
 /* What all sources of one command share. */
 struct backup {
 	struct cf_cli *cli;
@@ -169,27 +171,40 @@ static int choose_parent(struct backup *backup, const char *source,
 	return 0;
 }
 
-static int run_source(struct backup *backup, struct cf_source *source,
-		      struct cf_snapshot **snapshot_out, struct cf_err *err)
+static int try_source(struct backup *backup, struct cf_source *source,
+		      const struct cf_writer_options *options, struct cf_snapshot **snapshot_out,
+		      struct cf_err *err)
 {
-	struct cf_writer_options options = backup->writer_options;
 	struct cf_writer *writer = NULL;
-	/* By the stored name earlier snapshots are found. */
-	char *name = cf_escape_stored(source->name);
-	int rc = name ? choose_parent(backup, name, &options, err) : cf_err_nomem(err);
+	int rc = cf_writer_open(backup->repo, options, &writer, err);
 
 	if (rc < 0)
-		goto out;
-	options.source = name;
-	options.driver = source->driver->scheme;
-	rc = cf_writer_open(backup->repo, &options, &writer, err);
-	if (rc < 0)
-		goto out;
+		return rc;
 	rc = source->driver->run(source, cf_writer_sink(writer), err);
 	if (rc == 0)
 		rc = cf_writer_commit(writer, snapshot_out, err);
 	cf_writer_close(writer);
-out:
+	return rc;
+}
+
+static int run_source(struct backup *backup, struct cf_source *source,
+		      struct cf_snapshot **snapshot_out, struct cf_err *err)
+{
+	struct cf_writer_options options = backup->writer_options;
+	/* By the stored name earlier snapshots are found. */
+	char *name = cf_escape_stored(source->name);
+	int rc = name ? choose_parent(backup, name, &options, err) : cf_err_nomem(err);
+
+	options.source = name;
+	options.driver = source->driver->scheme;
+	if (rc == 0)
+		rc = try_source(backup, source, &options, snapshot_out, err);
+	/* What was stored by then is known to the next try. */
+	for (int i = 1; rc == CF_ERR_CHANGED && i < SOURCE_TRIES; i++) {
+		cf_ctx_note(&backup->cli->ctx, "backup.again", source->name, "%s", err->text);
+		cf_err_clear(err);
+		rc = try_source(backup, source, &options, snapshot_out, err);
+	}
 	free(name);
 	return rc;
 }

@@ -115,7 +115,10 @@ struct cf_driver {
 	int (*open)(const char *rest, const struct cf_source_options *options, const struct cf_ctx *ctx,
 		    struct cf_source **source_out, struct cf_err *err);
 
-	/* Push everything into sink, from the root's dir_begin to its dir_end. Called once. */
+	/*
+	 * Push everything into sink, from the root's dir_begin to its dir_end. Called once, and again,
+	 * with a new sink, when it ended with CF_ERR_CHANGED.
+	 */
 	int (*run)(struct cf_source *source, struct cf_sink *sink, struct cf_err *err);
 
 	void (*close)(struct cf_source *source);

@@ -7,6 +7,7 @@
 #include "drivers/mysql/url.h"
 #include "drivers/selector.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -427,28 +428,60 @@ static bool object_equal(const struct cf_mysql_object *a, const struct cf_mysql_
 	       text_equal(as->time_zone, bs->time_zone);
 }
 
-static bool database_equal(const struct cf_mysql_database_catalog *a,
-			   const struct cf_mysql_database_catalog *b)
+/* Tables are in the order of their names: of two that differ the first is missing on one side. */
+static bool tables_equal(const struct cf_mysql_manifest *a, const struct cf_mysql_manifest *b,
+			 char *what, size_t size)
 {
-	const struct cf_mysql_manifest *am = &a->manifest, *bm = &b->manifest;
-	bool equal = text_equal(am->database, bm->database) && text_equal(a->create, b->create) &&
-		     am->n_tables == bm->n_tables && am->n_objects == bm->n_objects;
+	for (size_t i = 0; i < a->n_tables || i < b->n_tables; i++) {
+		const struct cf_mysql_table *at = i < a->n_tables ? &a->tables[i] : NULL;
+		const struct cf_mysql_table *bt = i < b->n_tables ? &b->tables[i] : NULL;
+		int order = !at ? 1 : !bt ? -1 : strcmp(at->name, bt->name);
 
-	for (size_t i = 0; equal && i < am->n_tables; i++)
-		equal = text_equal(am->tables[i].name, bm->tables[i].name) &&
-			cf_mysql_definition_equal(am->tables[i].create, bm->tables[i].create);
-	for (size_t i = 0; equal && i < am->n_objects; i++)
-		equal = object_equal(&am->objects[i], &bm->objects[i]);
-	return equal;
+		if (order == 0 && cf_mysql_definition_equal(at->create, bt->create))
+			continue;
+		snprintf(what, size, "table %s.%s", a->database, order > 0 ? bt->name : at->name);
+		return false;
+	}
+	return true;
 }
 
-bool cf_mysql_catalog_equal(const struct cf_mysql_catalog *a, const struct cf_mysql_catalog *b)
+static bool objects_equal(const struct cf_mysql_manifest *a, const struct cf_mysql_manifest *b,
+			  char *what, size_t size)
 {
-	bool equal = a->n_databases == b->n_databases;
+	for (size_t i = 0; i < a->n_objects || i < b->n_objects; i++) {
+		const struct cf_mysql_object *ao = i < a->n_objects ? &a->objects[i] : NULL;
+		const struct cf_mysql_object *bo = i < b->n_objects ? &b->objects[i] : NULL;
+		const struct cf_mysql_object *named = ao ? ao : bo;
 
-	for (size_t i = 0; equal && i < a->n_databases; i++)
-		equal = database_equal(&a->databases[i], &b->databases[i]);
-	return equal;
+		if (ao && bo && object_equal(ao, bo))
+			continue;
+		snprintf(what, size, "%s %s.%s", cf_mysql_kind_name(named->kind), a->database,
+			 named->name);
+		return false;
+	}
+	return true;
+}
+
+bool cf_mysql_catalog_equal(const struct cf_mysql_catalog *a, const struct cf_mysql_catalog *b,
+			    char *what, size_t size)
+{
+	for (size_t i = 0; i < a->n_databases || i < b->n_databases; i++) {
+		const struct cf_mysql_database_catalog *ad =
+			i < a->n_databases ? &a->databases[i] : &b->databases[i];
+		const struct cf_mysql_database_catalog *bd =
+			i < b->n_databases ? &b->databases[i] : ad;
+
+		if (i >= a->n_databases || i >= b->n_databases ||
+		    !text_equal(ad->manifest.database, bd->manifest.database) ||
+		    !text_equal(ad->create, bd->create)) {
+			snprintf(what, size, "database %s", ad->manifest.database);
+			return false;
+		}
+		if (!tables_equal(&ad->manifest, &bd->manifest, what, size) ||
+		    !objects_equal(&ad->manifest, &bd->manifest, what, size))
+			return false;
+	}
+	return true;
 }
 
 /*

@@ -48,8 +48,9 @@ int cf_mysql_catalog_read(struct cf_mysql *my, const struct cf_mysql_catalog_opt
 void cf_mysql_catalog_release(struct cf_mysql_catalog *catalog);
 
 /* The same objects with the same definitions? Where a table's numbering has got to does not count.
- */
-bool cf_mysql_catalog_equal(const struct cf_mysql_catalog *a, const struct cf_mysql_catalog *b);
+ * what: "table shop.orders", the first that differs. */
+bool cf_mysql_catalog_equal(const struct cf_mysql_catalog *a, const struct cf_mysql_catalog *b,
+			    char *what, size_t size);
 /* The same for the definitions of one table. */
 bool cf_mysql_definition_equal(const char *a, const char *b);
 

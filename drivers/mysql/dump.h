@@ -24,8 +24,10 @@ struct cf_mysql_dump_options {
 	struct cf_selector *selector;
 	unsigned jobs, lock_wait_s;
 	bool require_transactional;
+	bool locks_definitions; /* at once, for they changed during an earlier try */
 };
 
+/* CF_ERR_CHANGED names a table that was altered or dropped before it was read. */
 int cf_mysql_dump(const struct cf_mysql_dump_options *options, const struct cf_ctx *ctx,
 		  struct cf_sink *sink, struct cf_err *err);
 

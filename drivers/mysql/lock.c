@@ -89,15 +89,20 @@ int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_
 	return cf_mysql_lock_in_turn(my, sql, NULL, wait_s, ctx, err);
 }
 
-static int lock_by_stage(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
-			 struct cf_err *err)
+static bool has_stages(const struct cf_mysql *my)
+{
+	return cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 100401;
+}
+
+static int lock_by_stage(struct cf_mysql *my, const char *stage_sql, unsigned wait_s,
+			 const struct cf_ctx *ctx, struct cf_err *err)
 {
 	int rc = cf_mysql_lock_patiently(my, "BACKUP STAGE START", wait_s, ctx, err);
 
 	if (rc < 0)
 		return rc;
 	/* It passes through the stages before. */
-	rc = cf_mysql_lock_patiently(my, "BACKUP STAGE BLOCK_COMMIT", wait_s, ctx, err);
+	rc = cf_mysql_lock_patiently(my, stage_sql, wait_s, ctx, err);
 	if (rc < 0)
 		cf_mysql_run(my, "BACKUP STAGE END", NULL);
 	return rc;
@@ -129,25 +134,30 @@ static int lock_instance(struct cf_mysql *my, unsigned wait_s, const struct cf_c
 int cf_mysql_lock_server(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
 			 const char **mode_out, struct cf_err *err)
 {
-	bool is_mariadb = cf_mysql_is_mariadb(my);
-	unsigned long version = cf_mysql_version(my);
 	int rc = 0;
 
-	if (is_mariadb && version >= 100401) {
+	if (has_stages(my)) {
 		*mode_out = "backup-stage";
-		return lock_by_stage(my, wait_s, ctx, err);
+		return lock_by_stage(my, "BACKUP STAGE BLOCK_COMMIT", wait_s, ctx, err);
 	}
 	*mode_out = "read-lock";
-	if (!is_mariadb && version >= 80000)
+	if (!cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 80000)
 		rc = lock_instance(my, wait_s, ctx, err);
 	return rc == 0 ? lock_by_flush(my, wait_s, ctx, err) : rc;
 }
 
+int cf_mysql_lock_definitions(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
+			      struct cf_err *err)
+{
+	if (!has_stages(my))
+		return cf_err_set(err, CF_ERR_UNSUPPORTED, "%s: definitions cannot be locked",
+				  cf_mysql_server_name(my));
+	return lock_by_stage(my, "BACKUP STAGE BLOCK_DDL", wait_s, ctx, err);
+}
+
 int cf_mysql_unlock_server(struct cf_mysql *my, struct cf_err *err)
 {
-	bool has_stages = cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 100401;
-
-	return cf_mysql_run(my, has_stages ? "BACKUP STAGE END" : "UNLOCK TABLES", err);
+	return cf_mysql_run(my, has_stages(my) ? "BACKUP STAGE END" : "UNLOCK TABLES", err);
 }
 
 int cf_mysql_unlock_instance(struct cf_mysql *my, struct cf_err *err)

@@ -33,6 +33,10 @@ int cf_mysql_lock_in_turn(struct cf_mysql *my, const char *lock_sql, const char 
  */
 int cf_mysql_lock_server(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
 			 const char **mode_out, struct cf_err *err);
+/* Nobody creates, alters or drops a table any more (MariaDB 10.4; elsewhere CF_ERR_UNSUPPORTED). */
+int cf_mysql_lock_definitions(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
+			      struct cf_err *err);
+/* Ends either. */
 int cf_mysql_unlock_server(struct cf_mysql *my, struct cf_err *err);
 int cf_mysql_unlock_instance(struct cf_mysql *my, struct cf_err *err);
 

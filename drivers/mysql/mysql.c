@@ -142,8 +142,10 @@ static int open_source(const char *rest, const struct cf_source_options *options
 static int run_source(struct cf_source *base, struct cf_sink *sink, struct cf_err *err)
 {
 	struct mysql_source *source = (struct mysql_source *)base;
+	int rc = cf_mysql_dump(&source->dump, source->ctx, sink, err);
 
-	return cf_mysql_dump(&source->dump, source->ctx, sink, err);
+	source->dump.locks_definitions = rc == CF_ERR_CHANGED;
+	return rc;
 }
 
 const struct cf_driver cf_mysql_driver = {

@@ -288,17 +288,41 @@ static int64_t monotonic_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int unlock_definitions(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	if (!snapshot->definitions_locked)
+		return 0;
+	snapshot->definitions_locked = false;
+	return cf_mysql_unlock_server(snapshot->global, err);
+}
+
+int cf_mysql_snapshot_lock_definitions(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	int rc = 0;
+
+	if (!snapshot->global)
+		rc = connect_session(snapshot, &snapshot->global, err);
+	if (rc == 0)
+		rc = cf_mysql_lock_definitions(snapshot->global, snapshot->lock_wait_s,
+					       snapshot->ctx, err);
+	snapshot->definitions_locked = rc == 0;
+	if (rc == CF_ERR_ACCESS || rc == CF_ERR_UNSUPPORTED) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc;
+}
+
 static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_catalog *catalog,
 			bool *done_out, struct cf_err *err)
 {
 	int64_t locked_ns;
-	int rc;
+	int rc = unlock_definitions(snapshot, err);
 
-	if (!snapshot->global) {
+	if (rc == 0 && !snapshot->global)
 		rc = connect_session(snapshot, &snapshot->global, err);
-		if (rc < 0)
-			return rc;
-	}
+	if (rc < 0)
+		return rc;
 	rc = cf_mysql_lock_server(snapshot->global, snapshot->lock_wait_s, snapshot->ctx,
 				  &snapshot->mode, err);
 	if (rc < 0) {
@@ -380,6 +404,8 @@ int cf_mysql_snapshot_end(struct cf_mysql_snapshot *snapshot, struct cf_err *err
 {
 	int rc = cf_mysql_snapshot_unlock_tables(snapshot, err);
 
+	if (rc == 0)
+		rc = unlock_definitions(snapshot, err);
 	for (unsigned i = 0; rc == 0 && i < snapshot->n_workers; i++)
 		rc = cf_mysql_run(snapshot->workers[i], "ROLLBACK", err);
 	if (rc == 0 && snapshot->global)

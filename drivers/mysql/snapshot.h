@@ -38,9 +38,10 @@ struct cf_mysql_snapshot {
 	struct cf_mysql *global; /* holds global locks; NULL: none was needed */
 	struct cf_mysql *tables; /* holds and reads tables without transactions; NULL: no need */
 	bool tables_locked;
-	const char *mode;  /* "single", "lock-free", "backup-stage", "read-lock" */
-	int64_t locked_ns; /* how long the others were held back */
-	int64_t time_ns;   /* when it was taken */
+	bool definitions_locked; /* by global, until the snapshot ends */
+	const char *mode;	 /* "single", "lock-free", "backup-stage", "read-lock" */
+	int64_t locked_ns;	 /* how long the others were held back */
+	int64_t time_ns;	 /* when it was taken */
 	char *binlog_file, *binlog_position; /* NULL: no log, or no right to see */
 	char *gtid;			     /* gtid_binlog_pos, or gtid_executed */
 };
@@ -56,6 +57,11 @@ int cf_mysql_snapshot_open(struct cf_mysql_snapshot *snapshot, const struct cf_m
 int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot,
 			    const struct cf_mysql_catalog *catalog, struct cf_err *err);
 int cf_mysql_snapshot_end(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
+/*
+ * Hold back what changes definitions, from now until the end or until the whole server has to be
+ * locked. Nothing happens where the server or the rights of this user do not allow it.
+ */
+int cf_mysql_snapshot_lock_definitions(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
 /* Writers of those tables go on. */
 int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err);
 

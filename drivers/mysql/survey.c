@@ -10,14 +10,17 @@
 #include "drivers/selector.h"
 
 #include <stdio.h>
+#include <time.h>
 
-enum { CATALOG_TRIES = 5 };
+enum { FREE_TRIES = 3 /* before others are held back */ };
 
 struct survey {
 	const struct cf_mysql_dump_options *options;
 	const struct cf_ctx *ctx;
 	struct cf_mysql_snapshot *snapshot;
 	struct cf_mysql_catalog *catalog;
+	char changed[CF_ERR_TEXT_MAX]; /* what kept the last try from being the same before and
+					  after */
 };
 
 /* What was listed a moment ago was dropped before it was looked at. */
@@ -42,6 +45,7 @@ static int read_catalog(struct survey *survey, const struct cf_mysql_catalog_opt
 	int rc = cf_mysql_catalog_read(survey->snapshot->control, options, catalog, err);
 
 	if (rc < 0 && has_vanished(survey->snapshot->control)) {
+		snprintf(survey->changed, sizeof(survey->changed), "%s", err ? err->text : "");
 		cf_err_clear(err);
 		*stable = false;
 		rc = 0;
@@ -63,8 +67,28 @@ static int read_consistently(struct survey *survey, const struct cf_mysql_catalo
 			snapshot, survey->options->require_transactional ? NULL : &before, err);
 	if (rc == 0 && stable)
 		rc = read_catalog(survey, options, survey->catalog, &stable, err);
-	*done_out = rc == 0 && stable && cf_mysql_catalog_equal(&before, survey->catalog);
+	*done_out = rc == 0 && stable &&
+		    cf_mysql_catalog_equal(&before, survey->catalog, survey->changed,
+					   sizeof(survey->changed));
 	cf_mysql_catalog_release(&before);
+	return rc;
+}
+
+static time_t monotonic_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static int begin_again(struct survey *survey, struct cf_err *err)
+{
+	int rc = cf_mysql_snapshot_end(survey->snapshot, err);
+
+	cf_mysql_catalog_release(survey->catalog);
+	if (rc == 0)
+		rc = cf_ctx_check(survey->ctx, err);
 	return rc;
 }
 
@@ -73,23 +97,27 @@ static int take_snapshot(struct survey *survey, struct cf_err *err)
 	const struct cf_mysql_catalog_options options = {.url = survey->options->url,
 							 .selector = survey->options->selector,
 							 .ctx = survey->ctx};
-	bool done = false;
-	int rc = 0;
+	time_t end_s = monotonic_s() + survey->snapshot->lock_wait_s;
+	bool locks = survey->options->locks_definitions, done = false;
+	unsigned n_tries = 0;
+	int rc;
 
-	for (int i = 0; rc == 0 && !done && i < CATALOG_TRIES; i++) {
-		if (i > 0) {
-			cf_mysql_catalog_release(survey->catalog);
-			rc = cf_mysql_snapshot_end(survey->snapshot, err);
-		}
+	do {
+		rc = n_tries > 0 ? begin_again(survey, err) : 0;
+		/* Where they change all the time, those who change them are held back for once. */
+		if (rc == 0 && (locks || n_tries >= FREE_TRIES))
+			rc = cf_mysql_snapshot_lock_definitions(survey->snapshot, err);
 		if (rc == 0)
 			rc = read_consistently(survey, &options, &done, err);
-	}
+		n_tries++;
+	} while (rc == 0 && !done && (n_tries <= FREE_TRIES || monotonic_s() < end_s));
 	if (rc == 0 && !done)
 		rc = cf_err_set(
 			err, CF_ERR_BUSY,
-			"%s: tables or other objects are created, altered or dropped all the "
-			"time: no snapshot of their definitions can be had",
-			cf_mysql_server_name(survey->snapshot->control));
+			"%s: no snapshot of all definitions within %u s, for they change all the "
+			"time (last: %s); the right RELOAD lets a backup hold changes back",
+			cf_mysql_server_name(survey->snapshot->control),
+			survey->snapshot->lock_wait_s, survey->changed);
 	return rc == 0 ? cf_mysql_catalog_read_sequences(survey->snapshot->control, survey->catalog,
 							 err)
 		       : rc;

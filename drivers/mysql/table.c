@@ -19,7 +19,7 @@ enum {
 
 static int changed(const char *how, struct cf_err *err)
 {
-	return cf_err_set(err, CF_ERR_FAILED,
+	return cf_err_set(err, CF_ERR_CHANGED,
 			  "it was %s while the backup ran: run the backup again", how);
 }
 

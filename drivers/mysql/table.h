@@ -5,7 +5,8 @@
  * One table into one file, by a session that is in the snapshot or has locked the table.
  *
  * While its rows are read nobody can change the definition. When that is not the one of the
- * snapshot any more, the backup ends: what the snapshot's rows would then mean is unknown.
+ * snapshot any more, the backup ends with CF_ERR_CHANGED: what the snapshot's rows would then mean
+ * is unknown.
  */
 
 #include "base/stream.h"
