@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum {
-	LOCK_STATEMENT_LEN = 16 * 1024, /* about: a statement is complete before a lock is asked for */
 	PATTERN_LEN = 4 * 1024 /* about: pg_dump makes one regular expression of each */
 };
 
@@ -26,7 +25,8 @@ static const char relations_sql[] =
 	" has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),"
 	" CASE WHEN c.relkind IN ('r', 'p') THEN row_security_active(c.oid) END,"
 	" l.relation IS NOT NULL,"
-	" CASE WHEN c.relkind = 'r' AND l.relation IS NOT NULL THEN pg_table_size(c.oid) END"
+	" CASE WHEN c.relkind = 'r' AND l.relation IS NOT NULL THEN pg_table_size(c.oid) END,"
+	" c.relkind = 'r' AND l.relation IS NOT NULL AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode"
 	" FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
 	" LEFT JOIN (SELECT e.extname, x.relation, x.condition FROM pg_extension AS e,"
 	"   unnest(e.extconfig, e.extcondition) AS x(relation, condition)) AS config ON config.relation = c.oid"
@@ -68,6 +68,7 @@ static struct cf_pg_relation read_relation(const struct cf_pg_rows *rows, size_t
 		.has_row_security = cf_pg_value_bool(rows, row, 12),
 		.is_locked = cf_pg_value_bool(rows, row, 13),
 		.len = cf_pg_value_number(rows, row, 14),
+		.is_rewritten = cf_pg_value_bool(rows, row, 15),
 	};
 }
 
@@ -203,6 +204,14 @@ bool cf_pg_catalog_is_locked(const struct cf_pg_catalog *catalog)
 	return true;
 }
 
+bool cf_pg_catalog_is_rewritten(const struct cf_pg_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->n; i++)
+		if (catalog->relations[i].is_taken && catalog->relations[i].is_rewritten)
+			return true;
+	return false;
+}
+
 int cf_pg_catalog_check_rights(const struct cf_pg_catalog *catalog, const char *user, struct cf_err *err)
 {
 	for (size_t i = 0; i < catalog->n; i++) {
@@ -229,30 +238,24 @@ int cf_pg_catalog_check_rights(const struct cf_pg_catalog *catalog, const char *
 
 /* --- SQL --- */
 
-int cf_pg_catalog_lock_sql(struct cf_pg *pg, const struct cf_pg_catalog *catalog, struct cf_buf *out,
-			   struct cf_err *err)
+int cf_pg_catalog_lock_sql(struct cf_pg *pg, const struct cf_pg_catalog *catalog, size_t first, size_t n,
+			   struct cf_buf *out, struct cf_err *err)
 {
-	size_t begin = 0;
 	int rc = 0;
 
 	cf_buf_clear(out);
-	for (size_t i = 0; rc == 0 && i < catalog->n; i++) {
+	for (size_t i = first; rc == 0 && i < first + n; i++) {
 		const struct cf_pg_relation *relation = &catalog->relations[i];
 
-		if (!relation->is_taken || !cf_pg_relation_is_locked_kind(relation))
+		if (!relation->is_taken || relation->is_locked || !cf_pg_relation_is_locked_kind(relation))
 			continue;
-		if (out->len > begin && out->len - begin > LOCK_STATEMENT_LEN) {
-			rc = cf_buf_append(out, " IN ACCESS SHARE MODE", sizeof(" IN ACCESS SHARE MODE"), err);
-			begin = out->len;
-		}
-		if (rc == 0)
-			rc = cf_buf_append_str(out, out->len == begin ? "LOCK TABLE ONLY " : ", ONLY ", err);
+		rc = cf_buf_append_str(out, out->len == 0 ? "LOCK TABLE ONLY " : ", ONLY ", err);
 		if (rc == 0)
 			rc = cf_pg_append_qualified(pg, relation->schema, relation->name, out, err);
 	}
-	if (rc == 0 && out->len > begin)
+	if (rc == 0 && out->len > 0)
 		rc = cf_buf_append(out, " IN ACCESS SHARE MODE", sizeof(" IN ACCESS SHARE MODE"), err);
-	return rc == 0 ? cf_buf_append(out, "", 1, err) : rc;
+	return rc;
 }
 
 int cf_pg_catalog_lock_oids(const struct cf_pg_catalog *catalog, struct cf_buf *out, struct cf_err *err)

@@ -27,6 +27,7 @@ struct cf_pg_relation {
 	bool may_read;
 	bool has_row_security; /* that would hide rows from us */
 	bool is_locked;	       /* by this session */
+	bool is_rewritten;     /* emptied or rewritten between our snapshot and our lock */
 	uint64_t len;	       /* of a table on disk, roughly */
 	bool is_taken, is_data_taken;
 	const char *const *columns; /* of a table, those that COPY gives: in cf_pg_catalog.columns */
@@ -65,9 +66,12 @@ bool cf_pg_relation_is_locked_kind(const struct cf_pg_relation *relation);
 /* True when every taken table is locked. */
 bool cf_pg_catalog_is_locked(const struct cf_pg_catalog *catalog);
 
-/* LOCK TABLE statements for all taken tables, each ended by NUL, and one more at the end. */
-int cf_pg_catalog_lock_sql(struct cf_pg *pg, const struct cf_pg_catalog *catalog, struct cf_buf *out,
-			   struct cf_err *err);
+/* True when a table was rewritten since: a snapshot does not hold that still. */
+bool cf_pg_catalog_is_rewritten(const struct cf_pg_catalog *catalog);
+
+/* LOCK TABLE for those of n relations from first on that are taken and not locked, ended by NUL; nothing when there are none. */
+int cf_pg_catalog_lock_sql(struct cf_pg *pg, const struct cf_pg_catalog *catalog, size_t first, size_t n,
+			   struct cf_buf *out, struct cf_err *err);
 
 /* The taken tables as an array of oids: "{16384,16390}". */
 int cf_pg_catalog_lock_oids(const struct cf_pg_catalog *catalog, struct cf_buf *out, struct cf_err *err);

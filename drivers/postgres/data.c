@@ -1,6 +1,6 @@
 /*
  * The rows of one database. Several connections take tables from one list, the longest first, so that none is left alone with
- * a long one at the end; meanwhile the leader looks out for who wants to lock a table that is still to come.
+ * a long one at the end. A table that somebody waits to lock exclusively only the leader can still read, which has it locked.
  */
 
 #include "base/ctx.h"
@@ -15,10 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-	LOOK_OUT_S = 1,
-	PATIENCE = 3 /* times that the same one is seen waiting: it may give up by itself */
-};
+enum { LOOK_OUT_S = 1 };
 
 struct data {
 	struct cf_pg_database *database;
@@ -31,10 +28,8 @@ struct data {
 	unsigned n_running;
 	struct cf_err *err;
 	int rc;
-	uint32_t busy_oid; /* of the table whose lock was refused */
-	/* Only the leader's: who waits for which lock, and how often it was seen to. */
-	uint64_t waiter;
-	unsigned n_seen;
+	const struct cf_pg_task **refused; /* left to the leader */
+	size_t n_refused, n_read;
 };
 
 struct worker {
@@ -45,33 +40,45 @@ struct worker {
 /* --- workers --- */
 
 /* The first error counts: those of workers that are stopped follow from it. */
-static void note_failure(struct data *data, int rc, const struct cf_err *err, const struct cf_pg_task *task)
+static void note_failure(struct data *data, int rc, const struct cf_err *err)
 {
 	pthread_mutex_lock(&data->lock);
 	if (data->rc == 0) {
 		data->rc = rc;
 		*data->err = *err;
-		if (rc == CF_ERR_BUSY && task && task->relation)
-			data->busy_oid = task->relation->oid;
 	}
 	atomic_store(&data->stop, 1);
 	pthread_mutex_unlock(&data->lock);
 }
 
-/* *task_out: the last one begun. */
-static int work(struct data *data, struct cf_pg *pg, const struct cf_pg_task **task_out, struct cf_err *err)
+/* Nothing of the table was stored yet. */
+static int leave_to_leader(struct data *data, struct cf_pg *pg, const struct cf_pg_task *task, struct cf_err *err)
+{
+	int rc;
+
+	cf_err_clear(err);
+	pthread_mutex_lock(&data->lock);
+	data->refused[data->n_refused++] = task;
+	pthread_cond_signal(&data->ended);
+	pthread_mutex_unlock(&data->lock);
+	rc = cf_pg_exec(pg, "ROLLBACK", err);
+	return rc == 0 ? cf_pg_session_follow(pg, data->database->snapshot.id, err) : rc;
+}
+
+static int work(struct data *data, struct cf_pg *pg, struct cf_err *err)
 {
 	struct cf_pg_database *database = data->database;
 	int rc = cf_pg_session_follow(pg, database->snapshot.id, err);
 
 	while (rc == 0) {
 		size_t i = atomic_fetch_add(&data->next, 1);
+		const struct cf_pg_task *task = &data->tasks[i];
 
 		if (i >= data->n_tasks)
 			return cf_pg_exec(pg, "COMMIT", err);
-		*task_out = &data->tasks[i];
-		rc = data->tasks[i].relation ? cf_pg_dump_table(database, pg, &data->tasks[i], err)
-					     : cf_pg_dump_objects(database, pg, err);
+		rc = task->relation ? cf_pg_dump_table(database, pg, task, err) : cf_pg_dump_objects(database, pg, err);
+		if (rc == CF_ERR_BUSY && task->relation)
+			rc = leave_to_leader(data, pg, task, err);
 	}
 	return rc;
 }
@@ -80,16 +87,15 @@ static void run_worker(struct cf_job *job, unsigned number)
 {
 	struct data *data = ((struct worker *)job)->data;
 	struct cf_pg_dump *dump = data->database->dump;
-	const struct cf_pg_task *task = NULL;
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_pg *pg = NULL;
 	/* By the connection that nobody uses now: the leader is looking out. */
 	int rc = cf_pg_session_open(dump->server, data->database->name, 0, &data->stop, dump->ctx, &pg, &err);
 
 	if (rc == 0)
-		rc = work(data, pg, &task, &err);
+		rc = work(data, pg, &err);
 	if (rc < 0)
-		note_failure(data, rc, &err, task);
+		note_failure(data, rc, &err);
 	cf_pg_close(pg);
 	pthread_mutex_lock(&data->lock);
 	data->n_running--;
@@ -99,63 +105,40 @@ static void run_worker(struct cf_job *job, unsigned number)
 
 /* --- the leader meanwhile --- */
 
-static bool is_to_come(struct data *data, uint32_t oid)
+/* The next table that a worker was refused, or NULL. */
+static const struct cf_pg_task *next_refused(struct data *data)
 {
-	for (size_t i = atomic_load(&data->next); i < data->n_tasks; i++)
-		if (data->tasks[i].relation && data->tasks[i].relation->oid == oid)
-			return true;
-	return false;
+	return data->rc == 0 && data->n_read < data->n_refused ? data->refused[data->n_read++] : NULL;
 }
 
-/* Somebody has waited to lock a table that is still to be read: the dump would fail there, and until then both would wait. */
-static int refuse_waiter(struct data *data, uint32_t oid, struct cf_err *err)
+/* A leader that is lost is noticed here, and its locks with it. */
+static int lead_on(struct data *data, const struct cf_pg_task *task, struct cf_err *err)
 {
-	data->busy_oid = oid;
-	return cf_err_set(err, CF_ERR_BUSY, "it could not be read any more");
+	struct cf_pg_database *database = data->database;
+
+	return task ? cf_pg_dump_table(database, database->leader, task, err)
+		    : cf_pg_exec(database->leader, "SELECT", err);
 }
 
-static int look_out(struct data *data, struct cf_err *err)
-{
-	static const char sql[] = "SELECT relation, pid FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
-				  " AND mode = 'AccessExclusiveLock' AND database ="
-				  " (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY pid";
-	struct cf_pg_rows *rows = NULL;
-	uint64_t waiter = 0;
-	uint32_t waiter_oid = 0;
-	int rc = cf_pg_query(data->database->leader, sql, NULL, 0, &rows, err);
-
-	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
-		uint64_t pid = cf_pg_value_number(rows, i, 1);
-		uint32_t oid = (uint32_t)cf_pg_value_number(rows, i, 0);
-
-		if (is_to_come(data, oid) && (waiter == 0 || pid == data->waiter)) {
-			waiter = pid;
-			waiter_oid = oid;
-		}
-	}
-	cf_pg_rows_free(rows);
-	data->n_seen = waiter && waiter == data->waiter ? data->n_seen + 1 : 1;
-	data->waiter = waiter;
-	return rc == 0 && waiter && data->n_seen >= PATIENCE ? refuse_waiter(data, waiter_oid, err) : rc;
-}
-
-/* Until all workers have ended. A leader that is lost is noticed here, too, and its locks with it. */
+/* Until all workers have ended, and what they were refused is read. */
 static void watch(struct data *data)
 {
+	const struct cf_pg_task *task;
+
 	pthread_mutex_lock(&data->lock);
-	while (data->n_running > 0) {
+	while ((task = next_refused(data)) || data->n_running > 0) {
 		struct cf_err err = CF_ERR_INIT;
 		struct timespec until;
 		int rc;
 
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += LOOK_OUT_S;
-		if (pthread_cond_timedwait(&data->ended, &data->lock, &until) == 0 || data->rc < 0)
+		if (!task && (pthread_cond_timedwait(&data->ended, &data->lock, &until) == 0 || data->rc < 0))
 			continue;
 		pthread_mutex_unlock(&data->lock);
-		rc = look_out(data, &err);
+		rc = lead_on(data, task, &err);
 		if (rc < 0)
-			note_failure(data, rc, &err, NULL);
+			note_failure(data, rc, &err);
 		pthread_mutex_lock(&data->lock);
 	}
 	pthread_mutex_unlock(&data->lock);
@@ -197,7 +180,8 @@ static int make_tasks(struct data *data, struct cf_err *err)
 	struct cf_pg_manifest *manifest = &data->database->manifest;
 
 	data->tasks = calloc(manifest->n_tables + 1, sizeof(*data->tasks));
-	if (!data->tasks)
+	data->refused = calloc(manifest->n_tables + 1, sizeof(*data->refused));
+	if (!data->tasks || !data->refused)
 		return cf_err_nomem(err);
 	for (size_t i = 0; i < manifest->n_tables; i++) {
 		struct cf_pg_table *table = &manifest->tables[i];
@@ -241,14 +225,7 @@ static void release_data(struct data *data)
 	pthread_cond_destroy(&data->ended);
 	pthread_mutex_destroy(&data->lock);
 	free(data->tasks);
-}
-
-static void blame(struct data *data, struct cf_err *err)
-{
-	char oids[16];
-
-	snprintf(oids, sizeof(oids), "{%u}", data->busy_oid);
-	cf_pg_session_blame(data->database->leader, oids, err);
+	free(data->refused);
 }
 
 int cf_pg_dump_data(struct cf_pg_database *database, struct cf_err *err)
@@ -265,8 +242,6 @@ int cf_pg_dump_data(struct cf_pg_database *database, struct cf_err *err)
 	}
 	if (rc == 0 && data.n_tasks > 0)
 		rc = run_workers(&data, data.n_tasks < dump->jobs ? (unsigned)data.n_tasks : dump->jobs, err);
-	if (rc == CF_ERR_BUSY)
-		blame(&data, err);
 	if (rc == 0)
 		rc = dump->sink->ops->dir_end(dump->sink, database->tables_dir, NULL, err);
 	release_data(&data);

@@ -13,11 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	LOCK_WAIT_S = 60, /* who waits for a lock holds up all who come after */
-	ATTEMPTS = 20,	     /* at locking all there is while tables come and go */
-	DUMP_ATTEMPTS = 3,   /* at pg_dump, which waits for locks as well */
+	LOCKS_AT_ONCE = 200,
+	LATE_LOCKS = 200,     /* taken one by one: of tables that came since they were listed */
+	CHANGED_ATTEMPTS = 20, /* at what fails as if something had been dropped meanwhile */
+	NAP_NS = 30 * 1000000,
+	DUMP_WAIT_MS = 3000,
+	SHORT_DUMP_WAIT_MS = 300, /* where somebody is in the way again and again; and as much for as many tables */
 	SEQUENCES_AT_ONCE = 200
 };
 
@@ -56,49 +61,129 @@ static void blame_lock(struct cf_pg_database *database, struct cf_err *err)
 	cf_buf_release(&oids);
 }
 
+/* What is no longer there is passed over, at the cost of a few more statements. */
+static int lock_some(struct cf_pg_database *database, size_t first, size_t n, struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_pg_catalog_lock_sql(database->leader, &database->catalog, first, n, &sql, err);
+
+	/* Not by a statement that would take the snapshot. */
+	if (rc == 0 && sql.len > 0)
+		rc = cf_pg_exec(database->leader, "SAVEPOINT locks", err);
+	if (rc == 0 && sql.len > 0) {
+		rc = cf_pg_exec(database->leader, (const char *)sql.data, err);
+		if (rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err);
+			rc = cf_pg_exec(database->leader, "ROLLBACK TO SAVEPOINT locks; RELEASE SAVEPOINT locks", err);
+			if (rc == 0 && n > 1)
+				rc = lock_some(database, first, n / 2, err);
+			if (rc == 0 && n > 1)
+				rc = lock_some(database, first + n / 2, n - n / 2, err);
+		} else if (rc == 0) {
+			/* Within one no snapshot can be exported. */
+			rc = cf_pg_exec(database->leader, "RELEASE SAVEPOINT locks", err);
+		}
+	}
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int lock_all(struct cf_pg_database *database, struct cf_err *err)
+{
+	size_t n = database->catalog.n;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i += LOCKS_AT_ONCE)
+		rc = lock_some(database, i, n - i < LOCKS_AT_ONCE ? n - i : LOCKS_AT_ONCE, err);
+	return rc;
+}
+
+static size_t count_unlocked(const struct cf_pg_catalog *catalog)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < catalog->n; i++)
+		n += catalog->relations[i].is_taken && !catalog->relations[i].is_locked &&
+		     cf_pg_relation_is_locked_kind(&catalog->relations[i]);
+	return n;
+}
+
+/* Tables that were made just before the snapshot are locked after it; that they are as it sees them shows the next listing. */
+static int lock_late(struct cf_pg_database *database, struct cf_err *err)
+{
+	size_t n = count_unlocked(&database->catalog);
+	int rc;
+
+	if (n == 0 || n > LATE_LOCKS)
+		return 0;
+	rc = lock_all(database, err);
+	return rc == 0 ? list_relations(database, err) : rc;
+}
+
 /* Lock what was listed, take the snapshot, and list again. 1 when all that is taken is locked, 0 to try again. */
 static int try_lead(struct cf_pg_database *database, struct cf_err *err)
 {
-	struct cf_buf statements = CF_BUF_INIT;
-	int rc = cf_pg_catalog_lock_sql(database->leader, &database->catalog, &statements, err);
+	int rc = cf_pg_session_lead(database->leader, err);
 
 	cf_pg_snapshot_release(&database->snapshot);
+	database->begin_ns = cf_ctx_now_ns(database->dump->ctx);
 	if (rc == 0)
-		database->begin_ns = cf_ctx_now_ns(database->dump->ctx);
+		rc = lock_all(database, err);
 	if (rc == 0)
-		rc = cf_pg_session_lead(database->leader, (const char *)statements.data,
-					database->dump->is_standby, &database->snapshot, err);
-	cf_buf_release(&statements);
+		rc = cf_pg_session_export(database->leader, database->dump->is_standby, &database->snapshot, err);
 	if (rc == CF_ERR_FAILED)
 		cf_err_wrap(err, "lock all tables");
 	if (rc == 0)
 		rc = list_relations(database, err);
-	if (rc == 0 && cf_pg_catalog_is_locked(&database->catalog))
+	if (rc == 0)
+		rc = lock_late(database, err);
+	if (rc == 0 && cf_pg_catalog_is_locked(&database->catalog) && !cf_pg_catalog_is_rewritten(&database->catalog))
 		return 1;
 	if (rc == CF_ERR_BUSY)
 		blame_lock(database, err);
-	/* Dropped since it was listed; or one is new. */
-	if (rc == 0 || rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = cf_pg_exec(database->leader, "ROLLBACK", err);
+	/* Dropped since the snapshot; or too many are new. */
+	return rc == 0 ? cf_pg_exec(database->leader, "ROLLBACK", err) : rc;
+}
+
+/* Names one of the tables that came and went. */
+static int refuse_changes(const struct cf_pg_catalog *catalog, struct cf_err *err)
+{
+	int rc = cf_err_set(err, CF_ERR_BUSY, "tables are created and dropped too fast for all of them to be locked: try again "
+					      "later, or with a longer --lock-wait");
+
+	for (size_t i = 0; i < catalog->n; i++) {
+		const struct cf_pg_relation *relation = &catalog->relations[i];
+
+		if (!relation->is_taken || !cf_pg_relation_is_locked_kind(relation) ||
+		    (relation->is_locked && !relation->is_rewritten))
+			continue;
+		cf_err_wrap(err, "table %s.%s", relation->schema, relation->name);
+		break;
 	}
 	return rc;
+}
+
+static bool has_time(const struct cf_pg_database *database)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec < database->deadline_s;
 }
 
 static int lead(struct cf_pg_database *database, struct cf_err *err)
 {
 	int rc = list_relations(database, err);
 
-	for (int i = 0; rc == 0 && i < ATTEMPTS; i++) {
+	while (rc == 0) {
 		rc = try_lead(database, err);
 		if (rc == 1)
 			return cf_pg_catalog_read_columns(database->leader, &database->catalog, err);
+		if (rc == 0 && !has_time(database))
+			return refuse_changes(&database->catalog, err);
 		if (rc == 0)
 			rc = list_relations(database, err);
 	}
-	if (rc == 0)
-		rc = cf_err_set(err, CF_ERR_BUSY,
-				"tables are created and dropped too fast for all of them to be locked: try again later");
 	return rc;
 }
 
@@ -271,6 +356,8 @@ static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
 	struct cf_pg *pg = NULL;
 	int rc;
 
+	free(database->manifest.sequences);
+	database->manifest.n_sequences = 0;
 	database->manifest.sequences = calloc(database->catalog.n + 1, sizeof(*database->manifest.sequences));
 	if (!database->manifest.sequences)
 		return cf_err_nomem(err);
@@ -335,8 +422,6 @@ static int describe(struct cf_pg_database *database, struct cf_err *err)
 				      &database->roots, err);
 	if (rc == 0)
 		rc = describe_tables(database, err);
-	if (rc == 0)
-		rc = read_sequences(database, err);
 	/* Large objects belong to no table: a selection leaves them out. */
 	if (rc == 0 && cf_selector_takes_all(database->dump->selector))
 		rc = cf_pg_objects_list(database, err);
@@ -423,30 +508,82 @@ static int check_selection(struct cf_pg_database *database, bool *is_wanted_out,
 }
 
 /*
- * All that can be refused before anything is stored. pg_dump must lock the tables a second time; somebody who asked for an exclusive
- * lock meanwhile is let go first.
+ * Whether an attempt failed because something was dropped under it: what is no table is not locked, and the server looks some
+ * of it up as it is now, whatever the snapshot. These messages are never translated.
  */
+static bool is_changed(int rc, const struct cf_err *err)
+{
+	return rc == CF_ERR_NOT_FOUND ||
+	       (rc == CF_ERR_FAILED && (strstr(err->text, "cache lookup failed") ||
+					strstr(err->text, "could not open relation with OID") ||
+					/* Its shorter one for pg_dump's locks. */
+					strstr(err->text, "statement timeout")));
+}
+
+/*
+ * pg_dump must lock the tables a second time, behind whoever waits to lock one exclusively, who waits for us: it would give up
+ * after seconds. Who wants to drop a table as soon as it is made shows up at once.
+ */
+static int look_for_waiters(struct cf_pg_database *database, struct cf_err *err)
+{
+	struct cf_buf oids = CF_BUF_INIT;
+	int rc = cf_pg_catalog_lock_oids(&database->catalog, &oids, err);
+
+	nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+	if (rc == 0 && cf_pg_session_is_wanted(database->leader, (const char *)oids.data)) {
+		rc = cf_err_set(err, CF_ERR_BUSY, "the definitions could not be read");
+		cf_pg_session_blame(database->leader, (const char *)oids.data, err);
+	}
+	cf_buf_release(&oids);
+	return rc;
+}
+
+/* All that can be refused before anything is stored, once. */
+static int try_prepare(struct cf_pg_database *database, bool is_first, bool *is_wanted_out, struct cf_err *err)
+{
+	int rc = lead(database, err);
+
+	if (rc == 0)
+		rc = cf_pg_select_schemas(database, err);
+	if (rc == 0)
+		rc = check_selection(database, is_wanted_out, err);
+	if (rc < 0 || !*is_wanted_out)
+		return rc;
+	database->dump_wait_ms = DUMP_WAIT_MS;
+	if (!is_first) {
+		database->dump_wait_ms = SHORT_DUMP_WAIT_MS + (unsigned)database->catalog.n;
+		rc = look_for_waiters(database, err);
+	}
+	if (rc == 0)
+		rc = cf_pg_read_schema(database, err);
+	return rc == 0 ? read_sequences(database, err) : rc;
+}
+
+/* Whoever asked for an exclusive lock is let go before the next attempt. */
 static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct cf_err *err)
 {
-	int rc = 0;
+	struct cf_err failure = CF_ERR_INIT;
+	unsigned n_changed = 0;
+	struct timespec now;
+	int rc;
 
-	for (int i = 0; i < DUMP_ATTEMPTS; i++) {
-		if (rc == CF_ERR_BUSY) {
-			cf_err_clear(err);
-			rc = cf_pg_exec(database->leader, "ROLLBACK", err);
-		}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	database->deadline_s = now.tv_sec + lock_wait_s(database->dump);
+	for (bool is_first = true;; is_first = false) {
+		rc = try_prepare(database, is_first, is_wanted_out, &failure);
 		if (rc == 0)
-			rc = lead(database, err);
-		if (rc == 0)
-			rc = cf_pg_select_schemas(database, err);
-		if (rc == 0)
-			rc = check_selection(database, is_wanted_out, err);
-		if (rc < 0 || !*is_wanted_out)
-			return rc;
-		rc = cf_pg_read_schema(database, err);
-		if (rc != CF_ERR_BUSY)
-			return rc;
+			return 0;
+		n_changed += is_changed(rc, &failure);
+		if ((rc != CF_ERR_BUSY && !is_changed(rc, &failure)) || n_changed > CHANGED_ATTEMPTS ||
+		    !has_time(database) || cf_pg_exec(database->leader, "ROLLBACK", NULL) < 0)
+			break;
+		cf_err_clear(&failure);
+		rc = cf_ctx_check(database->dump->ctx, &failure);
+		if (rc < 0)
+			break;
 	}
+	if (err)
+		*err = failure;
 	return rc;
 }
 

@@ -11,6 +11,8 @@
 #include "drivers/postgres/roots.h"
 #include "drivers/postgres/session.h"
 
+#include <time.h>
+
 struct cf_pg;
 struct cf_pg_script;
 struct cf_pg_toc;
@@ -43,6 +45,8 @@ struct cf_pg_database {
 	struct cf_pg *leader;	     /* holds the snapshot and the locks */
 	struct cf_pg_snapshot snapshot;
 	int64_t begin_ns;	     /* when the snapshot was taken, by our clock */
+	time_t deadline_s;	     /* of CLOCK_MONOTONIC, for all locks to be had */
+	unsigned dump_wait_ms;	     /* how long pg_dump may wait for all its locks */
 	struct cf_pg_catalog catalog;
 	struct cf_pg_roots roots;
 	struct cf_pg_manifest manifest;

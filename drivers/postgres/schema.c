@@ -86,8 +86,10 @@ static int append_arg(struct cf_buf *args, const char *option, const char *value
 static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struct cf_err *err)
 {
 	const struct cf_selection *select = &database->dump->options->select;
+	char lock_wait_ms[16];
 	int rc = append_arg(args, "--format=custom", "", err);
 
+	snprintf(lock_wait_ms, sizeof(lock_wait_ms), "%u", database->dump_wait_ms);
 	if (rc == 0)
 		rc = append_arg(args, "--compress=0", "", err);
 	if (rc == 0)
@@ -97,7 +99,7 @@ static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struc
 	/* All is locked by us, so that only a request for an exclusive lock that waits for us can be in the way: it would
 	 * wait for ever. */
 	if (rc == 0)
-		rc = append_arg(args, "--lock-wait-timeout=", "3000", err);
+		rc = append_arg(args, "--lock-wait-timeout=", lock_wait_ms, err);
 	if (rc == 0)
 		rc = append_arg(args, "--snapshot=", database->snapshot.id, err);
 	if (rc == 0 && select->n_tables == 0)

@@ -80,8 +80,7 @@ int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock
 #define BEGIN "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 /* The statement itself takes the snapshot; all else it asks is about the same moment. */
-static int export_snapshot(struct cf_pg *pg, bool is_standby, struct cf_pg_snapshot *snapshot_out,
-			   struct cf_err *err)
+int cf_pg_session_export(struct cf_pg *pg, bool is_standby, struct cf_pg_snapshot *snapshot_out, struct cf_err *err)
 {
 	struct cf_pg_rows *rows = NULL;
 	char sql[512];
@@ -108,14 +107,9 @@ static int export_snapshot(struct cf_pg *pg, bool is_standby, struct cf_pg_snaps
 	return rc;
 }
 
-int cf_pg_session_lead(struct cf_pg *pg, const char *statements, bool is_standby, struct cf_pg_snapshot *snapshot_out,
-		       struct cf_err *err)
+int cf_pg_session_lead(struct cf_pg *pg, struct cf_err *err)
 {
-	int rc = cf_pg_exec(pg, BEGIN, err);
-
-	for (; rc == 0 && statements[0]; statements += strlen(statements) + 1)
-		rc = cf_pg_exec(pg, statements, err);
-	return rc == 0 ? export_snapshot(pg, is_standby, snapshot_out, err) : rc;
+	return cf_pg_exec(pg, BEGIN, err);
 }
 
 int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_err *err)
@@ -133,6 +127,18 @@ int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_er
 		rc = cf_pg_exec(pg, (const char *)sql.data, err);
 	cf_buf_release(&sql);
 	return rc;
+}
+
+bool cf_pg_session_is_wanted(struct cf_pg *pg, const char *oids)
+{
+	static const char sql[] =
+		"SELECT FROM pg_locks WHERE relation = ANY ($1::oid[]) AND mode = 'AccessExclusiveLock' AND NOT granted"
+		" AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1";
+	struct cf_pg_rows *rows = NULL;
+	bool found = cf_pg_query(pg, sql, &oids, 1, &rows, NULL) == 0 && cf_pg_rows_count(rows) > 0;
+
+	cf_pg_rows_free(rows);
+	return found;
 }
 
 bool cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)

@@ -34,14 +34,17 @@ int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock
 		       struct cf_err *err);
 
 /*
- * Begin a transaction, take the locks of statements (each "LOCK TABLE ...", separated by NUL, the whole ended by one more), and
- * only then a snapshot. So nothing can be rewritten or emptied between the two, which a snapshot would not hold still.
+ * Begin a transaction; and, once its locks are taken, take the snapshot. So nothing can be rewritten or emptied between the two,
+ * which a snapshot would not hold still.
  */
-int cf_pg_session_lead(struct cf_pg *pg, const char *statements, bool is_standby, struct cf_pg_snapshot *snapshot_out,
-		       struct cf_err *err);
+int cf_pg_session_lead(struct cf_pg *pg, struct cf_err *err);
+int cf_pg_session_export(struct cf_pg *pg, bool is_standby, struct cf_pg_snapshot *snapshot_out, struct cf_err *err);
 
 /* Begin a transaction that sees what the snapshot's leader sees. */
 int cf_pg_session_follow(struct cf_pg *pg, const char *snapshot_id, struct cf_err *err);
+
+/* True when somebody waits to lock one of these tables ("{1,2}", oids) exclusively. */
+bool cf_pg_session_is_wanted(struct cf_pg *pg, const char *oids);
 
 /* Add to the error who stands in the way of locking one of these tables ("{1,2}", oids). False when nobody does, or the server
  * does not say. */

@@ -1,6 +1,7 @@
 """Backups of PostgreSQL when something goes wrong: one clear line, no snapshot, and a server left as it was."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -237,6 +238,65 @@ def test_a_table_that_changes_between_listing_and_lock_is_told_or_right(pg, stat
     target = pg.server.make()
     pg.restore("latest", url(target))
     assert pg.server.dump(target) == pg.server.dump(name)
+
+
+@contextlib.contextmanager
+def constant_ddl(server, database, *scripts):
+    """Clients that run statements over and over, each in a database of things that come and go; how often they did."""
+    stop, done = threading.Event(), [0] * len(scripts)
+
+    def run(which):
+        with contextlib.closing(server.connect(database)) as connection, connection.cursor() as cursor:
+            for n in itertools.count():
+                if stop.is_set():
+                    return
+                for statement in scripts[which].split(";"):
+                    cursor.execute(statement.replace("NAME", f"ddl_{which}_{n % 1000}_{n}"))
+                done[which] += 1
+
+    threads = [threading.Thread(target=run, args=(which,)) for which in range(len(scripts))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+DDL = ("CREATE TABLE NAME AS SELECT 1 AS i; DROP TABLE NAME; SELECT pg_sleep(0.01)",
+       "CREATE TABLE NAME (i serial PRIMARY KEY); SELECT pg_sleep(0.05); DROP TABLE NAME; SELECT pg_sleep(0.2)",
+       "CREATE SEQUENCE NAME; SELECT pg_sleep(0.02); DROP SEQUENCE NAME; SELECT pg_sleep(0.05)",
+       "CREATE VIEW NAME AS SELECT 1 AS i; CREATE FUNCTION NAME() RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION NAME; "
+       "DROP VIEW NAME; SELECT pg_sleep(0.05)",
+       "CREATE TABLE NAME (i int); INSERT INTO NAME VALUES (1); TRUNCATE NAME; SELECT pg_sleep(0.3); DROP TABLE NAME; SELECT pg_sleep(0.3)")
+
+
+def test_a_database_in_which_tables_come_and_go_is_backed_up(pg):
+    name = pg.server.make(LARGE)
+    with constant_ddl(pg.server, name, *DDL) as done:
+        pg.run("backup", url(name), timeout=90)
+        # Whoever waited for it goes on.
+        before = list(done)
+        servers.wait_for(lambda: all(now > then for now, then in zip(done, before)), 10, "all clients going on")
+    pg.server.assert_idle()
+    for table in ("t", "large"):
+        assert pg.run("dump", f"latest:{name}/tables/public.{table}.copy").stdout
+    target = pg.server.make()
+    pg.restore("latest", url(target))
+    assert pg.server.value("SELECT count(*) FROM large", target) == 600000
+
+
+def test_tables_that_come_too_fast_are_told(pg):
+    """Where each of many clients makes tables faster than they can be listed and locked."""
+    name = pg.server.make(SCRIPT)
+    with constant_ddl(pg.server, name, *["; ".join(["CREATE TABLE NAME (i int); DROP TABLE NAME"] * 20)] * 6):
+        result = pg.run("backup", url(name), "--lock-wait", "1", code={0, FAILED, BUSY}, timeout=20)
+    if result.code:
+        assert "table" in result.error_line
+        assert pg.snapshots() == []
+    pg.server.assert_idle()
 
 
 def test_many_tables_work_or_name_the_setting(coffer, request):
