@@ -48,7 +48,7 @@ static char *default_cache_dir(void)
 	return len < 0 ? NULL : path;
 }
 
-static char *cache_dir(const struct cf_cli *cli)
+char *cf_cli_cache_dir(const struct cf_cli *cli)
 {
 	const char *named = cf_args_text(cli->args, CF_OPT_CACHE_DIR);
 
@@ -58,7 +58,7 @@ static char *cache_dir(const struct cf_cli *cli)
 void cf_cli_own_folders(const struct cf_cli *cli, char *folders_out[2])
 {
 	const char *url = cf_args_text(cli->args, CF_OPT_REPOSITORY);
-	char *cache = cache_dir(cli);
+	char *cache = cf_cli_cache_dir(cli);
 
 	if (url && strncmp(url, "file:", 5) == 0)
 		url += 5;
@@ -73,7 +73,7 @@ static int make_cache_dir(struct cf_cli *cli, char **path_out, struct cf_err *er
 {
 	const char *named = cf_args_text(cli->args, CF_OPT_CACHE_DIR);
 	struct cf_err why = CF_ERR_INIT;
-	char *path = cache_dir(cli);
+	char *path = cf_cli_cache_dir(cli);
 	int rc;
 
 	if (!path && named)

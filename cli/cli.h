@@ -29,6 +29,7 @@ typedef int cf_command_fn(struct cf_cli *cli, struct cf_err *err);
 cf_command_fn cf_cmd_init, cf_cmd_backup, cf_cmd_snapshots, cf_cmd_ls, cf_cmd_find, cf_cmd_diff,
 	cf_cmd_restore, cf_cmd_dump, cf_cmd_mount, cf_cmd_umount, cf_cmd_check, cf_cmd_verify,
 	cf_cmd_stats, cf_cmd_tag, cf_cmd_hold, cf_cmd_forget, cf_cmd_prune, cf_cmd_key, cf_cmd_audit,
+	cf_cmd_doctor,
 	cf_cmd_version, cf_cmd_help;
 
 /* CF_ERR_USAGE when no repository is named. */
@@ -37,6 +38,9 @@ int cf_cli_repository(const struct cf_cli *cli, const char **url_out, struct cf_
 /* The folders coffer itself writes, which belong in no backup: a local repository, and the cache.
  * Absolute, to be freed; NULL when there is none. */
 void cf_cli_own_folders(const struct cf_cli *cli, char *folders_out[2]);
+
+/* The folder for local indexes, whether it is there or not. NULL: there is no home, or no memory. free() it. */
+char *cf_cli_cache_dir(const struct cf_cli *cli);
 
 /* The repository of the arguments, opened with their secrets and cache. */
 int cf_cli_open(struct cf_cli *cli, struct cf_repo **repo_out, struct cf_err *err);

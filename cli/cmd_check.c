@@ -156,15 +156,20 @@ static int print_unopened(struct cf_cli *cli, const char *message, struct cf_err
 
 /* So that it is known when the repository was checked last. A store that only lets itself be read
  * is checked, too. */
-static int record(struct cf_audited *audited, struct cf_repo *repo, double read_percent,
+static int record(struct cf_audited *audited, struct cf_repo *repo,
 		  const struct cf_check_figures *figures, int rc, const struct cf_err *err)
 {
-	char level[32] = "structure";
+	const struct cf_args *args = audited->cli->args;
+	const char *share = cf_args_text(args, CF_OPT_READ_DATA);
+	const char *duration = cf_args_text(args, CF_OPT_MAX_DURATION);
+	bool reads = duration || cf_args_has(args, CF_OPT_READ_DATA);
 
-	if (read_percent > 0)
-		snprintf(level, sizeof(level), "data %g%%", read_percent);
 	audited->is_optional = true;
-	cf_audited_about(audited, "level", level);
+	cf_audited_about(audited, "level", reads ? "data" : "structure");
+	if (share)
+		cf_audited_about(audited, "read-data", share);
+	if (duration)
+		cf_audited_about(audited, "max-duration", duration);
 	cf_audited_figure(audited, "problems", figures->errors);
 	cf_audited_figure(audited, "snapshots", figures->snapshots);
 	cf_audited_figure(audited, "packs", figures->packs);
@@ -191,7 +196,7 @@ int cf_cmd_check(struct cf_cli *cli, struct cf_err *err)
 		findings.list = cf_doc_array();
 	cf_audited_begin(&audited, cli, NULL);
 	rc = cf_check_run(repo, &options, on_finding, &findings, &figures, err);
-	rc = record(&audited, repo, options.read_percent, &figures, rc, err);
+	rc = record(&audited, repo, &figures, rc, err);
 	cf_report_pause(cli->report);
 	if (rc == 0 || rc == CF_ERR_DAMAGED) {
 		if (cli->json && print_json(&findings, &figures, &print_err) < 0 && rc == 0) {

@@ -66,6 +66,7 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_PRUNE] = cf_cmd_prune,
 	[CF_COMMAND_KEY] = cf_cmd_key,
 	[CF_COMMAND_AUDIT] = cf_cmd_audit,
+	[CF_COMMAND_DOCTOR] = cf_cmd_doctor,
 	[CF_COMMAND_VERSION] = cf_cmd_version,
 	[CF_COMMAND_HELP] = cf_cmd_help,
 };

@@ -335,6 +335,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_LS] = {
 		.id = CF_COMMAND_LS, .needs_full_key = true, .name = "ls", .about = "List what is in a snapshot",
+		.pair_about = "List what is in a snapshot, find files by name",
 		.operands = "SNAPSHOT[:PATH]", .n_min = 1, .n_max = 1, .options = ls_options,
 		.text = TEXT(
 			"Lists a folder, or the one file that PATH names."),
@@ -420,6 +421,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_CHECK] = {
 		.id = CF_COMMAND_CHECK, .needs_full_key = true, .name = "check", .about = "Check the repository for damage",
+		.pair_about = "Look for damage, prove that a snapshot restores",
 		.operands = "", .options = check_options,
 		.text = TEXT(
 			"Reads config, keys, indexes, snapshots and folders, and checks that "
@@ -576,6 +578,21 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.examples = EXAMPLES(
 			{"coffer audit --since 7d", "the last week"},
 			{"coffer audit --verify", "nothing altered, nothing taken away"}),
+	},
+	[CF_COMMAND_DOCTOR] = {
+		.id = CF_COMMAND_DOCTOR, .name = "doctor", .about = "Look for what is wrong, and say what to do",
+		.operands = "", .options = no_options,
+		.text = TEXT(
+			"Looks at the program and this host (processor, clock, cache, password and key "
+			"files, client programs of databases, FUSE), at what the store can do (an "
+			"object is stored, and taken away again where the store deletes), and at "
+			"the repository: key slots, age of the newest backup of each source, age and "
+			"outcome of the last check. One line each: ok, warn or fail, and what to do.",
+			"Ends with status 1 when something fails; warnings alone end with 0. Without a "
+			"repository it looks at the rest, and says so. With -q only what is not ok "
+			"is printed."),
+		.examples = EXAMPLES(
+			{"coffer doctor", "before the first backup, and now and then"}),
 	},
 	[CF_COMMAND_VERSION] = {
 		.id = CF_COMMAND_VERSION, .name = "version", .about = "Print the version",

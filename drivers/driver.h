@@ -132,6 +132,10 @@ struct cf_driver {
 	int (*load)(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 		    const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err);
 
+	/* NULL, or: say which client programs it uses on this host, in a line. CF_ERR_UNSUPPORTED, and what to install, when there
+	 * are none that it would use. */
+	int (*clients)(const struct cf_ctx *ctx, struct cf_buf *text_out, struct cf_err *err);
+
 	/* NULL, or: prove that a snapshot restores. CF_ERR_DAMAGED when a check failed. */
 	int (*verify)(struct cf_tree *tree, const struct cf_verify_options *options,
 		      const struct cf_ctx *ctx, struct cf_err *err);

@@ -83,6 +83,20 @@ static int check_not_mounted(const char *resolved, struct cf_err *err)
 	return rc;
 }
 
+static bool has_fusermount(void)
+{
+	return access("/bin/fusermount3", X_OK) == 0 || access("/usr/bin/fusermount3", X_OK) == 0;
+}
+
+int cf_mount_available(struct cf_err *err)
+{
+	int rc = check_fuse(err);
+
+	if (rc == 0 && geteuid() != 0 && !has_fusermount())
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "fusermount3 is missing: install the package fuse3");
+	return rc;
+}
+
 int cf_mount_check(const char *folder, struct cf_err *err)
 {
 	char *resolved = NULL;
@@ -179,7 +193,7 @@ static int new_session(struct cf_mount *mount, const struct cf_mount_options *op
 
 static int mount_failed(const char *folder, const struct cf_mount_options *options, struct cf_err *err)
 {
-	if (geteuid() != 0 && access("/bin/fusermount3", X_OK) != 0 && access("/usr/bin/fusermount3", X_OK) != 0)
+	if (geteuid() != 0 && !has_fusermount())
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
 				  "mount %s: fusermount3 is missing: install the package fuse3, or mount as root",
 				  folder);

@@ -26,6 +26,9 @@ struct cf_mount_options {
 	void *user;
 };
 
+/* Whether this user could mount at all. CF_ERR_UNSUPPORTED, and what is missing. */
+int cf_mount_available(struct cf_err *err);
+
 /* A folder that is there and empty, and a kernel with FUSE. A dead mount of ours that is in the way is taken off.
  * CF_ERR_NOT_FOUND, CF_ERR_EXISTS, CF_ERR_ACCESS, CF_ERR_UNSUPPORTED. */
 int cf_mount_check(const char *folder, struct cf_err *err);

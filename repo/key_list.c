@@ -69,6 +69,9 @@ static void fill_info(struct cf_repo *repo, const struct cf_slot_object *object,
 	info->kind = cf_key_provider(is_first ? object->first.kind : object->second.kind)->name;
 	info->created_ns = is_first ? object->first.created_ns : object->second.created_ns;
 	info->n_epochs = is_first ? 0 : object->second.n_epochs;
+	info->is_weak = cf_kdf_is_weak(is_first ? object->first.kind : object->second.kind,
+				       is_first ? object->first.ops : object->second.ops,
+				       is_first ? object->first.memory : object->second.memory);
 	info->in_use = info->is_trusted && same_slot(info->id, repo->key.slot_id);
 }
 

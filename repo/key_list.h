@@ -24,6 +24,7 @@ struct cf_key_info {
 			    trusted */
 	bool is_behind;	 /* it lacks data epochs that another has */
 	bool in_use;	 /* it opened this session */
+	bool is_weak;	 /* its password is stretched less than that of a new slot */
 };
 
 /* Oldest first. */

@@ -145,3 +145,8 @@ const struct cf_key_provider *cf_key_provider_of(const struct cf_credentials *cr
 	assert(!"credentials hold nothing");
 	return NULL;
 }
+
+bool cf_kdf_is_weak(enum cf_slot_kind kind, uint64_t ops, uint64_t memory)
+{
+	return kind == CF_SLOT_PASSPHRASE && (ops < ARGON_OPS || memory < ARGON_MEMORY);
+}

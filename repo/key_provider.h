@@ -36,6 +36,8 @@ struct cf_key_provider {
 };
 
 const struct cf_key_provider *cf_key_provider(enum cf_slot_kind kind);
+/* Whether a slot of that kind is stretched less than a new one. */
+bool cf_kdf_is_weak(enum cf_slot_kind kind, uint64_t ops, uint64_t memory);
 /* That of the credentials. */
 const struct cf_key_provider *cf_key_provider_of(const struct cf_credentials *credentials);
 

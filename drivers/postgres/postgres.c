@@ -6,6 +6,7 @@
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/dump.h"
 #include "drivers/postgres/load.h"
+#include "drivers/postgres/program.h"
 #include "drivers/postgres/verify.h"
 #include "drivers/selector.h"
 
@@ -221,6 +222,18 @@ static int run_source(struct cf_source *base, struct cf_sink *sink, struct cf_er
 	return rc == 0 ? sink->ops->dir_end(sink, dump->root, NULL, err) : rc;
 }
 
+static int say_clients(const struct cf_ctx *ctx, struct cf_buf *text_out, struct cf_err *err)
+{
+	struct cf_pg_program program = {0};
+	int rc = cf_pg_program_find("pg_dump", LEAST_VERSION, false, ctx, &program, err);
+
+	if (rc == 0)
+		rc = cf_buf_printf(text_out, err, "%s is %d.%d: dumps servers up to version %d", program.path,
+				   program.version / 10000, program.version % 10000, program.version / 10000);
+	cf_pg_program_release(&program);
+	return rc;
+}
+
 const struct cf_driver cf_postgres_driver = {
 	.scheme = "postgres",
 	.alias = "postgresql",
@@ -231,5 +244,6 @@ const struct cf_driver cf_postgres_driver = {
 	.run = run_source,
 	.close = close_source,
 	.load = cf_pg_load,
+	.clients = say_clients,
 	.verify = cf_pg_verify,
 };
