@@ -27,9 +27,9 @@ struct cf_cli {
 typedef int cf_command_fn(struct cf_cli *cli, struct cf_err *err);
 
 cf_command_fn cf_cmd_init, cf_cmd_backup, cf_cmd_snapshots, cf_cmd_ls, cf_cmd_find, cf_cmd_diff,
-	cf_cmd_restore, cf_cmd_dump, cf_cmd_mount, cf_cmd_umount, cf_cmd_check, cf_cmd_verify,
-	cf_cmd_stats, cf_cmd_tag, cf_cmd_hold, cf_cmd_forget, cf_cmd_prune, cf_cmd_key, cf_cmd_audit,
-	cf_cmd_doctor,
+	cf_cmd_restore, cf_cmd_dump, cf_cmd_mount, cf_cmd_umount, cf_cmd_check, cf_cmd_repair,
+	cf_cmd_verify, cf_cmd_stats, cf_cmd_tag, cf_cmd_hold, cf_cmd_forget, cf_cmd_prune,
+	cf_cmd_key, cf_cmd_audit, cf_cmd_doctor,
 	cf_cmd_version, cf_cmd_help;
 
 /* CF_ERR_USAGE when no repository is named. */

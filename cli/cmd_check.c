@@ -40,14 +40,10 @@ static void on_finding(void *user, const char *object, const char *problem)
 
 static struct cf_check_options read_options(const struct cf_args *args)
 {
-	const char *share = cf_args_text(args, CF_OPT_READ_DATA);
 	const char *duration = cf_args_text(args, CF_OPT_MAX_DURATION);
 	struct cf_check_options options = {0};
 
-	if (share)
-		cf_value_share(share, &options.read_percent, &options.read_bytes);
-	else if (cf_args_has(args, CF_OPT_READ_DATA))
-		options.read_percent = 100;
+	cf_args_share(args, CF_OPT_READ_DATA, &options.read_percent, &options.read_bytes);
 	if (duration)
 		cf_value_duration(duration, &options.max_duration_ns);
 	return options;

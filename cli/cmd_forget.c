@@ -28,24 +28,13 @@ struct job {
 	bool is_real;
 };
 
-/* A snapshot that cannot be read can be named by its id. */
-static bool find_damaged(const struct cf_snapshot_list *list, const char *text,
-			 struct cf_id *id_out)
-{
-	for (size_t i = 0; i < list->n_damaged; i++)
-		if (strncmp(cf_id_text(&list->damaged[i]).s, text, strlen(text)) == 0) {
-			*id_out = list->damaged[i];
-			return true;
-		}
-	return false;
-}
-
 static int resolve(struct job *job, const char *text, struct cf_id *id_out, struct cf_err *err)
 {
 	struct cf_snapshot *snapshot = NULL;
 	int rc = cf_select_snapshot(&job->select, text, &snapshot, err);
 
-	if (rc == CF_ERR_DAMAGED && find_damaged(&job->list, text, id_out)) {
+	/* One that cannot be read can be named by its id. */
+	if (rc == CF_ERR_DAMAGED && cf_snapshot_find_damaged(&job->list, text, id_out)) {
 		cf_err_clear(err);
 		job->n_damaged++;
 		return 0;
@@ -218,7 +207,7 @@ static int print_text(const struct job *job, struct cf_err *err)
 	for (size_t i = 0; i < job->n_ids && job->n_damaged; i++) {
 		struct cf_id damaged;
 
-		if (find_damaged(&job->list, cf_id_text(&job->ids[i]).s, &damaged))
+		if (cf_snapshot_find_damaged(&job->list, cf_id_text(&job->ids[i]).s, &damaged))
 			printf("snapshot %s cannot be read: what it was, and whether it was held, "
 			       "is not "
 			       "known\n",

@@ -58,6 +58,7 @@ static cf_command_fn *const commands[CF_N_COMMANDS] = {
 	[CF_COMMAND_MOUNT] = cf_cmd_mount,
 	[CF_COMMAND_UMOUNT] = cf_cmd_umount,
 	[CF_COMMAND_CHECK] = cf_cmd_check,
+	[CF_COMMAND_REPAIR] = cf_cmd_repair,
 	[CF_COMMAND_VERIFY] = cf_cmd_verify,
 	[CF_COMMAND_STATS] = cf_cmd_stats,
 	[CF_COMMAND_TAG] = cf_cmd_tag,

@@ -339,3 +339,17 @@ uint64_t cf_args_number(const struct cf_args *args, enum cf_option_id id)
 	(void)valid;
 	return number;
 }
+
+void cf_args_share(const struct cf_args *args, enum cf_option_id id, double *percent_out,
+		   uint64_t *bytes_out)
+{
+	const char *text = cf_args_text(args, id);
+	bool valid = true;
+
+	*percent_out = cf_args_has(args, id) ? 100 : 0;
+	*bytes_out = 0;
+	if (text)
+		valid = cf_value_share(text, percent_out, bytes_out);
+	assert(valid);
+	(void)valid;
+}

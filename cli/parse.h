@@ -48,5 +48,8 @@ int cf_args_list(const struct cf_args *args, enum cf_option_id id, const char **
 
 /* A checked CF_VALUE_COUNT or CF_VALUE_SIZE; 0 when not given. */
 uint64_t cf_args_number(const struct cf_args *args, enum cf_option_id id);
+/* A checked CF_VALUE_SHARE: one of both is set; 100 % without a value; none when not given. */
+void cf_args_share(const struct cf_args *args, enum cf_option_id id, double *percent_out,
+		   uint64_t *bytes_out);
 
 #endif

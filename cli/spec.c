@@ -191,6 +191,12 @@ static const struct cf_option_spec check_options[] = {
 	 .value = "TIME", .about = "Read data for that long (30m, 2h); the next time, go on from there"},
 	END_OPTIONS};
 
+static const struct cf_option_spec repair_options[] = {
+	{.id = CF_OPT_READ_DATA, .kind = CF_VALUE_SHARE, .name = "read-data", .value = "N%|SIZE",
+	 .about = "Read all data first, or a share, to find what is damaged"},
+	FLAG(CF_OPT_YES, 'y', "yes", "Do it, instead of only saying so"),
+	END_OPTIONS};
+
 static const struct cf_option_spec verify_options[] = {
 	{.id = CF_OPT_LEVEL, .kind = CF_VALUE_CHOICE, .name = "level", .value = "LEVEL",
 	 .choices = "quick standard comprehensive", .otherwise = "standard",
@@ -421,7 +427,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_CHECK] = {
 		.id = CF_COMMAND_CHECK, .needs_full_key = true, .name = "check", .about = "Check the repository for damage",
-		.pair_about = "Look for damage, prove that a snapshot restores",
+		.pair_about = "Look for damage, and save what is intact",
 		.operands = "", .options = check_options,
 		.text = TEXT(
 			"Reads config, keys, indexes, snapshots and folders, and checks that "
@@ -437,6 +443,26 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.examples = EXAMPLES(
 			{"coffer check --read-data=5%", "with a twentieth of the data"},
 			{"coffer check --max-duration 30m", "in each night, as far as it goes"}),
+	},
+	[CF_COMMAND_REPAIR] = {
+		.id = CF_COMMAND_REPAIR, .needs_full_key = true, .name = "repair",
+		.about = "Save what is intact in a damaged repository",
+		.operands = "", .options = repair_options,
+		.text = TEXT(
+			"Says what is damaged, what would be done about it, and which files of which "
+			"snapshots are lost. Nothing is done without --yes, and nothing is ever "
+			"removed.",
+			"Packs that the last check --read-data on this host found damaged are read again; "
+			"with --read-data all are read. What is intact in a damaged pack is stored "
+			"in new ones, and a record sets the damaged one aside. Index segments that "
+			"are damaged or missing are made anew from the packs. Snapshots that cannot "
+			"be read are set aside.",
+			"Snapshots stay as they are. What is lost comes back into all of them when "
+			"the same data is backed up again. The exit status is 4 as long as "
+			"something is lost."),
+		.examples = EXAMPLES(
+			{"coffer repair --read-data", "find out how bad it is"},
+			{"coffer repair --yes", "after coffer check --read-data"}),
 	},
 	[CF_COMMAND_VERIFY] = {
 		.id = CF_COMMAND_VERIFY, .needs_full_key = true, .name = "verify", .about = "Prove that a snapshot restores",

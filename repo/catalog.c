@@ -24,6 +24,7 @@ struct cf_catalog {
 	pthread_mutex_t publish_lock; /* one segment at a time; taken before lock */
 	struct cf_index *index;
 	struct cf_recent *recent;
+	bool is_muted;
 	bool is_surveyed;
 	struct cf_id_set present;   /* packs in the store at the last survey, and those stored by this handle since */
 	struct cf_id_set condemned; /* packs that are to be removed, at the last survey */
@@ -204,10 +205,11 @@ static int warn_of_bad(struct cf_catalog *catalog, const struct cf_id *bad, size
 
 		if (contains(superseded, n_superseded, &bad[i]))
 			continue;
-		cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
-			    reads_packs(catalog) ? "%s is damaged; reading the tables of the packs instead"
-						 : "%s is damaged; what it lists is stored again",
-			    name.s);
+		if (!catalog->is_muted)
+			cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
+				    reads_packs(catalog) ? "%s is damaged; reading the tables of the packs instead"
+							 : "%s is damaged; what it lists is stored again",
+				    name.s);
 		(*n_out)++;
 	}
 	free(superseded);
@@ -358,6 +360,11 @@ static int rebuild_locked(struct cf_catalog *catalog, int why, struct cf_err *er
 	rc = replace_index(catalog, why, err);
 	catalog->synced = false;
 	return rc < 0 ? rc : sync_locked(catalog, err);
+}
+
+void cf_catalog_mute(struct cf_catalog *catalog)
+{
+	catalog->is_muted = true;
 }
 
 void cf_catalog_refresh(struct cf_catalog *catalog)

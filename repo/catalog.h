@@ -22,6 +22,9 @@ int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **c
 		   struct cf_err *err);
 void cf_catalog_free(struct cf_catalog *catalog);
 
+/* No warnings of damaged segments: the caller looks at them itself. */
+void cf_catalog_mute(struct cf_catalog *catalog);
+
 /* Snapshots were listed: index segments that came with them may be needed. */
 void cf_catalog_refresh(struct cf_catalog *catalog);
 /* Synchronise now, if it is due. */

@@ -82,7 +82,21 @@ static int note_pack(void *user, const char *object, uint64_t size)
 	return 0;
 }
 
-static int list_packs(struct cf_check *check, struct cf_err *err)
+/* Packs that were set aside, and were not removed since. */
+static int mark_quarantined(struct cf_check *check, struct cf_err *err)
+{
+	int rc = cf_quarantine_load(check->repo, &check->quarantine, err);
+
+	for (size_t i = 0; rc == 0 && i < check->n_packs; i++) {
+		struct cf_checked_pack *pack = &check->packs[i];
+
+		pack->is_quarantined = cf_id_set_has(&check->quarantine.packs, &pack->name);
+		check->figures.quarantined_packs += pack->is_quarantined;
+	}
+	return rc;
+}
+
+int cf_check_list_packs(struct cf_check *check, struct cf_err *err)
 {
 	struct cf_backend *backend = check->repo->backend;
 	struct listing listing = {.check = check};
@@ -93,7 +107,7 @@ static int list_packs(struct cf_check *check, struct cf_err *err)
 	if (check->n_packs)
 		qsort(check->packs, check->n_packs, sizeof(*check->packs), compare_packs);
 	check->figures.packs = check->n_packs;
-	return rc;
+	return rc < 0 ? rc : mark_quarantined(check, err);
 }
 
 static int check_slot(struct cf_repo *repo, struct cf_span doc, struct cf_err *err)
@@ -149,6 +163,11 @@ struct segment_check {
 	struct absent_pack *absent;
 	size_t n_absent, capacity;
 	struct cf_id_set superseded;
+	struct bad_segment {
+		struct cf_id id;
+		struct cf_err err;
+	} *bad; /* nor is anything wrong when one of these is superseded */
+	size_t n_bad;
 };
 
 static int note_absent(struct segment_check *s, const struct cf_id *segment, const struct cf_id *pack, struct cf_err *err)
@@ -181,12 +200,32 @@ static int check_segment_packs(struct segment_check *s, const struct cf_id *id, 
 
 		if (!pack && note_absent(s, id, &entry->name, err) < 0)
 			return CF_ERR_NOMEM;
-		if (pack && pack->size != entry->size)
+		if (pack && pack->size != entry->size && !pack->is_quarantined)
 			cf_check_found(check, name.s, "has %llu bytes, the index says %llu",
 				       (unsigned long long)pack->size, (unsigned long long)entry->size);
 		if (pack)
 			pack->is_indexed = true;
 	}
+	return 0;
+}
+
+static void report_bad(struct segment_check *s)
+{
+	for (size_t i = 0; i < s->n_bad; i++)
+		if (!cf_id_set_has(&s->superseded, &s->bad[i].id))
+			cf_check_found(s->check, cf_object_name(CF_OBJECT_INDEX, &s->bad[i].id).s, "%s",
+				       s->bad[i].err.text);
+}
+
+static int note_bad(struct segment_check *s, const struct cf_id *id, struct cf_err *err)
+{
+	struct bad_segment *bad = realloc(s->bad, (s->n_bad + 1) * sizeof(*bad));
+
+	if (!bad)
+		return cf_err_nomem(err);
+	s->bad = bad;
+	s->bad[s->n_bad++] = (struct bad_segment){.id = *id, .err = *err};
+	cf_err_clear(err);
 	return 0;
 }
 
@@ -213,15 +252,19 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 			cf_err_clear(err);
 			rc = 0;
 		}
-		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_INDEX, &ids[i]).s, rc, err);
+		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED)
+			rc = note_bad(&s, &ids[i], err);
 		cf_segment_release(&segment);
 		check->figures.segments++;
 		if (rc == 0)
 			rc = cf_ctx_check(check->repo->ctx, err);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		report_bad(&s);
 		report_absent(&s);
+	}
 	free(s.absent);
+	free(s.bad);
 	cf_id_set_release(&s.superseded);
 	for (size_t i = 0; i < check->n_packs; i++)
 		check->figures.unreferenced_packs += !check->packs[i].is_indexed;
@@ -259,6 +302,10 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_snapshot *snapshot = NULL;
 
+		if (cf_id_set_has(&check->quarantine.snapshots, &ids[i])) {
+			check->figures.quarantined_snapshots++;
+			continue;
+		}
 		rc = load_snapshot(check, &ids[i], &snapshot, err);
 		if (snapshot) {
 			cf_check_history(check, snapshot, ids, n);
@@ -276,7 +323,7 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 }
 
 /* The check believes the repository, not the local index: it works with a catalog of its own, built for it. */
-static int swap_catalog(struct cf_check *check, struct cf_err *err)
+int cf_check_swap_catalog(struct cf_check *check, struct cf_err *err)
 {
 	struct cf_repo *repo = check->repo;
 	struct cf_catalog *fresh = NULL;
@@ -291,6 +338,7 @@ static int swap_catalog(struct cf_check *check, struct cf_err *err)
 	rc = cf_catalog_new(repo, check->index_path, &fresh, err);
 	if (rc < 0)
 		return rc;
+	cf_catalog_mute(fresh);
 	check->usual_catalog = repo->catalog;
 	repo->catalog = fresh;
 	/* Of several copies those count first that are there and will stay. */
@@ -301,7 +349,7 @@ static int swap_catalog(struct cf_check *check, struct cf_err *err)
 	return rc;
 }
 
-static void swap_back(struct cf_check *check)
+void cf_check_swap_back(struct cf_check *check)
 {
 	static const char *const suffixes[] = {"", "-wal", "-shm"};
 
@@ -335,7 +383,20 @@ static int take_inventory(struct cf_check *check, struct inventory *inventory, s
 	if (rc == 0)
 		rc = cf_object_list(check->repo, CF_OBJECT_INDEX, &inventory->segments, &inventory->n_segments,
 				    err);
-	return rc < 0 ? rc : list_packs(check, err);
+	return rc < 0 ? rc : cf_check_list_packs(check, err);
+}
+
+void cf_check_release(struct cf_check *check)
+{
+	cf_id_set_release(&check->visited);
+	cf_id_set_release(&check->lost);
+	cf_id_set_release(&check->reported);
+	cf_check_records_release(&check->records);
+	cf_audit_anchors_release(&check->anchors);
+	cf_quarantine_release(&check->quarantine);
+	cf_verified_close(check->verified);
+	free(check->packs);
+	pthread_mutex_destroy(&check->lock);
 }
 
 /* The outcome, and everything released. */
@@ -345,13 +406,7 @@ static int finish(struct cf_check *check, int rc, struct cf_check_figures *figur
 	if (rc == 0 && check->figures.errors)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%llu problem%s found",
 				(unsigned long long)check->figures.errors, check->figures.errors == 1 ? "" : "s");
-	cf_id_set_release(&check->visited);
-	cf_id_set_release(&check->reported);
-	cf_check_records_release(&check->records);
-	cf_audit_anchors_release(&check->anchors);
-	cf_verified_close(check->verified);
-	free(check->packs);
-	pthread_mutex_destroy(&check->lock);
+	cf_check_release(check);
 	return rc;
 }
 
@@ -374,7 +429,7 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc == 0)
 		rc = check_segments(&check, inventory.segments, inventory.n_segments, own);
 	if (rc == 0)
-		rc = swap_catalog(&check, own);
+		rc = cf_check_swap_catalog(&check, own);
 	/* Read after snapshots were listed: what is not in that list because it was forgotten is in a record. */
 	if (rc == 0)
 		rc = cf_check_records_load(&check, own);
@@ -390,7 +445,7 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 		rc = cf_check_packs(&check, options, own);
 	if (rc == 0)
 		cf_check_coverage(&check);
-	swap_back(&check);
+	cf_check_swap_back(&check);
 	free(inventory.snapshots);
 	free(inventory.segments);
 	return finish(&check, rc, figures_out, own);
@@ -404,7 +459,7 @@ int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, 
 	int rc;
 
 	pthread_mutex_init(&check.lock, NULL);
-	rc = list_packs(&check, own);
+	rc = cf_check_list_packs(&check, own);
 	/* Which segments cover them is not asked here. */
 	for (size_t i = 0; i < check.n_packs; i++)
 		check.packs[i].is_indexed = true;

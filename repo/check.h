@@ -22,6 +22,7 @@ struct cf_check_options {
 	double read_percent;	 /* of the packs */
 	uint64_t read_bytes;	 /* of packs */
 	int64_t max_duration_ns; /* of reading packs; those under way then are finished */
+	bool reads_bad; /* those that were damaged when they were last read, all of them, whatever the limits */
 };
 
 /* The ages, in days, of which cf_check_coverage tells. */
@@ -40,6 +41,7 @@ struct cf_check_coverage {
 struct cf_check_figures {
 	uint64_t snapshots, segments, packs, packs_read, bytes_read, chunks, unreferenced_packs, audit_records,
 		errors;
+	uint64_t quarantined_packs, quarantined_snapshots; /* damaged, and seen to by a repair: not counted as errors */
 	uint64_t orphaned_deltas; /* deltas that no snapshot needs and whose bases are gone: no damage */
 	struct cf_check_coverage coverage;
 };

@@ -145,7 +145,7 @@ static int check_index(struct cf_check *check, const struct cf_segment_pack *pac
 	return 0;
 }
 
-static int check_pack(struct cf_check *check, struct cf_checked_pack *listed, struct cf_err *err)
+int cf_check_read_pack(struct cf_check *check, struct cf_checked_pack *listed, struct cf_err *err)
 {
 	struct cf_segment_pack pack = {0};
 	struct cf_secret *key = NULL;
@@ -225,7 +225,7 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	pthread_mutex_unlock(&shared->lock);
 	is_read = is_read && rc == 0;
 	if (is_read)
-		rc = check_pack(job->check, job->pack, &err);
+		rc = cf_check_read_pack(job->check, job->pack, &err);
 	is_good = rc == 0;
 	rc = cf_check_judge(job->check, cf_pack_name(&job->pack->name).s, rc, &err);
 	pthread_mutex_lock(&shared->lock);

@@ -7,6 +7,7 @@
 #include "repo/check.h"
 #include "repo/handle.h"
 #include "repo/id_set.h"
+#include "repo/quarantine.h"
 
 struct cf_snapshot;
 struct cf_verified;
@@ -18,6 +19,7 @@ struct cf_checked_pack {
 	bool is_indexed;  /* a segment covers it */
 	bool is_reported; /* that none does, though a snapshot needs it */
 	bool is_bad;	  /* it was damaged when it was last read */
+	bool is_quarantined; /* and that was seen to: what is only in it is lost */
 	bool was_read;	  /* in this run */
 	bool is_baseless; /* bases of its deltas cannot be read, which was reported */
 	int64_t read_ns;  /* when it was last read; 0: never */
@@ -53,6 +55,9 @@ struct cf_check {
 	struct cf_checked_pack *packs; /* by name */
 	size_t n_packs;
 	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
+	struct cf_id_set lost; /* those of them that cannot be read, or what is in them */
+	const struct cf_id_set *recovered; /* NULL, or chunks that count as there */
+	struct cf_quarantine quarantine;
 	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */
 	struct cf_check_records records;
 	struct cf_audit_anchors anchors; /* audit records that snapshots saw */
@@ -87,7 +92,17 @@ int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, str
 /* check_audit.c: the log of commands, once all snapshots were looked at. */
 int cf_check_audit(struct cf_check *check, struct cf_err *err);
 
+/* check.c: the packs of the store, and which are in quarantine. */
+int cf_check_list_packs(struct cf_check *check, struct cf_err *err);
+/* Work with a catalog of its own, built anew, and go back to the usual one. */
+int cf_check_swap_catalog(struct cf_check *check, struct cf_err *err);
+void cf_check_swap_back(struct cf_check *check);
+/* All but figures; locks included. */
+void cf_check_release(struct cf_check *check);
+
 /* check_packs.c: the bytes of packs. */
+/* One pack: CF_ERR_DAMAGED, or 0. */
+int cf_check_read_pack(struct cf_check *check, struct cf_checked_pack *pack, struct cf_err *err);
 int cf_check_packs(struct cf_check *check, const struct cf_check_options *options, struct cf_err *err);
 
 /* check_verified.c: what earlier runs know of the listed packs; and at the end what is known now. */

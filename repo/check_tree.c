@@ -17,6 +17,7 @@ struct check_level {
 	struct cf_dir_iter *iter;
 	size_t path_len;
 	struct check_level *parent;
+	bool has_loss; /* something in it, at any depth */
 };
 
 struct tree_check {
@@ -31,6 +32,27 @@ static int is_new(struct tree_check *t, const struct cf_id *id, struct cf_err *e
 	int rc = cf_id_set_add(&t->check->visited, id);
 
 	return rc < 0 ? cf_err_nomem(err) : rc;
+}
+
+/* Of a chunk or content that was looked at before: everything that refers to it is lost with it. */
+static int judge_again(struct tree_check *t, const struct cf_id *id, struct cf_err *err)
+{
+	if (!cf_id_set_has(&t->check->lost, id))
+		return 0;
+	return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost", cf_id_text(id).s);
+}
+
+static bool is_loss(int rc)
+{
+	return rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED || rc == CF_ERR_NOT_FOUND;
+}
+
+/* Remember a loss, and pass it on. */
+static int note_loss(struct tree_check *t, const struct cf_id *id, int rc, struct cf_err *err)
+{
+	if (is_loss(rc) && cf_id_set_add(&t->check->lost, id) < 0)
+		return cf_err_nomem(err);
+	return rc;
 }
 
 static void note_unindexed(struct cf_check *check, const struct cf_id *name)
@@ -56,12 +78,20 @@ static bool is_missing(struct cf_check *check, const struct cf_id *pack)
 /* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
 static int check_place(struct cf_check *check, const struct cf_id *id, bool is_base, struct cf_err *err)
 {
+	const struct cf_checked_pack *pack;
 	struct cf_location place;
-	int rc = cf_catalog_require(check->repo->catalog, id, &place, err);
+	int rc;
 
+	if (check->recovered && cf_id_set_has(check->recovered, id))
+		return 0;
+	rc = cf_catalog_require(check->repo->catalog, id, &place, err);
 	if (rc < 0)
 		return rc;
-	if (!cf_check_pack(check, &place.pack) && is_missing(check, &place.pack))
+	pack = cf_check_pack(check, &place.pack);
+	if (pack && pack->is_quarantined)
+		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
+				  cf_id_text(id).s, cf_pack_name(&place.pack).s);
+	if (!pack && is_missing(check, &place.pack))
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
 				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
 	note_unindexed(check, &place.pack);
@@ -78,9 +108,9 @@ static int check_chunk(struct tree_check *t, const struct cf_id *id, struct cf_e
 	int rc = cf_id_is_zero(id) ? 0 : is_new(t, id, err);
 
 	if (rc != 1)
-		return rc;
+		return rc < 0 ? rc : judge_again(t, id, err);
 	t->check->figures.chunks++;
-	return check_place(t->check, id, false, err);
+	return note_loss(t, id, check_place(t->check, id, false, err), err);
 }
 
 /* Every chunk of a content, reading its lists. Contents seen before are passed over. */
@@ -94,7 +124,7 @@ static int check_content(struct tree_check *t, const struct cf_content *content,
 		return check_chunk(t, &content->id, err);
 	rc = is_new(t, &content->id, err);
 	if (rc != 1)
-		return rc;
+		return rc < 0 ? rc : judge_again(t, &content->id, err);
 	rc = cf_content_cursor_new(t->check->repo, content, &cursor, err);
 	while (rc == 0) {
 		rc = cf_content_cursor_next(cursor, &extent, err);
@@ -105,7 +135,7 @@ static int check_content(struct tree_check *t, const struct cf_content *content,
 			rc = cf_ctx_check(t->check->repo->ctx, err);
 	}
 	cf_content_cursor_free(cursor);
-	return rc;
+	return note_loss(t, &content->id, rc, err);
 }
 
 static int push(struct tree_check *t, const struct cf_node *node, struct cf_err *err)
@@ -129,14 +159,29 @@ static int push(struct tree_check *t, const struct cf_node *node, struct cf_err 
 	return 0;
 }
 
-static void pop(struct tree_check *t)
+/* A folder with a loss in it is walked again wherever it is met, so that every path is named. */
+static int pop(struct tree_check *t, struct cf_err *err)
 {
 	struct check_level *level = t->level;
+	int rc = 0;
 
+	if (level->has_loss && level->parent)
+		level->parent->has_loss = true;
+	if (level->has_loss && cf_id_set_add(&t->check->lost, &level->node->content.id) < 0)
+		rc = cf_err_nomem(err);
 	t->level = level->parent;
 	cf_dir_iter_free(level->iter);
 	free(level->node);
 	free(level);
+	return rc;
+}
+
+/* 1: a folder that is to be walked. */
+static int is_to_walk(struct tree_check *t, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = is_new(t, id, err);
+
+	return rc == 0 ? cf_id_set_has(&t->check->lost, id) : rc;
 }
 
 static int set_path(struct tree_check *t, size_t base_len, const char *name, struct cf_err *err)
@@ -159,10 +204,11 @@ static int visit(struct tree_check *t, const struct cf_node *node, struct cf_err
 	if (rc < 0 || cf_id_is_zero(&node->content.id))
 		return rc;
 	if (node->entry.type == CF_ENTRY_DIR) {
-		rc = is_new(t, &node->content.id, err);
+		rc = is_to_walk(t, &node->content.id, err);
 		return rc == 1 ? push(t, node, err) : rc;
 	}
 	rc = check_content(t, &node->content, err);
+	t->level->has_loss |= is_loss(rc);
 	return cf_check_judge(t->check, (const char *)t->path.data, rc, err);
 }
 
@@ -190,12 +236,15 @@ static int walk(struct tree_check *t, struct cf_err *err)
 			rc = visit(t, node, err);
 			continue;
 		}
-		if (rc < 0)
+		if (rc < 0) {
+			t->level->has_loss |= is_loss(rc);
 			rc = judge_dir(t, rc, err);
-		pop(t);
+		}
+		if (rc == 0)
+			rc = pop(t, err);
 	}
 	while (t->level)
-		pop(t);
+		pop(t, NULL);
 	return rc;
 }
 
@@ -215,7 +264,7 @@ int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, st
 	if (rc == 0)
 		rc = check_content(&t, &snapshot->root, err);
 	if (rc == 0 && !cf_id_is_zero(&root->content.id)) {
-		rc = is_new(&t, &root->content.id, err);
+		rc = is_to_walk(&t, &root->content.id, err);
 		if (rc == 1)
 			rc = push(&t, root, err);
 	}

@@ -82,21 +82,38 @@ static size_t share(size_t n, double percent)
 	return wanted > n ? n : wanted;
 }
 
+/* All but those in quarantine, in order; *n_bad_out of them are damaged. */
+static size_t sort_packs(struct cf_check *check, struct cf_checked_pack **packs, size_t *n_bad_out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < check->n_packs; i++) {
+		if (check->packs[i].is_quarantined)
+			continue;
+		packs[n++] = &check->packs[i];
+		*n_bad_out += check->packs[i].is_bad;
+	}
+	qsort(packs, n, sizeof(struct cf_checked_pack *), compare_urgency);
+	return n;
+}
+
 int cf_check_choose(struct cf_check *check, const struct cf_check_options *options,
 		    struct cf_checked_pack ***packs_out, size_t *n_out, struct cf_err *err)
 {
-	size_t n_max = options->read_percent > 0 ? share(check->n_packs, options->read_percent) : check->n_packs, n = 0;
 	struct cf_checked_pack **packs = calloc(check->n_packs + 1, sizeof(*packs));
+	size_t n_bad = 0, n_there, n_min, n_max, n = 0;
 	uint64_t bytes = 0;
 
 	if (!packs)
 		return cf_err_nomem(err);
-	for (size_t i = 0; i < check->n_packs; i++)
-		packs[i] = &check->packs[i];
-	qsort(packs, check->n_packs, sizeof(struct cf_checked_pack *), compare_urgency);
-	while (n < n_max) {
+	n_there = sort_packs(check, packs, &n_bad);
+	n_max = options->read_percent > 0 ? share(n_there, options->read_percent) : n_there;
+	n_min = options->reads_bad ? n_bad : 1;
+	if (options->reads_bad && !(options->read_percent > 0) && !options->read_bytes)
+		n_max = n_bad;
+	while (n < n_there && (n < n_min || n < n_max)) {
 		bytes += packs[n]->size;
-		if (n > 0 && options->read_bytes && bytes > options->read_bytes)
+		if (n >= n_min && options->read_bytes && bytes > options->read_bytes)
 			break;
 		n++;
 	}
@@ -126,6 +143,8 @@ void cf_check_coverage(struct cf_check *check)
 	for (size_t i = 0; i < check->n_packs; i++) {
 		const struct cf_checked_pack *pack = &check->packs[i];
 
+		if (pack->is_quarantined)
+			continue;
 		c->bytes += pack->size;
 		c->bad_packs += pack->is_bad;
 		if (pack->is_bad && !pack->was_read)

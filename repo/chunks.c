@@ -10,7 +10,8 @@
 
 enum {
 	N_BUCKETS = 512,
-	CHECKED_MAX = 16 /* chunks of a frame that are remembered to be right */
+	CHECKED_MAX = 16, /* chunks of a frame that are remembered to be right */
+	ATTEMPTS_MAX = 4 /* copies of a chunk that are tried */
 };
 
 enum frame_state {
@@ -304,33 +305,60 @@ static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const s
 	return rc;
 }
 
-/* A pack that is not there may have been removed since the index was read, its chunks being elsewhere now. 1: look again. */
-static int look_again(struct cf_repo *repo, const struct cf_id *pack, struct cf_err *err)
-{
-	struct cf_err before = err ? *err : (struct cf_err)CF_ERR_INIT;
-	int rc = cf_catalog_note_missing(repo->catalog, pack, err);
+/* Packs from which one chunk could not be read, and the first failure. */
+struct attempts {
+	struct cf_id packs[ATTEMPTS_MAX];
+	unsigned n;
+	struct cf_err err;
+};
 
-	if (rc == 1)
-		cf_err_clear(err);
-	else if (rc == 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s is missing (%s)", cf_pack_name(pack).s, before.text);
+/*
+ * A pack that is not there may have been removed since the index was read, its chunks being elsewhere now; what was lost in a
+ * damaged one, or with the base of a delta, may have been stored again. 1: look for another copy, after rc was the outcome of reading from this pack.
+ */
+static int look_again(struct cf_repo *repo, struct attempts *attempts, const struct cf_id *pack, int rc, struct cf_err *err)
+{
+	struct cf_err failure = err ? *err : (struct cf_err){.code = rc};
+
+	if (rc != CF_ERR_DAMAGED || attempts->n == ATTEMPTS_MAX)
+		return rc;
+	rc = cf_catalog_note_missing(repo->catalog, pack, err);
+	if (rc < 0)
+		return rc;
+	if (attempts->n == 0)
+		attempts->err = failure;
+	attempts->packs[attempts->n++] = *pack;
+	cf_err_clear(err);
+	return 1;
+}
+
+/* Where the chunk is, but where it could not be read from before. */
+static int find_next(struct cf_repo *repo, const struct attempts *attempts, const struct cf_id *id,
+		     struct cf_location *place_out, struct cf_err *err)
+{
+	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
+
+	for (unsigned i = 0; rc == 0 && i < attempts->n; i++)
+		if (cf_id_equal(&attempts->packs[i], &place_out->pack))
+			rc = cf_err_set(err, attempts->err.code, "%s", attempts->err.text);
 	return rc;
 }
 
 static int acquire_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
 			struct cf_frame **frame_out, struct cf_span *plain_out, struct cf_err *err)
 {
+	struct attempts attempts = {.n = 0};
 	int rc;
 
 	do {
-		rc = cf_catalog_require(repo->catalog, id, place_out, err);
+		rc = find_next(repo, &attempts, id, place_out, err);
 		if (rc == 0 && place_out->bases.n)
 			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
 					cf_id_text(id).s);
-		if (rc == 0)
-			rc = acquire_chunk(repo, id, place_out, frame_out, plain_out, err);
-		if (rc == CF_ERR_NOT_FOUND)
-			rc = look_again(repo, &place_out->pack, err);
+		if (rc < 0)
+			return rc;
+		rc = acquire_chunk(repo, id, place_out, frame_out, plain_out, err);
+		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
 	} while (rc == 1);
 	return rc;
 }
@@ -501,37 +529,21 @@ static int copy_delta(struct cf_repo *repo, const struct cf_location *place, str
 	return rc;
 }
 
-/* A delta that cannot be read, for its bases are gone: there may be a whole copy yet. Else the failure stands. */
-static int copy_whole_instead(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out, int failure,
-			      struct cf_buf *out, struct cf_err *err)
-{
-	struct cf_location whole;
-
-	if (cf_catalog_find_whole(repo->catalog, id, &whole, NULL) != 1 ||
-	    copy_from_frame(repo, id, &whole, out, NULL) < 0)
-		return failure;
-	*place_out = whole;
-	cf_err_clear(err);
-	return 0;
-}
-
 /* Append one chunk whose id is still to be checked. */
 static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
 		      struct cf_buf *out, struct cf_err *err)
 {
+	struct attempts attempts = {.n = 0};
 	int rc;
 
 	do {
-		rc = cf_catalog_require(repo->catalog, id, place_out, err);
+		rc = find_next(repo, &attempts, id, place_out, err);
 		if (rc < 0)
 			return rc;
 		rc = place_out->bases.n ? copy_delta(repo, place_out, out, err)
 					: copy_from_frame(repo, id, place_out, out, err);
-		if (rc == CF_ERR_NOT_FOUND)
-			rc = look_again(repo, &place_out->pack, err);
+		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
 	} while (rc == 1);
-	if (rc == CF_ERR_DAMAGED && place_out->bases.n)
-		rc = copy_whole_instead(repo, id, place_out, rc, out, err);
 	return rc;
 }
 

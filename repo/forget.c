@@ -77,10 +77,9 @@ static bool is_named(const struct forget *f, const struct cf_id *id)
 
 static bool is_damaged(const struct forget *f, const struct cf_id *id)
 {
-	for (size_t i = 0; i < f->list.n_damaged; i++)
-		if (cf_id_equal(id, &f->list.damaged[i]))
-			return true;
-	return false;
+	struct cf_id damaged;
+
+	return cf_snapshot_find_damaged(&f->list, cf_id_text(id).s, &damaged);
 }
 
 static const struct cf_snapshot *find_snapshot(const struct forget *f, const struct cf_id *id)
@@ -181,9 +180,9 @@ static int collect(struct forget *f, struct cf_err *err)
 
 	for (size_t i = 0; rc == 0 && i < f->n_named; i++)
 		rc = check_named(f, &f->named[i], err);
-	for (size_t i = 0; rc == 0 && i < f->list.n_damaged; i++)
-		if (is_named(f, &f->list.damaged[i]))
-			rc = append_object(f, &f->list.damaged[i], NULL, err);
+	for (size_t i = 0; rc == 0 && i < f->n_named; i++)
+		if (is_damaged(f, &f->named[i]))
+			rc = append_object(f, &f->named[i], NULL, err);
 	for (size_t i = 0; rc == 0 && i < f->list.n; i++)
 		if (is_named(f, &f->list.items[i]->id))
 			rc = append_versions(f, f->list.items[i], err);

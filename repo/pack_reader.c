@@ -294,3 +294,11 @@ int cf_pack_open_whole(struct cf_repo *repo, const struct cf_id *name, struct cf
 	*pack_out = pack;
 	return 0;
 }
+
+int cf_pack_open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_seal_place *place_out, uint8_t *key_out,
+			struct cf_err *err)
+{
+	struct cf_seal_header header;
+
+	return open_header(repo, bytes, &header, place_out, key_out, err);
+}

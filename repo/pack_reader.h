@@ -31,6 +31,10 @@ int cf_pack_open_whole(struct cf_repo *repo, const struct cf_id *name, struct cf
 		       struct cf_segment_pack *pack_out, struct cf_seal_place *place_out, uint8_t *key_out,
 		       struct cf_err *err);
 
+/* Only its key, out of its header. */
+int cf_pack_open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_seal_place *place_out, uint8_t *key_out,
+			struct cf_err *err);
+
 /* Blob numbers that are not blobs: the table and the trailer that says where it is (u64 offset, u64 sealed length). */
 #define CF_TABLE_NUMBER	  ((uint64_t)1 << 32)
 #define CF_TRAILER_NUMBER (CF_TABLE_NUMBER + 1)

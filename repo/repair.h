@@ -23,7 +23,9 @@ struct cf_repo;
 
 struct cf_repair_options {
 	bool is_dry_run; /* say what would be done */
-	bool reads_all;	 /* read every pack first; else those that an earlier check on this host found damaged, or of a wrong size */
+	/* Read is what an earlier check on this host found damaged, or is of a wrong size; and of the rest so much (repo/check.h). */
+	double read_percent;
+	uint64_t read_bytes;
 	const char *host, *user; /* who repairs, for the record; required unless it is a dry run */
 };
 
@@ -46,8 +48,7 @@ struct cf_repair_figures {
 	uint64_t chunks_saved;	    /* out of those quarantined now */
 	uint64_t chunks_lost;	    /* that were in those, and are nowhere else */
 	uint64_t snapshots_quarantined;
-	uint64_t lost;	  /* files and folders, of all snapshots, that cannot be restored whole */
-	uint64_t problems; /* other damage, which is left as it is */
+	uint64_t lost; /* files and folders, of all snapshots, that cannot be restored whole */
 };
 
 /* 0 also when something is lost: the figures tell. */

@@ -5,6 +5,7 @@
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/segments.h"
+#include "repo/segments.h"
 
 #include <stdlib.h>
 
@@ -148,10 +149,10 @@ static int supersede(struct cf_repair *repair, struct cf_err *err)
 
 	repair->figures.segments_superseded = segment.n_supersedes;
 	if (rc == 0 && segment.n_supersedes && !repair->options->is_dry_run)
-		rc = cf_segment_put(repair->repo, &segment, &id, NULL, err);
+		rc = cf_segment_put_verified(repair->repo, &segment, &id, NULL, err);
 	for (size_t i = 0; rc == 0 && i < segment.n_supersedes; i++)
-		cf_repair_say(repair, CF_REPAIR_STEP, cf_object_name(CF_OBJECT_INDEX, &segment.supersedes[i]).s,
-			      "superseded by a new segment");
+		cf_repair_say(repair, CF_REPAIR_STEP, cf_object_name(CF_OBJECT_INDEX, &segment.supersedes[i]).s, "%s",
+			      cf_repair_tense(repair, "superseded by a new segment", "would be superseded by a new segment"));
 	cf_segment_release(&segment);
 	return rc;
 }
@@ -165,10 +166,11 @@ int cf_repair_index(struct cf_repair *repair, struct cf_err *err)
 	for (size_t i = 0; i < check->n_packs; i++) {
 		const struct cf_checked_pack *pack = &check->packs[i];
 
-		if (pack->is_indexed || pack->is_quarantined || repair->why[i])
+		if (pack->is_indexed || pack->is_quarantined || pack->is_bad)
 			continue;
 		repair->figures.packs_indexed++;
-		cf_repair_say(repair, CF_REPAIR_STEP, cf_pack_name(&pack->name).s, "listed in a new segment");
+		cf_repair_say(repair, CF_REPAIR_STEP, cf_pack_name(&pack->name).s, "%s",
+			      cf_repair_tense(repair, "listed in a new segment", "would be listed in a new segment"));
 	}
 	/* First what is in none, then what supersedes others: killed in between, nothing is in less than before. */
 	if (!repair->options->is_dry_run)

@@ -29,9 +29,13 @@ struct cf_repair {
 	uint32_t *segment_of; /* of each listed pack: 1 and the segment that lists it; 0: none does */
 	char **why; /* of each listed pack: what is wrong with it */
 	struct cf_id_set recovered; /* chunks that a dry run finds intact in damaged packs */
-	struct cf_id *bad_snapshots;
-	size_t n_bad_snapshots;
 };
+
+/* One of two texts: what was done, and what would be. */
+static inline const char *cf_repair_tense(const struct cf_repair *repair, const char *done, const char *to_do)
+{
+	return repair->options->is_dry_run ? to_do : done;
+}
 
 void cf_repair_say(struct cf_repair *repair, enum cf_repair_kind kind, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -7,6 +7,7 @@
 #include "repo/format/snapshot_doc.h"
 #include "repo/handle.h"
 #include "repo/object.h"
+#include "repo/quarantine.h"
 #include "repo/writer.h"
 
 #include <stdlib.h>
@@ -94,6 +95,25 @@ static int filter_list(struct cf_snapshot_list *list, const struct cf_snapshot_f
 	return 0;
 }
 
+static int part_quarantined(struct cf_repo *repo, struct cf_snapshot_list *list, struct cf_err *err)
+{
+	struct cf_quarantine quarantine = {0};
+	size_t n = 0;
+	int rc = cf_quarantine_load(repo, &quarantine, err);
+
+	if (rc == 0 && !(list->quarantined = calloc(list->n_damaged, sizeof(*list->quarantined))))
+		rc = cf_err_nomem(err);
+	for (size_t i = 0; rc == 0 && i < list->n_damaged; i++) {
+		if (cf_id_set_has(&quarantine.snapshots, &list->damaged[i]))
+			list->quarantined[list->n_quarantined++] = list->damaged[i];
+		else
+			list->damaged[n++] = list->damaged[i];
+	}
+	list->n_damaged = n;
+	cf_quarantine_release(&quarantine);
+	return rc;
+}
+
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
 		      struct cf_snapshot_list *list_out, struct cf_err *err)
 {
@@ -117,6 +137,8 @@ int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *fil
 		}
 	}
 	free(ids);
+	if (rc == 0 && list.n_damaged)
+		rc = part_quarantined(repo, &list, err);
 	if (rc == 0) {
 		/* Whoever knows these snapshots needs the index segments that came before them. */
 		cf_catalog_refresh(repo->catalog);
@@ -137,6 +159,7 @@ void cf_snapshot_list_release(struct cf_snapshot_list *list)
 		cf_snapshot_free(list->items[i]);
 	free(list->items);
 	free(list->damaged);
+	free(list->quarantined);
 	*list = (struct cf_snapshot_list){0};
 }
 
@@ -156,8 +179,25 @@ static bool is_prefix(const char *text)
 	return len >= PREFIX_MIN && len <= 2 * CF_ID_LEN && text[len] == '\0';
 }
 
+static bool find_prefix(const struct cf_id *ids, size_t n, const char *text, struct cf_id *id_out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(cf_id_text(&ids[i]).s, text, strlen(text)) == 0) {
+			*id_out = ids[i];
+			return true;
+		}
+	return false;
+}
+
+bool cf_snapshot_find_damaged(const struct cf_snapshot_list *list, const char *text, struct cf_id *id_out)
+{
+	return find_prefix(list->damaged, list->n_damaged, text, id_out) ||
+	       find_prefix(list->quarantined, list->n_quarantined, text, id_out);
+}
+
 static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_out, struct cf_err *err)
 {
+	struct cf_id damaged;
 	size_t n_found = 0;
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -166,10 +206,9 @@ static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_o
 		*index_out = i;
 		n_found++;
 	}
-	for (size_t i = 0; n_found == 0 && i < list->n_damaged; i++)
-		if (strncmp(cf_id_text(&list->damaged[i]).s, text, strlen(text)) == 0)
-			return cf_err_set(err, CF_ERR_DAMAGED, "%s is damaged",
-					  cf_object_name(CF_OBJECT_SNAPSHOT, &list->damaged[i]).s);
+	if (n_found == 0 && cf_snapshot_find_damaged(list, text, &damaged))
+		return cf_err_set(err, CF_ERR_DAMAGED, "%s is damaged",
+				  cf_object_name(CF_OBJECT_SNAPSHOT, &damaged).s);
 	if (n_found > 1)
 		return cf_err_set(err, CF_ERR_USAGE, "%s fits %zu snapshots; give more digits", text, n_found);
 	if (n_found == 0)

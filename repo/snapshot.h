@@ -60,12 +60,16 @@ struct cf_snapshot_list {
 	size_t n;
 	struct cf_id *damaged; /* objects that could not be read: what they were is not known */
 	size_t n_damaged;
+	struct cf_id *quarantined; /* of those, what a repair has set aside: they stand in nothing's way */
+	size_t n_quarantined;
 };
 
 /* Snapshots replaced by others are left out. */
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
 		      struct cf_snapshot_list *list_out, struct cf_err *err);
 void cf_snapshot_list_release(struct cf_snapshot_list *list);
+/* One that cannot be read, in quarantine or not, by the first digits of its id. */
+bool cf_snapshot_find_damaged(const struct cf_snapshot_list *list, const char *text, struct cf_id *id_out);
 /* A warning for each damaged object of the list. */
 void cf_snapshot_list_warn(struct cf_repo *repo, const struct cf_snapshot_list *list);
 
