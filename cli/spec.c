@@ -466,6 +466,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_VERIFY] = {
 		.id = CF_COMMAND_VERIFY, .needs_full_key = true, .name = "verify", .about = "Prove that a snapshot restores",
+		.pair_about = "Prove that a snapshot restores; show what is stored",
 		.operands = "SNAPSHOT", .n_min = 1, .n_max = 1, .options = verify_options,
 		.text = TEXT(
 			"Databases are restored into a server of their own, started in a temporary "

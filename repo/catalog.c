@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 enum {
+	PASSED_MAX = 8, /* copies of one chunk */
 	PUBLISH_PACKS = 16,
 	PUBLISH_CHUNKS = 100000,
 	PUBLISH_PACKS_BLIND = 4 /* of a host that reads no packs: a run that ends early is lost up to the last segment */
@@ -403,25 +404,20 @@ static int rank_any(const void *user, const struct cf_location *copy)
 	return (is_reliable(user, &copy->pack) ? 2 : 0) + (copy->bases.n == 0);
 }
 
-static int rank_whole(const void *user, const struct cf_location *copy)
-{
-	return copy->bases.n == 0 ? is_reliable(user, &copy->pack) : -1;
-}
-
-static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank,
+static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank, const void *user,
 			 struct cf_location *location_out, struct cf_err *err)
 {
-	int rc = cf_index_find(catalog->index, id, rank, catalog, location_out, err);
+	int rc = cf_index_find(catalog->index, id, rank, user, location_out, err);
 
 	if (is_index_failure(rc)) {
 		rc = rebuild_locked(catalog, rc, err);
 		if (rc == 0)
-			rc = cf_index_find(catalog->index, id, rank, catalog, location_out, err);
+			rc = cf_index_find(catalog->index, id, rank, user, location_out, err);
 	}
 	return rc;
 }
 
-static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank,
+static int find_ranked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank, const void *user,
 		       struct cf_location *location_out, struct cf_err *err)
 {
 	struct cf_location recent;
@@ -430,17 +426,23 @@ static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, cf_in
 	if (rc < 0)
 		return rc;
 	if (cf_recent_find(catalog->recent, id, &recent))
-		recent_rank = rank(catalog, &recent);
+		recent_rank = rank(user, &recent);
 	if (recent_rank > 0 && recent.bases.n == 0 && rank == rank_reliable) {
 		*location_out = recent;
 		return 1;
 	}
-	rc = find_in_index(catalog, id, rank, location_out, err);
+	rc = find_in_index(catalog, id, rank, user, location_out, err);
 	if (rc < 0 || recent_rank < 0)
 		return rc;
-	if (rc == 0 || recent_rank > rank(catalog, location_out))
+	if (rc == 0 || recent_rank > rank(user, location_out))
 		*location_out = recent;
 	return 1;
+}
+
+static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank,
+		       struct cf_location *location_out, struct cf_err *err)
+{
+	return find_ranked(catalog, id, rank, catalog, location_out, err);
 }
 
 /* 1 when all bases of a chunk can be relied on. */
@@ -465,6 +467,42 @@ static int has_bases(struct cf_catalog *catalog, const struct cf_bases *bases, s
 	return rc;
 }
 
+/* Copies that turned out to be deltas without their bases. */
+struct passed_over {
+	const struct cf_catalog *catalog;
+	struct cf_id packs[PASSED_MAX];
+	unsigned n;
+};
+
+static int rank_others(const void *user, const struct cf_location *copy)
+{
+	const struct passed_over *passed = user;
+
+	for (unsigned i = 0; i < passed->n; i++)
+		if (cf_id_equal(&passed->packs[i], &copy->pack))
+			return -1;
+	return rank_reliable(passed->catalog, copy);
+}
+
+/* A chunk that lost its base and was stored again has two copies, and both may be deltas. */
+static int find_complete_locked(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+				struct cf_err *err)
+{
+	struct passed_over passed = {.catalog = catalog};
+	int rc;
+
+	do {
+		rc = find_ranked(catalog, id, rank_others, &passed, location_out, err);
+		if (rc != 1 || location_out->bases.n == 0)
+			return rc;
+		rc = has_bases(catalog, &location_out->bases, err);
+		if (rc != 0)
+			return rc;
+		passed.packs[passed.n++] = location_out->pack;
+	} while (passed.n < PASSED_MAX);
+	return 0;
+}
+
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 		    struct cf_err *err)
 {
@@ -482,20 +520,7 @@ int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id,
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, rank_reliable, location_out, err);
-	if (rc == 1)
-		rc = has_bases(catalog, &location_out->bases, err);
-	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
-int cf_catalog_find_whole(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
-			  struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, rank_whole, location_out, err);
+	rc = find_complete_locked(catalog, id, location_out, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -506,6 +531,7 @@ int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack
 
 	pthread_mutex_lock(&catalog->lock);
 	rc = cf_id_set_add(&catalog->missing, pack);
+	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
 	if (rc < 0)
 		cf_err_nomem(err);
 	else if (rc == 1) /* it may have been replaced by another one */
@@ -563,15 +589,12 @@ int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct 
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, rank_reliable, &place, err);
-	if (rc == 1 && place.bases.n) {
-		rc = has_bases(catalog, &place.bases, err);
-		/* Adopted from a run whose bases were removed since. */
-		if (rc == 0)
-			cf_recent_disown(catalog->recent, id);
-	}
-	if (rc == 0)
+	rc = find_complete_locked(catalog, id, &place, err);
+	if (rc == 0) {
+		/* Adopted from a run whose bases, or whose pack, are of no use any more. */
+		cf_recent_disown(catalog->recent, id);
 		rc = cf_recent_claim(catalog->recent, id, err);
+	}
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }

@@ -43,10 +43,7 @@ int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id,
  * it is. */
 int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 		       struct cf_err *err);
-/* A copy that is no delta, wherever it is: for when a delta cannot be read. 1 and its place, or 0. */
-int cf_catalog_find_whole(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
-			  struct cf_err *err);
-/* A reader did not find this pack in the store: other copies come first from now on. 1: and it was not known. */
+/* A reader could not read from this pack, or did not find it: other copies come first from now on. 1: and it was not known. */
 int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
 int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *sketch, struct cf_id *id_out,
 			    struct cf_location *location_out, struct cf_err *err);

@@ -84,9 +84,12 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 
 	if (check->recovered && cf_id_set_has(check->recovered, id))
 		return 0;
-	rc = cf_catalog_require(check->repo->catalog, id, &place, err);
+	rc = cf_catalog_find_complete(check->repo->catalog, id, &place, err);
+	if (rc == 0) /* what is wrong with it */
+		rc = cf_catalog_require(check->repo->catalog, id, &place, err);
 	if (rc < 0)
 		return rc;
+	rc = 0;
 	pack = cf_check_pack(check, &place.pack);
 	if (pack && pack->is_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
