@@ -153,40 +153,18 @@ static int check_key(void *user, const char *object, uint64_t size)
 	return 0;
 }
 
-/* A pack that a segment lists and that is not there: nothing wrong when another segment supersedes that one. */
-struct absent_pack {
-	struct cf_id segment, pack;
-};
-
 struct segment_check {
 	struct cf_check *check;
-	struct absent_pack *absent;
-	size_t n_absent, capacity;
 	struct cf_id_set superseded;
 	struct bad_segment {
 		struct cf_id id;
 		struct cf_err err;
-	} *bad; /* nor is anything wrong when one of these is superseded */
+	} *bad; /* nothing is wrong when one of these is superseded */
 	size_t n_bad;
 };
 
-static int note_absent(struct segment_check *s, const struct cf_id *segment, const struct cf_id *pack, struct cf_err *err)
-{
-	if (s->n_absent == s->capacity) {
-		size_t capacity = s->capacity ? 2 * s->capacity : 64;
-		struct absent_pack *absent = realloc(s->absent, capacity * sizeof(*absent));
-
-		if (!absent)
-			return cf_err_nomem(err);
-		s->absent = absent;
-		s->capacity = capacity;
-	}
-	s->absent[s->n_absent++] = (struct absent_pack){.segment = *segment, .pack = *pack};
-	return 0;
-}
-
-static int check_segment_packs(struct segment_check *s, const struct cf_id *id, const struct cf_segment *segment,
-			       struct cf_err *err)
+/* A pack that a segment lists and that is not there is damage only if something needs it: prune may have removed it. */
+static int check_segment_packs(struct segment_check *s, const struct cf_segment *segment, struct cf_err *err)
 {
 	struct cf_check *check = s->check;
 
@@ -198,8 +176,6 @@ static int check_segment_packs(struct segment_check *s, const struct cf_id *id, 
 		struct cf_checked_pack *pack = cf_check_pack(check, &entry->name);
 		struct cf_pack_name name = cf_pack_name(&entry->name);
 
-		if (!pack && note_absent(s, id, &entry->name, err) < 0)
-			return CF_ERR_NOMEM;
 		if (pack && pack->size != entry->size && !pack->is_quarantined)
 			cf_check_found(check, name.s, "has %llu bytes, the index says %llu",
 				       (unsigned long long)pack->size, (unsigned long long)entry->size);
@@ -229,14 +205,6 @@ static int note_bad(struct segment_check *s, const struct cf_id *id, struct cf_e
 	return 0;
 }
 
-static void report_absent(struct segment_check *s)
-{
-	for (size_t i = 0; i < s->n_absent; i++)
-		if (!cf_id_set_has(&s->superseded, &s->absent[i].segment))
-			cf_check_found(s->check, cf_pack_name(&s->absent[i].pack).s,
-				       "is in the index but missing from the store");
-}
-
 static int check_segments(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
 {
 	struct segment_check s = {.check = check};
@@ -247,7 +215,7 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 
 		rc = cf_segment_read(check->repo, &ids[i], &segment, err);
 		if (rc == 0)
-			rc = check_segment_packs(&s, &ids[i], &segment, err);
+			rc = check_segment_packs(&s, &segment, err);
 		if (rc == CF_ERR_NOT_FOUND) { /* superseded since it was listed */
 			cf_err_clear(err);
 			rc = 0;
@@ -259,11 +227,8 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 		if (rc == 0)
 			rc = cf_ctx_check(check->repo->ctx, err);
 	}
-	if (rc == 0) {
+	if (rc == 0)
 		report_bad(&s);
-		report_absent(&s);
-	}
-	free(s.absent);
 	free(s.bad);
 	cf_id_set_release(&s.superseded);
 	for (size_t i = 0; i < check->n_packs; i++)
@@ -390,6 +355,7 @@ void cf_check_release(struct cf_check *check)
 {
 	cf_id_set_release(&check->visited);
 	cf_id_set_release(&check->lost);
+	cf_id_set_release(&check->lost_packs);
 	cf_id_set_release(&check->reported);
 	cf_check_records_release(&check->records);
 	cf_audit_anchors_release(&check->anchors);
@@ -408,6 +374,16 @@ static int finish(struct cf_check *check, int rc, struct cf_check_figures *figur
 				(unsigned long long)check->figures.errors, check->figures.errors == 1 ? "" : "s");
 	cf_check_release(check);
 	return rc;
+}
+
+static void report_lost_packs(struct cf_check *check)
+{
+	const struct cf_id_set *lost = &check->lost_packs;
+
+	for (size_t i = 0; lost->n && i <= lost->mask; i++)
+		if (!cf_id_is_zero(&lost->slots[i]))
+			cf_check_found(check, cf_pack_name(&lost->slots[i]).s,
+				       "is in the index but missing from the store");
 }
 
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
@@ -435,8 +411,10 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 		rc = cf_check_records_load(&check, own);
 	if (rc == 0)
 		rc = check_snapshots(&check, inventory.snapshots, inventory.n_snapshots, own);
-	if (rc == 0)
+	if (rc == 0) {
+		report_lost_packs(&check);
 		cf_check_records(&check, inventory.snapshots, inventory.n_snapshots);
+	}
 	if (rc == 0)
 		rc = cf_check_audit(&check, own);
 	if (rc == 0)

@@ -56,6 +56,7 @@ struct cf_check {
 	size_t n_packs;
 	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
 	struct cf_id_set lost; /* those of them that cannot be read, or what is in them */
+	struct cf_id_set lost_packs; /* that something needs and that are not there */
 	const struct cf_id_set *recovered; /* NULL, or chunks that count as there */
 	struct cf_quarantine quarantine;
 	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */

@@ -94,9 +94,12 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 	if (pack && pack->is_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
 				  cf_id_text(id).s, cf_pack_name(&place.pack).s);
-	if (!pack && is_missing(check, &place.pack))
+	if (!pack && is_missing(check, &place.pack)) {
+		if (cf_id_set_add(&check->lost_packs, &place.pack) < 0)
+			return cf_err_nomem(err);
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
 				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
+	}
 	note_unindexed(check, &place.pack);
 	if (is_base && place.bases.n)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",

@@ -40,11 +40,15 @@ static bool is_stale(const struct cf_prune *p, const struct cf_run *run)
 static int read_clock(struct cf_prune *p, struct cf_err *err)
 {
 	struct cf_backend *store = p->repo->backend;
+	int rc;
 
 	p->store_now_ns = cf_ctx_now_ns(p->repo->ctx);
-	return p->lease ? store->ops->time(store, cf_object_name(CF_OBJECT_LEASE, cf_lease_fence(p->lease)).s,
-					   &p->store_now_ns, err)
-			: 0;
+	if (!p->lease)
+		return 0;
+	rc = store->ops->time(store, cf_object_name(CF_OBJECT_LEASE, cf_lease_fence(p->lease)).s, &p->store_now_ns, err);
+	return rc == CF_ERR_NOT_FOUND
+		       ? cf_err_set(err, CF_ERR_BUSY, "another prune, told that nothing else is at work, has shut this one out")
+		       : rc;
 }
 
 /* Another prune that is at work. Not for safety, only because two of them are in each other's way. */
