@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "repo/key_admin.h"
+#include "repo/prune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,57 @@ static int rotate(struct session *session, struct cf_err *err)
 	return report_rotation(session, &rotation, err);
 }
 
+static int report_reencryption(const struct session *session, const struct cf_prune_figures *f, struct cf_err *err)
+{
+	struct cf_doc document;
+
+	if (session->cli->json) {
+		document = cf_doc_begin();
+		cf_doc_text(&document, "action", session->is_dry ? "none" : "reencrypted");
+		cf_doc_count(&document, "packs", f->packs_repacked);
+		cf_doc_count(&document, "bytes", f->bytes_repacked);
+		cf_doc_count(&document, "packs_left", f->packs_left);
+		cf_doc_count(&document, "bytes_left", f->bytes_left);
+		return cf_doc_print(&document, stdout, err);
+	}
+	if (f->packs_repacked + f->packs_left == 0)
+		puts("everything that is needed is encrypted under the newest epoch");
+	else
+		printf("%s %s, %s\n", session->is_dry ? "to encrypt anew:" : "encrypted anew:",
+		       cf_text_count(f->packs_repacked, "pack", "packs").s, cf_text_size(f->bytes_repacked).s);
+	if (f->packs_left)
+		printf("left for another run: %s, %s\n", cf_text_count(f->packs_left, "pack", "packs").s,
+		       cf_text_size(f->bytes_left).s);
+	if (session->is_dry)
+		puts("nothing was done, --yes does it");
+	else if (f->packs_repacked)
+		puts("the old packs are gone after a day, with the next coffer prune --yes; until then they can be read by whoever "
+		     "kept an old key");
+	return 0;
+}
+
+/* What is needed of packs of older epochs is copied into new ones; the old ones go as prune has it, beside running backups. */
+static int reencrypt(struct session *session, struct cf_err *err)
+{
+	const struct cf_args *args = session->cli->args;
+	struct cf_prune_options options = {.host = session->host,
+					   .user = session->user,
+					   .grace_ns = INT64_C(24) * 3600 * 1000000000,
+					   .max_repack = cf_args_text(args, CF_OPT_MAX_REPACK)
+								 ? cf_args_number(args, CF_OPT_MAX_REPACK)
+								 : 0,
+					   .reencrypt = true,
+					   .dry_run = !cf_args_has(args, CF_OPT_YES)};
+	struct cf_prune_figures figures;
+	int rc = cf_prune_run(session->repo, &options, &figures, err);
+
+	session->is_dry = options.dry_run;
+	if (rc < 0)
+		return rc;
+	cf_audited_figure(&session->audited, "packs_reencrypted", figures.packs_repacked);
+	return report_reencryption(session, &figures, err);
+}
+
 static int change_keys(struct session *session, const char *action, struct cf_err *err)
 {
 	int rc;
@@ -342,6 +394,8 @@ static int change_keys(struct session *session, const char *action, struct cf_er
 		rc = remove_slot(session, err);
 	else if (strcmp(action, "rotate") == 0)
 		rc = rotate(session, err);
+	else if (strcmp(action, "reencrypt") == 0)
+		rc = reencrypt(session, err);
 	else
 		rc = make_slot(session, strcmp(action, "passwd") == 0, err);
 	if (!session->is_dry)

@@ -269,6 +269,8 @@ static const struct cf_option_spec key_options[] = {
 	 .value = "FILE", .about = "A key file, made when it is missing"},
 	{.id = CF_OPT_NEW_KEY_COMMAND, .kind = CF_VALUE_TEXT, .name = "new-key-command",
 	 .value = "CMD", .about = "Let a secret manager wrap the new key"},
+	{.id = CF_OPT_MAX_REPACK, .kind = CF_VALUE_SIZE, .name = "max-repack", .value = "SIZE", .min = 1 << 20,
+	 .max = UINT64_MAX, .about = "Encrypt no more than this anew in one run"},
 	FLAG(CF_OPT_YES, 'y', "yes", "Do it, instead of only saying so"),
 	END_OPTIONS};
 
@@ -566,8 +568,8 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 	},
 	[CF_COMMAND_KEY] = {
 		.id = CF_COMMAND_KEY, .name = "key", .about = "List and change what opens the repository",
-		.operands = "list | add | remove ID | passwd | rotate", .n_min = 1, .n_max = 2,
-		.actions = "list add remove passwd rotate", .options = key_options,
+		.operands = "list | add | remove ID | passwd | rotate | reencrypt", .n_min = 1, .n_max = 2,
+		.actions = "list add remove passwd rotate reencrypt", .options = key_options,
 		.text = TEXT(
 			"Every key slot opens the repository by a password, a key file or a "
 			"secret manager's command. One with role full reads and changes "
@@ -582,6 +584,9 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"by who had a slot that was removed before. Backups may run meanwhile. What "
 			"was stored before stays readable to whoever kept its keys. Slots that an older "
 			"coffer made cannot be given the new epoch, and are left behind with --yes.",
+			"reencrypt copies what was stored under older epochs into new packs, while "
+			"backups run, --max-repack at a time. The old packs go a day later, with coffer "
+			"prune. From then on an old key reads nothing that is still stored.",
 			"A CMD is run by the shell as \"CMD wrap\" and gets a key of 64 hexadecimal "
 			"digits on standard input; what it prints is stored. Later \"CMD unwrap\" gets "
 			"that, and prints the digits. The exit status decides."),

@@ -381,7 +381,7 @@ static int find_young(struct cf_prune *p, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && oldest_ns != INT64_MAX && i < p->n_packs; i++) {
 		struct cf_prune_pack *pack = &p->packs[i];
 
-		if (pack->is_condemned || pack->unused == 0)
+		if (pack->is_condemned || (pack->unused == 0 && !p->options->reencrypt))
 			continue;
 		rc = store->ops->time(store, cf_pack_name(&pack->name).s, &stored_ns, err);
 		if (rc == CF_ERR_NOT_FOUND) {

@@ -21,6 +21,7 @@ struct cf_prune_options {
 	uint64_t max_unused;	   /* bytes */
 	uint64_t max_repack;	   /* bytes of packs copied in one run; 0: no limit */
 	int64_t grace_ns;	   /* between condemning a pack and removing it, by the store's clock */
+	bool reencrypt; /* copy what is needed out of packs of older data epochs, instead of those with waste */
 	bool now;     /* nothing else works on the repository: remove at once. A backup that runs all the same fails */
 	bool dry_run;
 };
@@ -32,7 +33,8 @@ struct cf_prune_figures {
 	uint64_t packs_removed, bytes_removed;	     /* now */
 	uint64_t packs_condemned, bytes_condemned;   /* now, those copied from included */
 	uint64_t packs_waiting, bytes_waiting;	     /* condemned, and not yet removed */
-	uint64_t packs_repacked, bytes_repacked;     /* mostly waste: their needed chunks were copied */
+	uint64_t packs_repacked, bytes_repacked;     /* their needed chunks were copied */
+	uint64_t packs_left, bytes_left;	     /* of older data epochs, past max_repack or too young */
 	uint64_t bytes_written;			     /* packs and index segments */
 	uint64_t packs_young;			     /* not needed, but stored since a backup that runs began */
 	uint64_t packs_unknown;			     /* their tables cannot be read, and no index segment lists them */

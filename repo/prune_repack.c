@@ -299,6 +299,53 @@ static void choose(struct cf_prune *p, struct cf_prune_pack **kept, size_t n_kep
 	}
 }
 
+/* The data epoch that a pack's key is sealed to. */
+static int read_epoch(struct cf_prune *p, const struct cf_prune_pack *pack, uint32_t *epoch_out, struct cf_err *err)
+{
+	struct cf_backend *store = p->repo->backend;
+	struct cf_pack_name name = cf_pack_name(&pack->name);
+	struct cf_seal_header header;
+	struct cf_buf bytes = CF_BUF_INIT;
+	int rc = store->ops->get(store, name.s, 0, CF_PACK_HEADER_LEN, &bytes, err);
+
+	if (rc == 0) {
+		rc = cf_seal_header_decode(cf_buf_span(&bytes), &header, err);
+		if (rc < 0)
+			cf_err_wrap(err, "%s", name.s);
+		else
+			*epoch_out = header.epoch;
+	}
+	cf_buf_release(&bytes);
+	return rc;
+}
+
+/* All packs of older epochs, as far as this run may go. */
+static int choose_old_epochs(struct cf_prune *p, struct cf_prune_pack **kept, size_t n_kept, struct cf_err *err)
+{
+	const struct cf_keyring *ring = cf_keyring_of(p->repo->ring);
+	uint32_t newest = ring->epochs[ring->n_epochs - 1].number;
+	uint64_t limit = p->options->max_repack;
+
+	for (size_t i = 0; i < n_kept; i++) {
+		uint32_t epoch = 0;
+		int rc = read_epoch(p, kept[i], &epoch, err);
+
+		if (rc < 0)
+			return rc;
+		if (epoch == newest)
+			continue;
+		if (kept[i]->is_young || (limit && p->figures->bytes_repacked + kept[i]->size > limit)) {
+			p->figures->packs_left++;
+			p->figures->bytes_left += kept[i]->size;
+			continue;
+		}
+		kept[i]->is_repacked = true;
+		p->figures->packs_repacked++;
+		p->figures->bytes_repacked += kept[i]->size;
+	}
+	return 0;
+}
+
 static int copy_all(struct cf_prune *p, struct cf_err *err)
 {
 	const struct cf_packer_options packing = {0};
@@ -339,16 +386,22 @@ int cf_prune_repack(struct cf_prune *p, struct cf_err *err)
 	struct cf_prune_pack **kept = calloc(p->n_packs + 1, sizeof(struct cf_prune_pack *));
 	size_t n_kept = 0;
 	bool any = false;
+	int rc = 0;
 
 	if (!kept)
 		return cf_err_nomem(err);
 	for (size_t i = 0; i < p->n_packs; i++) {
 		p->packs[i].is_repacked = false;
-		if (is_kept(&p->packs[i]) && !p->packs[i].is_young)
+		if (is_kept(&p->packs[i]) && (p->options->reencrypt || !p->packs[i].is_young))
 			kept[n_kept++] = &p->packs[i];
 	}
-	choose(p, kept, n_kept);
+	if (p->options->reencrypt)
+		rc = choose_old_epochs(p, kept, n_kept, err);
+	else
+		choose(p, kept, n_kept);
 	free(kept);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < p->n_packs; i++)
 		any |= p->packs[i].is_repacked || (p->packs[i].is_wanted && !p->packs[i].is_damaged);
 	return any && !p->options->dry_run ? copy_all(p, err) : 0;

@@ -3,6 +3,7 @@
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/forget.h"
+#include "repo/key_admin.h"
 #include "repo/lease.h"
 #include "repo/object.h"
 #include "repo/prune.h"
@@ -384,6 +385,52 @@ static void a_second_prune_is_refused(void **state)
 	history_release(&h);
 }
 
+/* How many packs are sealed to another epoch than the newest. */
+static int count_old(void *user, const char *name, uint64_t size)
+{
+	struct cf_repo *repo = user;
+	const struct cf_keyring *ring = cf_keyring_of(repo->ring);
+	struct cf_seal_header header;
+	struct cf_buf bytes = CF_BUF_INIT;
+	int is_old;
+
+	(void)size;
+	assert_int_equal(repo->backend->ops->get(repo->backend, name, 0, CF_PACK_HEADER_LEN, &bytes, NULL), 0);
+	assert_int_equal(cf_seal_header_decode(cf_buf_span(&bytes), &header, NULL), 0);
+	cf_buf_release(&bytes);
+	is_old = header.epoch != ring->epochs[ring->n_epochs - 1].number;
+	return is_old ? 7 : 0;
+}
+
+static void packs_of_older_epochs_are_encrypted_anew(void **state)
+{
+	struct cf_prune_options again = day;
+	const struct cf_slot_about about = {.host = "h", .user = "u", .comment = ""};
+	struct cf_key_rotation rotation;
+	struct cf_prune_figures figures;
+	struct cf_repo *repo;
+	struct history h;
+
+	history_init(&h);
+	repo = fixture_open(&h.f);
+	assert_int_equal(cf_key_rotate(repo, &h.f.credentials, &about, &rotation, NULL), 0);
+	cf_repo_close(repo);
+	repo = fixture_open(&h.f);
+	assert_int_equal(repo->backend->ops->list(repo->backend, "packs", count_old, repo, NULL), 7);
+	again.reencrypt = true;
+	figures = prune(repo, &again);
+	assert_true(figures.packs_repacked > 0);
+	assert_int_equal(figures.packs_left, 0);
+	cf_memory_set_clock(h.f.store, START_NS + 25 * HOUR_NS);
+	prune(repo, &day);
+	assert_int_equal(repo->backend->ops->list(repo->backend, "packs", count_old, repo, NULL), 0);
+	figures = prune(repo, &again);
+	assert_int_equal(figures.packs_repacked, 0);
+	cf_repo_close(repo);
+	assert_whole(&h);
+	history_release(&h);
+}
+
 /* The nth call of a prune fails, or the program dies there. */
 static void interrupt_each_call(enum cf_call call, enum cf_fault_kind kind)
 {
@@ -457,6 +504,7 @@ int main(void)
 		cmocka_unit_test(nothing_new_relies_on_what_is_condemned),
 		cmocka_unit_test(what_cannot_be_read_stops_it),
 		cmocka_unit_test(a_second_prune_is_refused),
+		cmocka_unit_test(packs_of_older_epochs_are_encrypted_anew),
 		cmocka_unit_test(dying_at_any_call_loses_nothing),
 		cmocka_unit_test(any_put_failing_loses_nothing),
 		cmocka_unit_test(a_lost_reply_of_any_put_loses_nothing),
