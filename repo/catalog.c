@@ -1,43 +1,15 @@
-#include "repo/catalog.h"
-
-#include "base/err.h"
-#include "repo/handle.h"
-#include "repo/id_set.h"
-#include "repo/object.h"
-#include "repo/pack_reader.h"
-#include "repo/quarantine.h"
-#include "repo/recent.h"
-#include "repo/segments.h"
-#include "repo/tomb.h"
+#include "repo/catalog_parts.h"
 
 #include <stdlib.h>
 
-enum {
-	PASSED_MAX = 8, /* copies of one chunk */
-	PUBLISH_PACKS = 16,
-	PUBLISH_CHUNKS = 100000,
-	PUBLISH_PACKS_BLIND = 4 /* of a host that reads no packs: a run that ends early is lost up to the last segment */
-};
+/* Where a chunk is, and which of its copies to rely on. */
 
-struct cf_catalog {
-	struct cf_repo *repo;
-	pthread_mutex_t lock;	      /* everything below */
-	pthread_mutex_t publish_lock; /* one segment at a time; taken before lock */
-	struct cf_index *index;
-	struct cf_recent *recent;
-	bool is_muted;
-	bool is_surveyed;
-	struct cf_id_set present;   /* packs in the store at the last survey, and those stored by this handle since */
-	struct cf_id_set condemned; /* packs that are to be removed, at the last survey */
-	struct cf_id_set missing;   /* packs that readers did not find */
-	struct cf_id found_bases[2]; /* since the last survey, the latest first: neighbours share them */
-	bool synced;
-	bool adopted; /* the packs were listed and nothing is unknown since */
-	bool searched; /* the index was built anew for a chunk it did not have */
+enum {
+	PASSED_MAX = 8 /* copies of one chunk */
 };
 
 /* The local index is a cache: without a place for its file it is made in memory, for this run. */
-static void note_memory(struct cf_catalog *catalog, struct cf_err *err)
+void cf_catalog_note_memory(struct cf_catalog *catalog, struct cf_err *err)
 {
 	cf_ctx_note(catalog->repo->ctx, "index.unusable", NULL, "%s; the index is kept in memory this time",
 		    err ? err->text : "the local index cannot be used");
@@ -57,7 +29,7 @@ int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **c
 	pthread_mutex_init(&catalog->publish_lock, NULL);
 	rc = cf_index_open(path, repo->config.repo_id, &catalog->index, err);
 	if (rc < 0 && path && rc != CF_ERR_NOMEM && rc != CF_ERR_BUSY) {
-		note_memory(catalog, err);
+		cf_catalog_note_memory(catalog, err);
 		rc = cf_index_open(NULL, repo->config.repo_id, &catalog->index, err);
 	}
 	if (rc == 0)
@@ -85,282 +57,9 @@ void cf_catalog_free(struct cf_catalog *catalog)
 }
 
 /* Without role full the tables of packs stay shut, and only index segments tell what is there. */
-static bool reads_packs(const struct cf_catalog *catalog)
+bool cf_catalog_reads_packs(const struct cf_catalog *catalog)
 {
 	return cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
-static bool contains(const struct cf_id *sorted, size_t n, const struct cf_id *id)
-{
-	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids) != NULL;
-}
-
-/* Load what is listed and not loaded. bad_out: room for those that could not be read. */
-static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, size_t n_listed,
-			const struct cf_id *loaded, size_t n_loaded, struct cf_id *bad_out, size_t *n_bad_out,
-			struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < n_listed; i++) {
-		struct cf_segment segment = {0};
-
-		if (contains(loaded, n_loaded, &listed[i]))
-			continue;
-		rc = cf_ctx_check(catalog->repo->ctx, err);
-		if (rc == 0)
-			rc = cf_segment_read(catalog->repo, &listed[i], &segment, err);
-		if (rc == 0)
-			rc = cf_index_load(catalog->index, &listed[i], &segment, err);
-		else if (rc == CF_ERR_DAMAGED) {
-			cf_err_clear(err);
-			bad_out[(*n_bad_out)++] = listed[i];
-			rc = 0;
-		} else if (rc == CF_ERR_NOT_FOUND) {
-			cf_err_clear(err); /* replaced since it was listed */
-			rc = 0;
-		}
-		cf_segment_release(&segment);
-	}
-	return rc;
-}
-
-/* Of `loaded` those that are not listed any more or that a loaded one supersedes, to the front. Their number. */
-static size_t select_stale(struct cf_id *loaded, size_t n_loaded, const struct cf_id *listed, size_t n_listed,
-			   const struct cf_id *superseded, size_t n_superseded)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < n_loaded; i++)
-		if (!contains(listed, n_listed, &loaded[i]) || contains(superseded, n_superseded, &loaded[i]))
-			loaded[n++] = loaded[i];
-	return n;
-}
-
-static void sort_ids(struct cf_id *ids, size_t n)
-{
-	if (n)
-		qsort(ids, n, sizeof(*ids), compare_ids);
-}
-
-/* The packs of segments that are gone may be gone with them; packs that a newer segment lists as well stay. */
-static int unload_stale(struct cf_catalog *catalog, const struct cf_id *listed, size_t n_listed, struct cf_err *err)
-{
-	struct cf_id *loaded = NULL, *superseded = NULL;
-	size_t n_loaded = 0, n_superseded = 0, n_stale;
-	int rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
-
-	if (rc == 0)
-		rc = cf_index_superseded(catalog->index, &superseded, &n_superseded, err);
-	if (rc == 0) {
-		sort_ids(superseded, n_superseded);
-		n_stale = select_stale(loaded, n_loaded, listed, n_listed, superseded, n_superseded);
-		if (n_stale)
-			rc = cf_index_unload(catalog->index, loaded, n_stale, err);
-	}
-	free(loaded);
-	free(superseded);
-	return rc;
-}
-
-/* The ids of loaded segments and of those that they supersede, sorted: none of them is to be loaded. */
-static int known_segments(struct cf_catalog *catalog, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
-{
-	struct cf_id *loaded = NULL, *superseded = NULL, *all = NULL;
-	size_t n_loaded = 0, n_superseded = 0;
-	int rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
-
-	if (rc == 0)
-		rc = cf_index_superseded(catalog->index, &superseded, &n_superseded, err);
-	if (rc == 0 && !(all = calloc(n_loaded + n_superseded + 1, sizeof(*all))))
-		rc = cf_err_nomem(err);
-	if (rc == 0) {
-		if (n_loaded)
-			memcpy(all, loaded, n_loaded * sizeof(*all));
-		if (n_superseded)
-			memcpy(all + n_loaded, superseded, n_superseded * sizeof(*all));
-		*n_out = n_loaded + n_superseded;
-		sort_ids(all, *n_out);
-		*ids_out = all;
-	}
-	free(loaded);
-	free(superseded);
-	return rc;
-}
-
-/* One that is superseded by another is of no use, damaged or not. *n_out: how many are left. */
-static int warn_of_bad(struct cf_catalog *catalog, const struct cf_id *bad, size_t n_bad, size_t *n_out, struct cf_err *err)
-{
-	struct cf_id *superseded = NULL;
-	size_t n_superseded = 0;
-	int rc = n_bad ? cf_index_superseded(catalog->index, &superseded, &n_superseded, err) : 0;
-
-	sort_ids(superseded, n_superseded);
-	for (size_t i = 0; rc == 0 && i < n_bad; i++) {
-		struct cf_object_name name = cf_object_name(CF_OBJECT_INDEX, &bad[i]);
-
-		if (contains(superseded, n_superseded, &bad[i]))
-			continue;
-		if (!catalog->is_muted)
-			cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
-				    reads_packs(catalog) ? "%s is damaged; reading the tables of the packs instead"
-							 : "%s is damaged; what it lists is stored again",
-				    name.s);
-		(*n_out)++;
-	}
-	free(superseded);
-	return rc;
-}
-
-static int sync_once(struct cf_catalog *catalog, size_t *n_bad_out, struct cf_err *err)
-{
-	struct cf_id *listed = NULL, *known = NULL, *bad = NULL;
-	size_t n_listed = 0, n_known = 0, n_bad = 0;
-	int rc = cf_object_list(catalog->repo, CF_OBJECT_INDEX, &listed, &n_listed, err);
-
-	if (rc == 0)
-		rc = known_segments(catalog, &known, &n_known, err);
-	if (rc == 0 && !(bad = calloc(n_listed + 1, sizeof(*bad))))
-		rc = cf_err_nomem(err);
-	if (rc == 0) {
-		sort_ids(listed, n_listed);
-		rc = load_missing(catalog, listed, n_listed, known, n_known, bad, &n_bad, err);
-	}
-	if (rc == 0)
-		rc = warn_of_bad(catalog, bad, n_bad, n_bad_out, err);
-	/* Only now: what new segments list need not be loaded again. */
-	if (rc == 0)
-		rc = unload_stale(catalog, listed, n_listed, err);
-	free(listed);
-	free(known);
-	free(bad);
-	return rc;
-}
-
-/* A pack that is in the store and not in the index. */
-static int add_pack_locked(struct cf_catalog *catalog, struct cf_segment_pack *pack, struct cf_err *err)
-{
-	if (cf_id_set_add(&catalog->present, &pack->name) < 0)
-		return cf_err_nomem(err);
-	return cf_recent_add_pack(catalog->recent, pack, err);
-}
-
-struct adoption {
-	struct cf_catalog *catalog;
-	struct cf_err *err;
-	bool condemned_too;
-	size_t n;
-	int rc;
-};
-
-static int adopt_pack(void *user, const char *object, uint64_t size)
-{
-	struct adoption *a = user;
-	struct cf_catalog *catalog = a->catalog;
-	struct cf_segment_pack pack = {0};
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
-	int rc;
-
-	if (!slash || !cf_id_parse(slash + 1, &name) || cf_recent_has_pack(catalog->recent, &name) ||
-	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, &name)))
-		return 0;
-	rc = cf_ctx_check(catalog->repo->ctx, a->err);
-	if (rc == 0)
-		rc = cf_index_find_pack(catalog->index, &name, a->err);
-	if (rc == 0) {
-		rc = cf_pack_read_table(catalog->repo, &name, size, &pack, a->err);
-		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
-			cf_ctx_note(catalog->repo->ctx, "pack.unreadable", object, "%s",
-				    a->err ? a->err->text : "damaged");
-			cf_err_clear(a->err);
-			return 0;
-		}
-		if (rc == 0)
-			rc = add_pack_locked(catalog, &pack, a->err);
-		if (rc == 0)
-			a->n++;
-		cf_pack_table_release(&pack.table);
-	}
-	a->rc = rc < 0 ? rc : 0;
-	return a->rc < 0 ? a->rc : 0;
-}
-
-static int adopt_locked(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err)
-{
-	struct cf_backend *backend = catalog->repo->backend;
-	struct adoption a = {.catalog = catalog, .err = err, .condemned_too = condemned_too};
-	int rc;
-
-	if (!reads_packs(catalog))
-		return 0;
-	rc = backend->ops->list(backend, "packs", adopt_pack, &a, err);
-
-	if (a.rc < 0)
-		rc = a.rc;
-	if (rc == 0) {
-		catalog->adopted = true;
-		if (a.n)
-			cf_ctx_note(catalog->repo->ctx, "packs.adopted", NULL,
-				    "%zu packs that no index segment covers are used again", a.n);
-	}
-	return rc;
-}
-
-/* What building the local index anew can help. */
-static bool is_index_failure(int rc)
-{
-	return rc == CF_ERR_DAMAGED || rc == CF_ERR_FULL;
-}
-
-/* Begin with an empty index after its file failed: in the file, or in memory when its disk is full. */
-static int replace_index(struct cf_catalog *catalog, int why, struct cf_err *err)
-{
-	if (why != CF_ERR_FULL) {
-		cf_err_clear(err);
-		return cf_index_reset(catalog->index, err);
-	}
-	note_memory(catalog, err);
-	return cf_index_leave_file(catalog->index, err);
-}
-
-static int sync_locked(struct cf_catalog *catalog, struct cf_err *err)
-{
-	size_t n_bad = 0;
-	int rc;
-
-	if (catalog->synced)
-		return 0;
-	rc = sync_once(catalog, &n_bad, err);
-	if (is_index_failure(rc)) {
-		n_bad = 0;
-		rc = replace_index(catalog, rc, err);
-		if (rc == 0)
-			rc = sync_once(catalog, &n_bad, err);
-	}
-	if (rc == 0 && n_bad)
-		rc = adopt_locked(catalog, false, err);
-	catalog->synced = rc == 0;
-	return rc;
-}
-
-/* The local index failed: build it anew, so that the caller can ask again. why: how it failed. */
-static int rebuild_locked(struct cf_catalog *catalog, int why, struct cf_err *err)
-{
-	int rc;
-
-	if (why != CF_ERR_FULL)
-		cf_ctx_note(catalog->repo->ctx, "index.rebuilt", NULL,
-			    "%s; it is built anew from the repository",
-			    err ? err->text : "the local index is damaged");
-	rc = replace_index(catalog, why, err);
-	catalog->synced = false;
-	return rc < 0 ? rc : sync_locked(catalog, err);
 }
 
 void cf_catalog_mute(struct cf_catalog *catalog)
@@ -380,7 +79,7 @@ int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err)
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = sync_locked(catalog, err);
+	rc = cf_catalog_sync_locked(catalog, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -409,8 +108,8 @@ static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, cf_
 {
 	int rc = cf_index_find(catalog->index, id, rank, user, location_out, err);
 
-	if (is_index_failure(rc)) {
-		rc = rebuild_locked(catalog, rc, err);
+	if (cf_catalog_index_failed(rc)) {
+		rc = cf_catalog_rebuild_locked(catalog, rc, err);
 		if (rc == 0)
 			rc = cf_index_find(catalog->index, id, rank, user, location_out, err);
 	}
@@ -421,7 +120,7 @@ static int find_ranked(struct cf_catalog *catalog, const struct cf_id *id, cf_in
 		       struct cf_location *location_out, struct cf_err *err)
 {
 	struct cf_location recent;
-	int rc = sync_locked(catalog, err), recent_rank = -1;
+	int rc = cf_catalog_sync_locked(catalog, err), recent_rank = -1;
 
 	if (rc < 0)
 		return rc;
@@ -548,7 +247,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_locked(catalog, id, rank_any, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
-		rc = adopt_locked(catalog, false, err);
+		rc = cf_catalog_adopt_locked(catalog, false, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, rank_any, location_out, err);
 	}
@@ -556,7 +255,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 	if (rc == 0 && !catalog->searched) {
 		catalog->searched = true;
 		cf_err_set(err, CF_ERR_DAMAGED, "the local index lacks a chunk");
-		rc = rebuild_locked(catalog, CF_ERR_DAMAGED, err);
+		rc = cf_catalog_rebuild_locked(catalog, CF_ERR_DAMAGED, err);
 		if (rc == 0)
 			rc = find_locked(catalog, id, rank_any, location_out, err);
 	}
@@ -577,8 +276,8 @@ int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *
 	if (rc == 0)
 		rc = cf_index_find_similar(catalog->index, sketch, rank_reliable, catalog, id_out, location_out,
 					   err);
-	if (is_index_failure(rc))
-		rc = rebuild_locked(catalog, rc, err); /* 0: nothing similar this time */
+	if (cf_catalog_index_failed(rc))
+		rc = cf_catalog_rebuild_locked(catalog, rc, err); /* 0: nothing similar this time */
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -611,182 +310,7 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = add_pack_locked(catalog, pack, err);
-	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
-/* A segment that borrows the tables of the recent packs: they stay put until this publisher drops them. */
-static int borrow_recent(struct cf_catalog *catalog, struct cf_segment *segment, struct cf_err *err)
-{
-	size_t n = cf_recent_packs(catalog->recent);
-
-	segment->packs = calloc(n + 1, sizeof(*segment->packs));
-	if (!segment->packs)
-		return cf_err_nomem(err);
-	segment->n_packs = n;
-	for (size_t i = 0; i < n; i++)
-		segment->packs[i] = *cf_recent_pack(catalog->recent, i);
-	return 0;
-}
-
-static bool is_due(const struct cf_catalog *catalog, bool all)
-{
-	size_t n = cf_recent_packs(catalog->recent);
-
-	size_t many = reads_packs(catalog) ? PUBLISH_PACKS : PUBLISH_PACKS_BLIND;
-
-	return all ? n > 0 : n >= many || cf_recent_chunks(catalog->recent) >= PUBLISH_CHUNKS;
-}
-
-static int publish_recent(struct cf_catalog *catalog, bool all, uint64_t *stored_out, struct cf_err *err)
-{
-	struct cf_segment segment = {0};
-	struct cf_id id;
-	bool due;
-	int rc = 0;
-
-	pthread_mutex_lock(&catalog->lock);
-	due = is_due(catalog, all);
-	if (due)
-		rc = borrow_recent(catalog, &segment, err);
-	pthread_mutex_unlock(&catalog->lock);
-	if (!due || rc < 0)
-		return rc;
-	rc = cf_segment_put(catalog->repo, &segment, &id, stored_out, err);
-	if (rc == 0) {
-		pthread_mutex_lock(&catalog->lock);
-		rc = cf_index_load(catalog->index, &id, &segment, err);
-		if (is_index_failure(rc))
-			rc = rebuild_locked(catalog, rc, err); /* which loads the new segment too */
-		if (rc == 0)
-			rc = cf_recent_drop(catalog->recent, segment.n_packs, err);
-		pthread_mutex_unlock(&catalog->lock);
-	}
-	free(segment.packs);
-	return rc;
-}
-
-int cf_catalog_publish(struct cf_catalog *catalog, bool all, uint64_t *stored_out, struct cf_err *err)
-{
-	int rc;
-
-	*stored_out = 0;
-	pthread_mutex_lock(&catalog->publish_lock);
-	rc = publish_recent(catalog, all, stored_out, err);
-	pthread_mutex_unlock(&catalog->publish_lock);
-	return rc;
-}
-
-static int set_unclean(struct cf_catalog *catalog, int64_t value, struct cf_err *err)
-{
-	int rc = cf_index_set_flag(catalog->index, "unclean", value, err);
-
-	if (is_index_failure(rc)) {
-		rc = rebuild_locked(catalog, rc, err);
-		if (rc == 0)
-			rc = cf_index_set_flag(catalog->index, "unclean", value, err);
-	}
-	return rc;
-}
-
-static int note_present(void *user, const char *object, uint64_t size)
-{
-	struct cf_catalog *catalog = user;
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
-
-	(void)size;
-	return slash && cf_id_parse(slash + 1, &name) && cf_id_set_add(&catalog->present, &name) < 0 ? CF_ERR_NOMEM : 0;
-}
-
-/* Condemned packs were listed before those that are there: what is removed in between is among the former. */
-static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
-{
-	struct cf_backend *backend = catalog->repo->backend;
-	int rc;
-
-	cf_id_set_release(&catalog->present);
-	cf_id_set_release(&catalog->condemned);
-	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
-	catalog->is_surveyed = false;
-	rc = cf_tombs_add_packs(tombs, &catalog->condemned, err);
-	if (rc == 0)
-		rc = cf_quarantine_add_packs(catalog->repo, &catalog->condemned, err);
-	if (rc == 0)
-		rc = sync_locked(catalog, err);
-	if (rc == 0)
-		rc = backend->ops->list(backend, "packs", note_present, catalog, err);
-	if (rc == CF_ERR_NOMEM)
-		cf_err_nomem(err);
-	catalog->is_surveyed = rc == 0;
-	return rc;
-}
-
-int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = cf_id_set_add(&catalog->condemned, pack);
-	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
-	pthread_mutex_unlock(&catalog->lock);
-	return rc < 0 ? cf_err_nomem(err) : 0;
-}
-
-int cf_catalog_adopt(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = sync_locked(catalog, err);
-	if (rc == 0)
-		rc = adopt_locked(catalog, condemned_too, err);
-	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
-int cf_catalog_survey(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = survey_locked(catalog, tombs, err);
-	pthread_mutex_unlock(&catalog->lock);
-	return rc;
-}
-
-int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
-{
-	int64_t unclean = 0;
-	struct cf_id *loaded = NULL;
-	size_t n_loaded = 0;
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	/* A new local index cannot know of interrupted runs, so it looks as well. */
-	rc = cf_index_segments(catalog->index, &loaded, &n_loaded, err);
-	if (rc == 0)
-		rc = cf_index_get_flag(catalog->index, "unclean", &unclean, err);
-	if (is_index_failure(rc))
-		rc = rebuild_locked(catalog, rc, err);
-	if (rc == 0)
-		rc = survey_locked(catalog, tombs, err);
-	if (rc == 0 && (unclean || n_loaded == 0))
-		rc = adopt_locked(catalog, false, err);
-	if (rc == 0)
-		rc = set_unclean(catalog, 1, err);
-	pthread_mutex_unlock(&catalog->lock);
-	free(loaded);
-	return rc;
-}
-
-int cf_catalog_end_run(struct cf_catalog *catalog, struct cf_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&catalog->lock);
-	rc = set_unclean(catalog, 0, err);
+	rc = cf_catalog_add_pack_locked(catalog, pack, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }
@@ -796,7 +320,7 @@ int cf_catalog_each(struct cf_catalog *catalog, cf_index_fn *fn, void *user, str
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = sync_locked(catalog, err);
+	rc = cf_catalog_sync_locked(catalog, err);
 	if (rc == 0)
 		rc = cf_index_each(catalog->index, fn, user, err);
 	pthread_mutex_unlock(&catalog->lock);
