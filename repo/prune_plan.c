@@ -169,14 +169,15 @@ static int count_copies(struct scan *s)
 	/* Only a whole chunk serves as base. */
 	if (is_base && home && home->bases.n)
 		home = NULL;
-	if (s->copies[0].pack_type != CF_OBJECT_TREE_PACK)
-		cf_live_note_found(&s->p->live, &s->id);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct cf_location *copy = &s->copies[i];
 		struct cf_prune_pack *pack = cf_prune_find_pack(s->p, &copy->pack);
 
 		if (!pack)
 			continue;
+		/* The index may list packs that are gone. */
+		if (copy->pack_type != CF_OBJECT_TREE_PACK)
+			cf_live_note_found(&s->p->live, &s->id);
 		pack->is_indexed = true;
 		pack->type = copy->pack_type;
 		if (copy == home) {

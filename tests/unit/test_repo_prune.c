@@ -365,6 +365,43 @@ static void what_cannot_be_read_stops_it(void **state)
 	history_release(&h);
 }
 
+struct largest {
+	char name[CF_BACKEND_NAME_MAX + 1];
+	uint64_t size;
+};
+
+static int note_largest(void *user, const char *name, uint64_t size)
+{
+	struct largest *largest = user;
+
+	if (size > largest->size) {
+		snprintf(largest->name, sizeof(largest->name), "%s", name);
+		largest->size = size;
+	}
+	return 0;
+}
+
+static void a_lost_pack_stops_it(void **state)
+{
+	struct largest largest = {.size = 0};
+	struct cf_prune_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_repo *repo;
+	struct history h;
+	uint64_t before;
+
+	history_init(&h);
+	assert_int_equal(h.f.store->ops->list(h.f.store, "packs", note_largest, &largest, NULL), 0);
+	assert_int_equal(h.f.store->ops->remove(h.f.store, largest.name, NULL), 0);
+	before = bytes_in(h.f.store, "packs");
+	repo = fixture_open(&h.f);
+	assert_int_equal(cf_prune_run(repo, &now, &figures, &err), CF_ERR_DAMAGED);
+	assert_non_null(strstr(err.text, "nothing is removed"));
+	assert_int_equal(bytes_in(h.f.store, "packs"), before);
+	cf_repo_close(repo);
+	history_release(&h);
+}
+
 static void a_second_prune_is_refused(void **state)
 {
 	const struct cf_lease_options about = {.host = "other", .user = "root", .source = "", .is_prune = true};
@@ -503,6 +540,7 @@ int main(void)
 		cmocka_unit_test(a_backup_that_was_shut_out_commits_nothing),
 		cmocka_unit_test(nothing_new_relies_on_what_is_condemned),
 		cmocka_unit_test(what_cannot_be_read_stops_it),
+		cmocka_unit_test(a_lost_pack_stops_it),
 		cmocka_unit_test(a_second_prune_is_refused),
 		cmocka_unit_test(packs_of_older_epochs_are_encrypted_anew),
 		cmocka_unit_test(dying_at_any_call_loses_nothing),
