@@ -23,7 +23,16 @@ static bool can_remove(const struct cf_prune *p)
 {
 	const struct cf_backend *store = p->repo->backend;
 
-	return store->ops->remove && (store->caps & CF_BACKEND_CAN_REMOVE);
+	return store->ops->remove && (store->caps & CF_BACKEND_CAN_REMOVE) && !p->may_not_remove;
+}
+
+int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err)
+{
+	if (rc != CF_ERR_ACCESS && rc != CF_ERR_UNSUPPORTED)
+		return rc;
+	cf_err_clear(err);
+	p->may_not_remove = true;
+	return 0;
 }
 
 static int64_t age_of(const struct cf_prune *p, int64_t stored_ns)
@@ -109,13 +118,14 @@ static int shut_out(struct cf_prune *p, struct cf_err *err)
 			knows_all &= !p->is_ripe[t] || cf_id_set_has(&run->seen, &p->tombs.items[t].id);
 		if (knows_all || (p->lease && cf_lease_is_of(p->lease, run)))
 			continue;
-		p->figures->runs_shut_out += !run->is_prune;
-		if (!run->is_prune)
-			cf_ctx_warn(p->repo->ctx, "prune.shut-out", run->source,
-				    "the backup of %s, by %s on %s, is given up: it %s", run->source, run->user, run->host,
-				    p->options->now ? "must not run beside prune --now" : "gave no sign of life for over an hour");
 		if (!p->options->dry_run)
 			rc = cf_run_shut_out(p->repo, run, err);
+		if (rc < 0 || run->is_prune)
+			continue;
+		p->figures->runs_shut_out++;
+		cf_ctx_warn(p->repo->ctx, "prune.shut-out", run->source, "the backup of %s, by %s on %s, is given up: it %s",
+			    run->source, run->user, run->host,
+			    p->options->now ? "must not run beside prune --now" : "gave no sign of life for over an hour");
 	}
 	return rc;
 }
@@ -167,7 +177,9 @@ static int judge_tombs(struct cf_prune *p, struct cf_err *err)
 	for (size_t t = 0; rc == 0 && t < p->tombs.n; t++)
 		rc = judge_tomb(p, t, err);
 	if (rc == 0)
-		rc = shut_out(p, err);
+		rc = cf_prune_note_refusal(p, shut_out(p, err), err);
+	if (p->may_not_remove)
+		memset(p->is_ripe, 0, p->tombs.n * sizeof(*p->is_ripe));
 	/* Another prune may have condemned what a run that was just shut out relied on: only these say what will stay. */
 	return rc < 0 ? rc : reload_tombs(p, err);
 }
@@ -478,6 +490,12 @@ static void count_waiting(struct cf_prune *p)
 		f->next_ns = p->options->grace_ns;
 }
 
+/* What another prune condemned meanwhile may have gone as well. */
+static uint64_t less(uint64_t n, uint64_t gone)
+{
+	return gone < n ? n - gone : 0;
+}
+
 /* Nothing else works on the repository: what was condemned just now is removed as well. */
 static int sweep_now(struct cf_prune *p, struct cf_err *err)
 {
@@ -492,6 +510,7 @@ static int run(struct cf_prune *p, struct cf_err *err)
 {
 	const struct cf_lease_options about = {
 		.host = p->options->host, .user = p->options->user, .source = "", .is_prune = true};
+	uint64_t removed_before, bytes_removed_before;
 	bool sweeps_again;
 	int rc = p->options->dry_run ? 0 : cf_lease_begin(p->repo, &about, &p->lease, err);
 
@@ -522,9 +541,12 @@ static int run(struct cf_prune *p, struct cf_err *err)
 	sweeps_again = p->options->now && !p->options->dry_run && p->figures->packs_waiting && can_remove(p);
 	if (!sweeps_again)
 		return 0;
+	removed_before = p->figures->packs_removed;
+	bytes_removed_before = p->figures->bytes_removed;
 	rc = sweep_now(p, err);
-	if (rc == 0)
-		p->figures->packs_waiting = p->figures->bytes_waiting = 0;
+	p->figures->packs_waiting = less(p->figures->packs_waiting, p->figures->packs_removed - removed_before);
+	p->figures->bytes_waiting = less(p->figures->bytes_waiting, p->figures->bytes_removed - bytes_removed_before);
+	p->figures->cannot_remove = !can_remove(p);
 	return rc;
 }
 

@@ -32,6 +32,7 @@ struct cf_prune {
 	struct cf_prune_figures *figures;
 	struct cf_lease *lease; /* NULL in a dry run */
 	int64_t store_now_ns;
+	bool may_not_remove; /* the store refused a removal */
 
 	struct cf_runs runs;
 	struct cf_tombs tombs;
@@ -43,6 +44,9 @@ struct cf_prune {
 	size_t n_packs, packs_capacity;
 	struct cf_id_set bases; /* whole chunks that needed deltas are against */
 };
+
+/* 0 instead of what a store said that lets nothing be removed: what is condemned then waits for somebody who may. */
+int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err);
 
 struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
 

@@ -27,6 +27,12 @@ struct sweep {
 	bool join_small;
 };
 
+static void count_removed(struct cf_prune *p, const struct cf_prune_pack *pack)
+{
+	p->figures->packs_removed++;
+	p->figures->bytes_removed += pack->size;
+}
+
 /* Packs of ripe tombs that are there and not wanted. */
 static int choose_going(struct sweep *s, struct cf_err *err)
 {
@@ -41,10 +47,8 @@ static int choose_going(struct sweep *s, struct cf_err *err)
 
 			if (rc < 0)
 				return cf_err_nomem(err);
-			if (rc == 1) {
-				p->figures->packs_removed++;
-				p->figures->bytes_removed += pack->size;
-			}
+			if (rc == 1 && p->options->dry_run)
+				count_removed(p, pack);
 		}
 	}
 	return 0;
@@ -244,6 +248,8 @@ static int remove_packs(struct sweep *s, struct cf_err *err)
 			cf_err_clear(err);
 			rc = 0;
 		}
+		if (rc == 0)
+			count_removed(s->p, &s->p->packs[i]);
 	}
 	return rc;
 }
@@ -295,5 +301,5 @@ int cf_prune_sweep(struct cf_prune *p, struct cf_err *err)
 	cf_segment_release(&s.segment);
 	cf_id_set_release(&s.going);
 	cf_id_set_release(&s.there);
-	return rc;
+	return cf_prune_note_refusal(p, rc, err);
 }
