@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "repo/format/limits.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,16 +57,6 @@ int cf_audit_encode(const struct cf_audit_record *record, struct cf_buf *out, st
 	return rc;
 }
 
-static bool take_text(const json_t *doc, const char *key, char **out)
-{
-	const char *text;
-
-	if (!cf_json_text(doc, key, &text))
-		return false;
-	*out = strdup(text);
-	return *out != NULL;
-}
-
 static bool take_about(const json_t *list, struct cf_audit_record *record)
 {
 	size_t n = json_array_size(list);
@@ -79,8 +68,8 @@ static bool take_about(const json_t *list, struct cf_audit_record *record)
 		const json_t *item = json_array_get(list, i);
 		struct cf_audit_about *about = &record->about[record->n_about++];
 
-		if (!take_text(item, "key", &about->key) ||
-		    !take_text(item, "value", &about->value))
+		if (!cf_json_take_text(item, "key", &about->key) ||
+		    !cf_json_take_text(item, "value", &about->value))
 			return false;
 	}
 	return record->about != NULL;
@@ -115,16 +104,18 @@ static bool take_figures(json_t *object, struct cf_audit_record *record)
 	return true;
 }
 
-static bool from_json(const json_t *doc, struct cf_audit_record *record)
+static bool from_json(json_t *doc, void *into)
 {
+	struct cf_audit_record *record = into;
+
 	return cf_json_int(doc, "number", 1, CF_AUDIT_NUMBER_MAX, &record->number) &&
 	       cf_json_int(doc, "time", INT64_MIN, INT64_MAX, &record->time_ns) &&
 	       cf_json_int(doc, "status", 0, 255, &record->status) &&
-	       take_text(doc, "host", &record->host) && take_text(doc, "user", &record->user) &&
-	       take_text(doc, "program", &record->program) &&
-	       take_text(doc, "slot", &record->slot) &&
-	       take_text(doc, "command", &record->command) &&
-	       take_text(doc, "error", &record->error) &&
+	       cf_json_take_text(doc, "host", &record->host) && cf_json_take_text(doc, "user", &record->user) &&
+	       cf_json_take_text(doc, "program", &record->program) &&
+	       cf_json_take_text(doc, "slot", &record->slot) &&
+	       cf_json_take_text(doc, "command", &record->command) &&
+	       cf_json_take_text(doc, "error", &record->error) &&
 	       cf_audit_refs_from_json(json_object_get(doc, "previous"), &record->previous,
 				       &record->n_previous) &&
 	       take_about(json_object_get(doc, "about"), record) &&
@@ -134,23 +125,8 @@ static bool from_json(const json_t *doc, struct cf_audit_record *record)
 int cf_audit_decode(struct cf_span in, struct cf_audit_record *record_out, struct cf_err *err)
 {
 	struct cf_audit_record record = {0};
-	json_t *doc = NULL;
-	int64_t version;
-	int rc = cf_json_decode(in, &doc, err);
+	int rc = cf_json_decode_fields(in, from_json, &record, err);
 
-	if (rc < 0)
-		return rc;
-	if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
-	else if (version > CF_FORMAT_VERSION)
-		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer",
-				(long long)version);
-	else if (errno = 0, !from_json(doc, &record)) /* only its allocations set errno */
-		rc = errno == ENOMEM
-			     ? cf_err_nomem(err)
-			     : cf_err_set(err, CF_ERR_DAMAGED,
-					  "lacks a field, or holds one that makes no sense");
-	json_decref(doc);
 	if (rc < 0) {
 		cf_audit_record_release(&record);
 		return rc;

@@ -4,7 +4,6 @@
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,41 +28,17 @@ static json_t *snapshots_to_json(const struct cf_forget_record *record)
 	return list;
 }
 
-static json_t *history_to_json(const struct cf_forget_record *record)
-{
-	json_t *list = json_array();
-	int failed = 0;
-
-	for (size_t i = 0; i < record->n_history; i++)
-		failed |= json_array_append_new(list, cf_json_from_hex(record->history[i].bytes, CF_ID_LEN));
-	if (failed) {
-		json_decref(list);
-		return NULL;
-	}
-	return list;
-}
-
 int cf_forget_encode(const struct cf_forget_record *record, struct cf_buf *out, struct cf_err *err)
 {
 	json_t *doc = json_pack("{s:i, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "version", CF_FORMAT_VERSION, "done",
 				(int)record->is_done, "time", (json_int_t)record->time_ns, "host",
 				cf_json_from_text(record->host), "user", cf_json_from_text(record->user), "program",
 				cf_json_from_text(record->program), "snapshots", snapshots_to_json(record),
-				"history", history_to_json(record));
+				"history", cf_json_from_ids(record->history, record->n_history));
 	int rc = cf_json_encode(doc, out, err);
 
 	json_decref(doc);
 	return rc;
-}
-
-static bool take_text(const json_t *doc, const char *key, char **out)
-{
-	const char *text;
-
-	if (!cf_json_text(doc, key, &text))
-		return false;
-	*out = strdup(text);
-	return *out != NULL;
 }
 
 static bool take_snapshots(const json_t *list, struct cf_forget_record *record)
@@ -79,60 +54,30 @@ static bool take_snapshots(const json_t *list, struct cf_forget_record *record)
 
 		if (!cf_json_hex(item, "id", s->id.bytes, CF_ID_LEN) ||
 		    !cf_json_int(item, "time", INT64_MIN, INT64_MAX, &s->time_ns) ||
-		    !take_text(item, "host", &s->host) || !take_text(item, "source", &s->source))
+		    !cf_json_take_text(item, "host", &s->host) || !cf_json_take_text(item, "source", &s->source))
 			return false;
 	}
 	return record->snapshots != NULL;
 }
 
-static bool take_history(const json_t *list, struct cf_forget_record *record)
+static bool from_json(json_t *doc, void *into)
 {
-	size_t n = json_array_size(list);
-
-	if (!json_is_array(list))
-		return false;
-	record->history = calloc(n + 1, sizeof(*record->history));
-	for (size_t i = 0; record->history && i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-
-		if (!text || !cf_id_parse(text, &record->history[i]))
-			return false;
-		record->n_history++;
-	}
-	return record->history != NULL;
-}
-
-static bool from_json(const json_t *doc, struct cf_forget_record *record)
-{
+	struct cf_forget_record *record = into;
 	const json_t *done = json_object_get(doc, "done");
 
 	record->is_done = json_is_true(done);
 	return json_is_boolean(done) && cf_json_int(doc, "time", INT64_MIN, INT64_MAX, &record->time_ns) &&
-	       take_text(doc, "host", &record->host) && take_text(doc, "user", &record->user) &&
-	       take_text(doc, "program", &record->program) &&
+	       cf_json_take_text(doc, "host", &record->host) && cf_json_take_text(doc, "user", &record->user) &&
+	       cf_json_take_text(doc, "program", &record->program) &&
 	       take_snapshots(json_object_get(doc, "snapshots"), record) &&
-	       take_history(json_object_get(doc, "history"), record);
+	       cf_json_take_ids(json_object_get(doc, "history"), &record->history, &record->n_history);
 }
 
 int cf_forget_decode(struct cf_span in, struct cf_forget_record *record_out, struct cf_err *err)
 {
 	struct cf_forget_record record = {0};
-	json_t *doc = NULL;
-	int64_t version;
-	int rc = cf_json_decode(in, &doc, err);
+	int rc = cf_json_decode_fields(in, from_json, &record, err);
 
-	if (rc < 0)
-		return rc;
-	if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
-	else if (version > CF_FORMAT_VERSION)
-		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer",
-				(long long)version);
-	else if (errno = 0, !from_json(doc, &record)) /* only its allocations set errno */
-		rc = errno == ENOMEM ? cf_err_nomem(err)
-				     : cf_err_set(err, CF_ERR_DAMAGED,
-						  "lacks a field, or holds one that makes no sense");
-	json_decref(doc);
 	if (rc < 0) {
 		cf_forget_record_release(&record);
 		return rc;

@@ -1,54 +1,10 @@
 #include "repo/format/gc_doc.h"
 
-#include "base/err.h"
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* NULL when one was not made: jansson passes over what is NULL. */
-static json_t *ids_to_json(const struct cf_id *ids, size_t n)
-{
-	json_t *list = json_array();
-	int failed = 0;
-
-	for (size_t i = 0; i < n; i++)
-		failed |= json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
-	if (failed) {
-		json_decref(list);
-		return NULL;
-	}
-	return list;
-}
-
-static bool take_ids(const json_t *list, struct cf_id **ids_out, size_t *n_out)
-{
-	size_t n = json_array_size(list);
-
-	if (!json_is_array(list))
-		return false;
-	*ids_out = calloc(n + 1, sizeof(**ids_out));
-	for (size_t i = 0; *ids_out && i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-
-		if (!text || !cf_id_parse(text, &(*ids_out)[i]) || cf_id_is_zero(&(*ids_out)[i]))
-			return false;
-		(*n_out)++;
-	}
-	return *ids_out != NULL;
-}
-
-static bool take_text(const json_t *doc, const char *key, char **out)
-{
-	const char *text;
-
-	if (!cf_json_text(doc, key, &text))
-		return false;
-	*out = strdup(text);
-	return *out != NULL;
-}
 
 static bool take_time(const json_t *doc, int64_t *out)
 {
@@ -63,27 +19,6 @@ static int encode(json_t *doc, struct cf_buf *out, struct cf_err *err)
 	return rc;
 }
 
-/* A document of a version that this program knows, its fields taken by `take`. */
-static int decode(struct cf_span in, bool (*take)(const json_t *doc, void *into), void *into, struct cf_err *err)
-{
-	json_t *doc = NULL;
-	int64_t version;
-	int rc = cf_json_decode(in, &doc, err);
-
-	if (rc < 0)
-		return rc;
-	if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
-	else if (version > CF_FORMAT_VERSION)
-		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer", (long long)version);
-	else if (errno = 0, !take(doc, into)) /* only its allocations set errno */
-		rc = errno == ENOMEM ? cf_err_nomem(err)
-				     : cf_err_set(err, CF_ERR_DAMAGED,
-						  "lacks a field, or holds one that makes no sense");
-	json_decref(doc);
-	return rc;
-}
-
 int cf_lease_encode(const struct cf_lease_doc *lease, struct cf_buf *out, struct cf_err *err)
 {
 	return encode(json_pack("{s:i, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}", "version", CF_FORMAT_VERSION, "run",
@@ -91,11 +26,11 @@ int cf_lease_encode(const struct cf_lease_doc *lease, struct cf_buf *out, struct
 				"work", lease->is_prune ? "prune" : "backup", "time", (json_int_t)lease->time_ns,
 				"host", cf_json_from_text(lease->host), "user", cf_json_from_text(lease->user),
 				"source", cf_json_from_text(lease->source), "seen",
-				ids_to_json(lease->seen, lease->n_seen)),
+				cf_json_from_ids(lease->seen, lease->n_seen)),
 		      out, err);
 }
 
-static bool take_lease(const json_t *doc, void *into)
+static bool take_lease(json_t *doc, void *into)
 {
 	struct cf_lease_doc *lease = into;
 	const char *work;
@@ -107,15 +42,15 @@ static bool take_lease(const json_t *doc, void *into)
 	lease->number = (uint32_t)number;
 	lease->is_prune = strcmp(work, "prune") == 0;
 	return (lease->is_prune || strcmp(work, "backup") == 0) && take_time(doc, &lease->time_ns) &&
-	       take_text(doc, "host", &lease->host) && take_text(doc, "user", &lease->user) &&
-	       take_text(doc, "source", &lease->source) &&
-	       take_ids(json_object_get(doc, "seen"), &lease->seen, &lease->n_seen);
+	       cf_json_take_text(doc, "host", &lease->host) && cf_json_take_text(doc, "user", &lease->user) &&
+	       cf_json_take_text(doc, "source", &lease->source) &&
+	       cf_json_take_ids(json_object_get(doc, "seen"), &lease->seen, &lease->n_seen);
 }
 
 int cf_lease_decode(struct cf_span in, struct cf_lease_doc *lease_out, struct cf_err *err)
 {
 	struct cf_lease_doc lease = {0};
-	int rc = decode(in, take_lease, &lease, err);
+	int rc = cf_json_decode_fields(in, take_lease, &lease, err);
 
 	if (rc < 0)
 		cf_lease_doc_release(&lease);
@@ -142,7 +77,7 @@ int cf_intent_encode(const struct cf_intent_doc *intent, struct cf_buf *out, str
 		      out, err);
 }
 
-static bool take_intent(const json_t *doc, void *into)
+static bool take_intent(json_t *doc, void *into)
 {
 	struct cf_intent_doc *intent = into;
 	const json_t *root = json_object_get(doc, "root");
@@ -161,7 +96,7 @@ static bool take_intent(const json_t *doc, void *into)
 int cf_intent_decode(struct cf_span in, struct cf_intent_doc *intent_out, struct cf_err *err)
 {
 	*intent_out = (struct cf_intent_doc){0};
-	return decode(in, take_intent, intent_out, err);
+	return cf_json_decode_fields(in, take_intent, intent_out, err);
 }
 
 int cf_tomb_encode(const struct cf_tomb_doc *tomb, struct cf_buf *out, struct cf_err *err)
@@ -169,17 +104,17 @@ int cf_tomb_encode(const struct cf_tomb_doc *tomb, struct cf_buf *out, struct cf
 	return encode(json_pack("{s:i, s:I, s:o, s:o, s:o, s:o}", "version", CF_FORMAT_VERSION, "time",
 				(json_int_t)tomb->time_ns, "host", cf_json_from_text(tomb->host), "user",
 				cf_json_from_text(tomb->user), "program", cf_json_from_text(tomb->program), "packs",
-				ids_to_json(tomb->packs, tomb->n_packs)),
+				cf_json_from_ids(tomb->packs, tomb->n_packs)),
 		      out, err);
 }
 
-static bool take_tomb(const json_t *doc, void *into)
+static bool take_tomb(json_t *doc, void *into)
 {
 	struct cf_tomb_doc *tomb = into;
 
-	if (!take_time(doc, &tomb->time_ns) || !take_text(doc, "host", &tomb->host) ||
-	    !take_text(doc, "user", &tomb->user) || !take_text(doc, "program", &tomb->program) ||
-	    !take_ids(json_object_get(doc, "packs"), &tomb->packs, &tomb->n_packs) || tomb->n_packs == 0)
+	if (!take_time(doc, &tomb->time_ns) || !cf_json_take_text(doc, "host", &tomb->host) ||
+	    !cf_json_take_text(doc, "user", &tomb->user) || !cf_json_take_text(doc, "program", &tomb->program) ||
+	    !cf_json_take_ids(json_object_get(doc, "packs"), &tomb->packs, &tomb->n_packs) || tomb->n_packs == 0)
 		return false;
 	for (size_t i = 1; i < tomb->n_packs; i++)
 		if (cf_id_compare(&tomb->packs[i - 1], &tomb->packs[i]) >= 0)
@@ -190,7 +125,7 @@ static bool take_tomb(const json_t *doc, void *into)
 int cf_tomb_decode(struct cf_span in, struct cf_tomb_doc *tomb_out, struct cf_err *err)
 {
 	struct cf_tomb_doc tomb = {0};
-	int rc = decode(in, take_tomb, &tomb, err);
+	int rc = cf_json_decode_fields(in, take_tomb, &tomb, err);
 
 	if (rc < 0)
 		cf_tomb_doc_release(&tomb);

@@ -68,6 +68,26 @@ int cf_json_decode(struct cf_span in, json_t **doc_out, struct cf_err *err)
 	return 0;
 }
 
+int cf_json_decode_fields(struct cf_span in, cf_json_take_fn *take, void *into, struct cf_err *err)
+{
+	json_t *doc = NULL;
+	int64_t version;
+	int rc = cf_json_decode(in, &doc, err);
+
+	if (rc < 0)
+		return rc;
+	if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
+	else if (version > CF_FORMAT_VERSION)
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer", (long long)version);
+	else if (errno = 0, !take(doc, into)) /* only its allocations set errno */
+		rc = errno == ENOMEM ? cf_err_nomem(err)
+				     : cf_err_set(err, CF_ERR_DAMAGED,
+						  "lacks a field, or holds one that makes no sense");
+	json_decref(doc);
+	return rc;
+}
+
 bool cf_json_text(const json_t *object, const char *key, const char **out)
 {
 	const json_t *value = json_object_get(object, key);
@@ -76,6 +96,33 @@ bool cf_json_text(const json_t *object, const char *key, const char **out)
 		return false;
 	*out = json_string_value(value);
 	return true;
+}
+
+bool cf_json_take_text(const json_t *object, const char *key, char **out)
+{
+	const char *text;
+
+	if (!cf_json_text(object, key, &text))
+		return false;
+	*out = strdup(text);
+	return *out != NULL;
+}
+
+bool cf_json_take_ids(const json_t *list, struct cf_id **ids_out, size_t *n_out)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list))
+		return false;
+	*ids_out = calloc(n + 1, sizeof(**ids_out));
+	for (size_t i = 0; *ids_out && i < n; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (!text || !cf_id_parse(text, &(*ids_out)[i]) || cf_id_is_zero(&(*ids_out)[i]))
+			return false;
+		(*n_out)++;
+	}
+	return *ids_out != NULL;
 }
 
 bool cf_json_int(const json_t *object, const char *key, int64_t min, int64_t max, int64_t *out)
@@ -134,4 +181,19 @@ json_t *cf_json_from_text(const char *text)
 	json_t *value = json_string(text ? text : "");
 
 	return value ? value : percent_encoded(text);
+}
+
+json_t *cf_json_from_ids(const struct cf_id *ids, size_t n)
+{
+	json_t *list = json_array();
+	int failed = 0;
+
+	/* jansson passes over what is NULL. */
+	for (size_t i = 0; i < n; i++)
+		failed |= json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
+	if (failed) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
 }

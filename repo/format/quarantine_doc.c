@@ -4,7 +4,6 @@
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,16 +37,6 @@ int cf_quarantine_encode(const struct cf_quarantine_record *record, struct cf_bu
 	return rc;
 }
 
-static bool take_text(const json_t *doc, const char *key, char **out)
-{
-	const char *text;
-
-	if (!cf_json_text(doc, key, &text))
-		return false;
-	*out = strdup(text);
-	return *out != NULL;
-}
-
 static bool take_items(const json_t *list, struct cf_quarantined **items_out, size_t *n_out)
 {
 	size_t n = json_array_size(list);
@@ -60,17 +49,19 @@ static bool take_items(const json_t *list, struct cf_quarantined **items_out, si
 		struct cf_quarantined *q = &(*items_out)[(*n_out)++];
 
 		if (!cf_json_hex(item, "id", q->id.bytes, CF_ID_LEN) || cf_id_is_zero(&q->id) ||
-		    !take_text(item, "why", &q->why) || (i > 0 && cf_id_compare(&q[-1].id, &q->id) >= 0))
+		    !cf_json_take_text(item, "why", &q->why) || (i > 0 && cf_id_compare(&q[-1].id, &q->id) >= 0))
 			return false;
 	}
 	return *items_out != NULL;
 }
 
-static bool from_json(const json_t *doc, struct cf_quarantine_record *record)
+static bool from_json(json_t *doc, void *into)
 {
+	struct cf_quarantine_record *record = into;
+
 	return cf_json_int(doc, "time", INT64_MIN, INT64_MAX, &record->time_ns) &&
-	       take_text(doc, "host", &record->host) && take_text(doc, "user", &record->user) &&
-	       take_text(doc, "program", &record->program) &&
+	       cf_json_take_text(doc, "host", &record->host) && cf_json_take_text(doc, "user", &record->user) &&
+	       cf_json_take_text(doc, "program", &record->program) &&
 	       take_items(json_object_get(doc, "packs"), &record->packs, &record->n_packs) &&
 	       take_items(json_object_get(doc, "snapshots"), &record->snapshots, &record->n_snapshots);
 }
@@ -78,21 +69,8 @@ static bool from_json(const json_t *doc, struct cf_quarantine_record *record)
 int cf_quarantine_decode(struct cf_span in, struct cf_quarantine_record *record_out, struct cf_err *err)
 {
 	struct cf_quarantine_record record = {0};
-	json_t *doc = NULL;
-	int64_t version;
-	int rc = cf_json_decode(in, &doc, err);
+	int rc = cf_json_decode_fields(in, from_json, &record, err);
 
-	if (rc < 0)
-		return rc;
-	if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
-	else if (version > CF_FORMAT_VERSION)
-		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer", (long long)version);
-	else if (errno = 0, !from_json(doc, &record)) /* only its allocations set errno */
-		rc = errno == ENOMEM ? cf_err_nomem(err)
-				     : cf_err_set(err, CF_ERR_DAMAGED,
-						  "lacks a field, or holds one that makes no sense");
-	json_decref(doc);
 	if (rc < 0) {
 		cf_quarantine_record_release(&record);
 		return rc;

@@ -5,7 +5,6 @@
 #include "repo/format/json.h"
 #include "repo/format/limits.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 /* Each figure: its name in the document and its place in the struct. */
@@ -51,16 +50,6 @@ static json_t *figures_to_json(const struct cf_figures *f)
 	return whole(doc, failed);
 }
 
-static json_t *ids_to_json(const struct cf_id *ids, size_t n)
-{
-	json_t *list = json_array();
-	int failed = 0;
-
-	for (size_t i = 0; i < n; i++)
-		failed |= json_array_append_new(list, cf_json_from_hex(ids[i].bytes, CF_ID_LEN));
-	return whole(list, failed);
-}
-
 static json_t *lists_to_json(const struct cf_snapshot *s)
 {
 	json_t *tags = json_array(), *facts = json_object();
@@ -71,7 +60,7 @@ static json_t *lists_to_json(const struct cf_snapshot *s)
 	for (size_t i = 0; i < s->n_facts; i++)
 		no_fact |= json_object_set_new(facts, s->facts[i].key, cf_json_from_text(s->facts[i].value));
 	return json_pack("{s:o, s:o, s:o}", "tags", whole(tags, no_tag), "facts", whole(facts, no_fact), "history",
-			 ids_to_json(s->history, s->n_history));
+			 cf_json_from_ids(s->history, s->n_history));
 }
 
 /* Only a held snapshot has the field. */
@@ -120,16 +109,6 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 	return rc;
 }
 
-static bool take_text(const json_t *doc, const char *key, char **out)
-{
-	const char *text;
-
-	if (!cf_json_text(doc, key, &text))
-		return false;
-	*out = strdup(text);
-	return *out != NULL;
-}
-
 static bool take_tags(const json_t *list, struct cf_snapshot *s)
 {
 	size_t n = json_array_size(list);
@@ -172,30 +151,13 @@ static bool take_facts(json_t *object, struct cf_snapshot *s)
 	return true;
 }
 
-static bool take_history(const json_t *list, struct cf_snapshot *s)
-{
-	size_t n = json_array_size(list);
-
-	if (!json_is_array(list))
-		return false;
-	s->history = calloc(n + 1, sizeof(*s->history));
-	for (size_t i = 0; s->history && i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-
-		if (!text || !cf_id_parse(text, &s->history[i]))
-			return false;
-		s->n_history++;
-	}
-	return s->history != NULL;
-}
-
 static bool take_hold(const json_t *hold, struct cf_snapshot *s)
 {
 	if (!hold)
 		return true;
 	s->hold = calloc(1, sizeof(*s->hold));
 	return s->hold && cf_json_int(hold, "since", INT64_MIN, INT64_MAX, &s->hold->since_ns) &&
-	       take_text(hold, "reason", &s->hold->reason);
+	       cf_json_take_text(hold, "reason", &s->hold->reason);
 }
 
 static bool take_audit(const json_t *list, struct cf_snapshot *s)
@@ -228,43 +190,28 @@ static bool take_figures(const json_t *doc, struct cf_figures *f)
 	return true;
 }
 
-static bool from_json(const json_t *doc, struct cf_snapshot *s)
+static bool from_json(json_t *doc, void *into)
 {
+	struct cf_snapshot *s = into;
+
 	return cf_json_int(doc, "time", INT64_MIN, INT64_MAX, &s->time_ns) &&
-	       take_text(doc, "host", &s->host) && take_text(doc, "user", &s->user) &&
-	       take_text(doc, "source", &s->source) && take_text(doc, "driver", &s->driver) &&
-	       take_text(doc, "program", &s->program) &&
+	       cf_json_take_text(doc, "host", &s->host) && cf_json_take_text(doc, "user", &s->user) &&
+	       cf_json_take_text(doc, "source", &s->source) && cf_json_take_text(doc, "driver", &s->driver) &&
+	       cf_json_take_text(doc, "program", &s->program) &&
 	       cf_json_hex(doc, "parent", s->parent.bytes, CF_ID_LEN) &&
 	       cf_json_hex(doc, "replaces", s->replaces.bytes, CF_ID_LEN) &&
 	       take_root(json_object_get(doc, "root"), &s->root) &&
 	       take_figures(json_object_get(doc, "figures"), &s->figures) &&
 	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
-	       take_history(json_object_get(doc, "history"), s) &&
+	       cf_json_take_ids(json_object_get(doc, "history"), &s->history, &s->n_history) &&
 	       take_hold(json_object_get(doc, "hold"), s) && take_audit(json_object_get(doc, "audit"), s);
 }
 
 int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)
 {
-	struct cf_snapshot *s = NULL;
-	json_t *doc = NULL;
-	int64_t version;
-	int rc = cf_json_decode(in, &doc, err);
+	struct cf_snapshot *s = calloc(1, sizeof(*s));
+	int rc = s ? cf_json_decode_fields(in, from_json, s, err) : cf_err_nomem(err);
 
-	if (rc < 0)
-		return rc;
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		rc = cf_err_nomem(err);
-	else if (!cf_json_int(doc, "version", 1, INT32_MAX, &version))
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "has no version");
-	else if (version > CF_FORMAT_VERSION)
-		rc = cf_err_set(err, CF_ERR_UNSUPPORTED, "has format %lld: use a newer coffer",
-				(long long)version);
-	else if (errno = 0, !from_json(doc, s)) /* only its allocations set errno */
-		rc = errno == ENOMEM ? cf_err_nomem(err)
-				     : cf_err_set(err, CF_ERR_DAMAGED,
-						  "lacks a field, or holds one that makes no sense");
-	json_decref(doc);
 	if (rc < 0) {
 		cf_snapshot_free(s);
 		return rc;
