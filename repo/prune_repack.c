@@ -23,9 +23,10 @@ enum {
 struct repack {
 	struct cf_prune *p;
 	struct cf_packer *packer;
-	pthread_mutex_t lock; /* rc and err */
+	pthread_mutex_t lock; /* of all below */
 	int rc;
 	struct cf_err err;
+	struct cf_id_set taken; /* chunks that have nowhere to stay, and are being copied */
 };
 
 struct pack_job {
@@ -111,8 +112,13 @@ static int is_to_copy(struct repack *r, const struct cf_prune_pack *pack, const 
 	rc = cf_catalog_find_complete(p->repo->catalog, id, &home, err);
 	if (rc == 1 && home.bases.n && cf_id_set_has(&p->bases, id)) /* a base must be whole */
 		rc = 0;
-	/* Nowhere to stay: wherever it is met first. */
-	return rc <= 0 ? (rc < 0 ? rc : 1) : cf_id_equal(&home.pack, &pack->name);
+	if (rc != 0)
+		return rc < 0 ? rc : cf_id_equal(&home.pack, &pack->name);
+	/* Nowhere to stay: wherever it is met first, and only there, lest a new pack hold it twice. */
+	pthread_mutex_lock(&r->lock);
+	rc = cf_id_set_add(&r->taken, id);
+	pthread_mutex_unlock(&r->lock);
+	return rc < 0 ? cf_err_nomem(err) : rc;
 }
 
 /* Whether each chunk of a blob is to be copied. n_out: how many. */
@@ -377,6 +383,7 @@ static int copy_all(struct cf_prune *p, struct cf_err *err)
 		rc = cf_packer_finish(r.packer, err);
 	p->figures->bytes_written += cf_packer_stored(r.packer);
 	cf_packer_free(r.packer);
+	cf_id_set_release(&r.taken);
 	pthread_mutex_destroy(&r.lock);
 	return rc;
 }
