@@ -283,6 +283,9 @@ static int remove_tombs(struct sweep *s, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && i < tombs->n; i++)
 		if (s->p->is_ripe[i] && is_empty(s, &tombs->items[i].doc))
 			rc = remove_tomb(s, &tombs->items[i].id, err);
+	/* Another prune may have read it while it was whole, and be removing its packs: only when nothing else works they may be used. */
+	for (size_t i = 0; rc == 0 && s->p->options->now && i < tombs->n_damaged; i++)
+		rc = remove_tomb(s, &tombs->damaged[i], err);
 	return rc;
 }
 

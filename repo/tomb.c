@@ -39,7 +39,8 @@ int cf_tombs_load(struct cf_repo *repo, struct cf_tombs *tombs_out, struct cf_er
 			tombs.n++;
 		if (rc == CF_ERR_DAMAGED) {
 			cf_ctx_warn(repo->ctx, "tomb.damaged", cf_object_name(CF_OBJECT_TOMB, &ids[i]).s,
-				    "%s; the next prune begins anew", err ? err->text : "damaged");
+				    "%s: what it condemned stays; coffer prune --now --yes, while nothing else works, removes it",
+				    err ? err->text : "damaged");
 			tombs.damaged[tombs.n_damaged++] = ids[i];
 		}
 		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) { /* not found: its packs are gone, and so is it */

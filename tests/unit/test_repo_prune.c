@@ -402,6 +402,31 @@ static void a_lost_pack_stops_it(void **state)
 	history_release(&h);
 }
 
+static void a_damaged_tomb_goes_when_nothing_else_works(void **state)
+{
+	struct cf_id *ids;
+	struct cf_repo *repo;
+	struct history h;
+	size_t n;
+
+	history_init(&h);
+	repo = fixture_open(&h.f);
+	prune(repo, &day);
+	assert_int_equal(cf_object_list(repo, CF_OBJECT_TOMB, &ids, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(cf_memory_flip(h.f.store, cf_object_name(CF_OBJECT_TOMB, &ids[0]).s, 80, 1, NULL), 0);
+	free(ids);
+	cf_memory_set_clock(h.f.store, START_NS + 25 * HOUR_NS);
+	prune(repo, &day);
+	assert_true(count_objects(repo, CF_OBJECT_TOMB) > 0);
+	assert_whole(&h);
+	prune(repo, &now);
+	assert_int_equal(count_objects(repo, CF_OBJECT_TOMB), 0);
+	cf_repo_close(repo);
+	assert_whole(&h);
+	history_release(&h);
+}
+
 static void a_second_prune_is_refused(void **state)
 {
 	const struct cf_lease_options about = {.host = "other", .user = "root", .source = "", .is_prune = true};
@@ -541,6 +566,7 @@ int main(void)
 		cmocka_unit_test(nothing_new_relies_on_what_is_condemned),
 		cmocka_unit_test(what_cannot_be_read_stops_it),
 		cmocka_unit_test(a_lost_pack_stops_it),
+		cmocka_unit_test(a_damaged_tomb_goes_when_nothing_else_works),
 		cmocka_unit_test(a_second_prune_is_refused),
 		cmocka_unit_test(packs_of_older_epochs_are_encrypted_anew),
 		cmocka_unit_test(dying_at_any_call_loses_nothing),
