@@ -208,6 +208,7 @@ def test_since_and_last_choose_records(coffer):
         coffer.fails("audit", "--since", bad, code=USAGE, names=[bad, "2026-11-21"])
 
 
+@pytest.mark.native
 def test_few_records_are_opened_however_many_there_are(coffer):
     backup(coffer)
     for _ in range(70):
