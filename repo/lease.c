@@ -313,24 +313,13 @@ void cf_runs_release(struct cf_runs *runs)
 	*runs = (struct cf_runs){0};
 }
 
-static int remove_lease(struct cf_repo *repo, const struct cf_id *id, struct cf_err *err)
-{
-	int rc = repo->backend->ops->remove(repo->backend, cf_object_name(CF_OBJECT_LEASE, id).s, err);
-
-	if (rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = 0;
-	}
-	return rc;
-}
-
 int cf_run_shut_out(struct cf_repo *repo, const struct cf_run *run, struct cf_err *err)
 {
-	int rc = run->has_fence ? remove_lease(repo, &run->fence, err) : 0;
+	int rc = run->has_fence ? cf_object_remove(repo, CF_OBJECT_LEASE, &run->fence, err) : 0;
 
 	for (size_t i = 0; rc == 0 && i < run->n_objects; i++)
 		if (!run->has_fence || !cf_id_equal(&run->objects[i], &run->fence))
-			rc = remove_lease(repo, &run->objects[i], err);
+			rc = cf_object_remove(repo, CF_OBJECT_LEASE, &run->objects[i], err);
 	return rc;
 }
 

@@ -195,3 +195,14 @@ int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id 
 	*n_out = list.n;
 	return 0;
 }
+
+int cf_object_remove(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = repo->backend->ops->remove(repo->backend, cf_object_name(type, id).s, err);
+
+	if (rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc;
+}

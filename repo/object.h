@@ -38,4 +38,7 @@ struct cf_object_name cf_object_name_in(const char *folder, const struct cf_id *
 int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id **ids_out, size_t *n_out,
 		   struct cf_err *err);
 
+/* Remove an object, which may be gone already: somebody else removes the same. The store must be able to. */
+int cf_object_remove(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id, struct cf_err *err);
+
 #endif

@@ -5,7 +5,6 @@
 #include "repo/packer.h"
 #include "repo/pipeline.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 /*

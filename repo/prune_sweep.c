@@ -90,12 +90,7 @@ static int flush_segment(struct sweep *s, struct cf_err *err)
 		rc = cf_segment_put_verified(repo, &s->segment, &id, &stored, err);
 	s->p->figures->bytes_written += stored;
 	for (size_t i = 0; rc == 0 && i < s->segment.n_supersedes; i++) {
-		rc = repo->backend->ops->remove(repo->backend,
-						cf_object_name(CF_OBJECT_INDEX, &s->segment.supersedes[i]).s, err);
-		if (rc == CF_ERR_NOT_FOUND) {
-			cf_err_clear(err);
-			rc = 0;
-		}
+		rc = cf_object_remove(repo, CF_OBJECT_INDEX, &s->segment.supersedes[i], err);
 		s->p->figures->segments_removed += rc == 0;
 	}
 	cf_segment_release(&s->segment);
@@ -141,13 +136,8 @@ static int take_over(struct sweep *s, const struct cf_id *id, struct cf_segment 
 /* Superseded by one that is there: left by a prune that was killed. */
 static int remove_superseded(struct sweep *s, const struct cf_id *id, struct cf_err *err)
 {
-	struct cf_backend *store = s->p->repo->backend;
-	int rc = store->ops->remove(store, cf_object_name(CF_OBJECT_INDEX, id).s, err);
+	int rc = cf_object_remove(s->p->repo, CF_OBJECT_INDEX, id, err);
 
-	if (rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = 0;
-	}
 	s->p->figures->segments_removed += rc == 0;
 	return rc;
 }
@@ -263,18 +253,6 @@ static bool is_empty(const struct sweep *s, const struct cf_tomb_doc *tomb)
 	return true;
 }
 
-static int remove_tomb(struct sweep *s, const struct cf_id *id, struct cf_err *err)
-{
-	struct cf_backend *store = s->p->repo->backend;
-	int rc = store->ops->remove(store, cf_object_name(CF_OBJECT_TOMB, id).s, err);
-
-	if (rc == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		rc = 0;
-	}
-	return rc;
-}
-
 static int remove_tombs(struct sweep *s, struct cf_err *err)
 {
 	struct cf_tombs *tombs = &s->p->tombs;
@@ -282,10 +260,10 @@ static int remove_tombs(struct sweep *s, struct cf_err *err)
 
 	for (size_t i = 0; rc == 0 && i < tombs->n; i++)
 		if (s->p->is_ripe[i] && is_empty(s, &tombs->items[i].doc))
-			rc = remove_tomb(s, &tombs->items[i].id, err);
+			rc = cf_object_remove(s->p->repo, CF_OBJECT_TOMB, &tombs->items[i].id, err);
 	/* Another prune may have read it while it was whole, and be removing its packs: only when nothing else works they may be used. */
 	for (size_t i = 0; rc == 0 && s->p->options->now && i < tombs->n_damaged; i++)
-		rc = remove_tomb(s, &tombs->damaged[i], err);
+		rc = cf_object_remove(s->p->repo, CF_OBJECT_TOMB, &tombs->damaged[i], err);
 	return rc;
 }
 
