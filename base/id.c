@@ -1,5 +1,7 @@
 #include "base/id.h"
 
+#include <stdlib.h>
+
 static int digit_value(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -45,4 +47,21 @@ struct cf_id_text cf_id_text(const struct cf_id *id)
 bool cf_id_parse(const char *text, struct cf_id *out)
 {
 	return cf_hex_decode(text, out->bytes, CF_ID_LEN);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return cf_id_compare(a, b);
+}
+
+/* An array of none may be NULL, which the library must not be given. */
+void cf_id_sort(struct cf_id *ids, size_t n)
+{
+	if (n)
+		qsort(ids, n, sizeof(*ids), compare_ids);
+}
+
+bool cf_id_among(const struct cf_id *sorted, size_t n, const struct cf_id *id)
+{
+	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids);
 }

@@ -38,6 +38,10 @@ static inline int cf_id_compare(const struct cf_id *a, const struct cf_id *b)
 	return memcmp(a->bytes, b->bytes, CF_ID_LEN);
 }
 
+/* Arrays of ids: sorted by bytes, and whether a sorted one has an id. */
+void cf_id_sort(struct cf_id *ids, size_t n);
+bool cf_id_among(const struct cf_id *sorted, size_t n, const struct cf_id *id);
+
 /* The all-zero id: no chunk has it. */
 static inline bool cf_id_is_zero(const struct cf_id *id)
 {

@@ -8,16 +8,6 @@
 
 /* Keeping the local index true to the repository. */
 
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
-static bool contains(const struct cf_id *sorted, size_t n, const struct cf_id *id)
-{
-	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids) != NULL;
-}
-
 /* Load what is listed and not loaded. bad_out: room for those that could not be read. */
 static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, size_t n_listed,
 			const struct cf_id *loaded, size_t n_loaded, struct cf_id *bad_out, size_t *n_bad_out,
@@ -28,7 +18,7 @@ static int load_missing(struct cf_catalog *catalog, const struct cf_id *listed, 
 	for (size_t i = 0; rc == 0 && i < n_listed; i++) {
 		struct cf_segment segment = {0};
 
-		if (contains(loaded, n_loaded, &listed[i]))
+		if (cf_id_among(loaded, n_loaded, &listed[i]))
 			continue;
 		rc = cf_ctx_check(catalog->repo->ctx, err);
 		if (rc == 0)
@@ -55,15 +45,9 @@ static size_t select_stale(struct cf_id *loaded, size_t n_loaded, const struct c
 	size_t n = 0;
 
 	for (size_t i = 0; i < n_loaded; i++)
-		if (!contains(listed, n_listed, &loaded[i]) || contains(superseded, n_superseded, &loaded[i]))
+		if (!cf_id_among(listed, n_listed, &loaded[i]) || cf_id_among(superseded, n_superseded, &loaded[i]))
 			loaded[n++] = loaded[i];
 	return n;
-}
-
-static void sort_ids(struct cf_id *ids, size_t n)
-{
-	if (n)
-		qsort(ids, n, sizeof(*ids), compare_ids);
 }
 
 /* The packs of segments that are gone may be gone with them; packs that a newer segment lists as well stay. */
@@ -76,7 +60,7 @@ static int unload_stale(struct cf_catalog *catalog, const struct cf_id *listed, 
 	if (rc == 0)
 		rc = cf_index_superseded(catalog->index, &superseded, &n_superseded, err);
 	if (rc == 0) {
-		sort_ids(superseded, n_superseded);
+		cf_id_sort(superseded, n_superseded);
 		n_stale = select_stale(loaded, n_loaded, listed, n_listed, superseded, n_superseded);
 		if (n_stale)
 			rc = cf_index_unload(catalog->index, loaded, n_stale, err);
@@ -103,7 +87,7 @@ static int known_segments(struct cf_catalog *catalog, struct cf_id **ids_out, si
 		if (n_superseded)
 			memcpy(all + n_loaded, superseded, n_superseded * sizeof(*all));
 		*n_out = n_loaded + n_superseded;
-		sort_ids(all, *n_out);
+		cf_id_sort(all, *n_out);
 		*ids_out = all;
 	}
 	free(loaded);
@@ -118,11 +102,11 @@ static int warn_of_bad(struct cf_catalog *catalog, const struct cf_id *bad, size
 	size_t n_superseded = 0;
 	int rc = n_bad ? cf_index_superseded(catalog->index, &superseded, &n_superseded, err) : 0;
 
-	sort_ids(superseded, n_superseded);
+	cf_id_sort(superseded, n_superseded);
 	for (size_t i = 0; rc == 0 && i < n_bad; i++) {
 		struct cf_object_name name = cf_object_name(CF_OBJECT_INDEX, &bad[i]);
 
-		if (contains(superseded, n_superseded, &bad[i]))
+		if (cf_id_among(superseded, n_superseded, &bad[i]))
 			continue;
 		if (!catalog->is_muted)
 			cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
@@ -146,7 +130,7 @@ static int sync_once(struct cf_catalog *catalog, size_t *n_bad_out, struct cf_er
 	if (rc == 0 && !(bad = calloc(n_listed + 1, sizeof(*bad))))
 		rc = cf_err_nomem(err);
 	if (rc == 0) {
-		sort_ids(listed, n_listed);
+		cf_id_sort(listed, n_listed);
 		rc = load_missing(catalog, listed, n_listed, known, n_known, bad, &n_bad, err);
 	}
 	if (rc == 0)

@@ -236,11 +236,6 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 	return rc;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
 /* 0 and no snapshot when it was forgotten since it was listed. */
 static int load_snapshot(struct cf_check *check, const struct cf_id *id, struct cf_snapshot **snapshot_out,
 			 struct cf_err *err)
@@ -262,8 +257,7 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 {
 	int rc = 0;
 
-	if (n)
-		qsort(ids, n, sizeof(*ids), compare_ids);
+	cf_id_sort(ids, n);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_snapshot *snapshot = NULL;
 

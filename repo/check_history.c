@@ -13,11 +13,6 @@
  * which of them coffer itself removes, and which it has removed.
  */
 
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
 static int compare_forgotten(const void *x, const void *y)
 {
 	const struct cf_check_forgotten *a = x, *b = y;
@@ -90,30 +85,31 @@ int cf_check_records_load(struct cf_check *check, struct cf_err *err)
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_FORGET, &ids[i]).s, rc, err);
 		cf_forget_record_release(&record);
 	}
-	if (n)
-		qsort(ids, n, sizeof(*ids), compare_ids);
+	cf_id_sort(ids, n);
 	check->records.ids = ids;
 	check->records.n_ids = n;
 	sort_forgotten(&check->records);
 	return rc;
 }
 
-static bool is_forgotten(const struct cf_check *check, const struct cf_id *id)
+static int compare_to_forgotten(const void *id, const void *item)
+{
+	return cf_id_compare(id, &((const struct cf_check_forgotten *)item)->id);
+}
+
+/* The record that a snapshot was forgotten, or NULL. */
+static const struct cf_check_forgotten *find_forgotten(const struct cf_check *check, const struct cf_id *id)
 {
 	const struct cf_check_records *records = &check->records;
 
-	return records->n_forgotten && bsearch(id, records->forgotten, records->n_forgotten,
-					       sizeof(*records->forgotten), compare_ids);
-}
-
-static bool contains(const struct cf_id *sorted, size_t n, const struct cf_id *id)
-{
-	return n && bsearch(id, sorted, n, sizeof(*id), compare_ids);
+	return records->n_forgotten ? bsearch(id, records->forgotten, records->n_forgotten,
+					      sizeof(*records->forgotten), compare_to_forgotten)
+				    : NULL;
 }
 
 static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
 {
-	return !contains(ids, n, seen) && !is_forgotten(check, seen) &&
+	return !cf_id_among(ids, n, seen) && !find_forgotten(check, seen) &&
 	       cf_id_set_add(&check->reported, seen) == 1;
 }
 
@@ -144,10 +140,7 @@ void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)
 				       "is missing: %s says that it was there",
 				       cf_object_name(CF_OBJECT_FORGET, &records->vouched[i].record).s);
 	for (size_t i = 0; i < n; i++) {
-		const struct cf_check_forgotten *f =
-			records->n_forgotten ? bsearch(&ids[i], records->forgotten, records->n_forgotten,
-						       sizeof(*records->forgotten), compare_ids)
-					     : NULL;
+		const struct cf_check_forgotten *f = find_forgotten(check, &ids[i]);
 
 		/* It may have been forgotten since it was listed. */
 		if (f && f->is_done && is_there(check, &ids[i]))
@@ -194,10 +187,10 @@ static int judge_seen(void *user, const char *object)
 
 	if (!slash || !cf_id_parse(slash + 1, &id))
 		return 0;
-	if (is_snapshot && !contains(seen->ids, seen->n, &id) && is_forgotten(check, &id))
+	if (is_snapshot && !cf_id_among(seen->ids, seen->n, &id) && find_forgotten(check, &id))
 		return note_forgotten(seen, &id);
 	if (is_snapshot ? is_unexplained(check, &id, seen->ids, seen->n)
-			: !contains(check->records.ids, check->records.n_ids, &id) &&
+			: !cf_id_among(check->records.ids, check->records.n_ids, &id) &&
 				  cf_id_set_add(&check->reported, &id) == 1)
 		cf_check_found(check, object, "is missing: an earlier check on this host saw it");
 	return 0;
@@ -224,5 +217,5 @@ int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, str
 {
 	int rc = cf_check_records_load(check, err);
 
-	return rc < 0 ? rc : is_forgotten(check, id);
+	return rc < 0 ? rc : find_forgotten(check, id) != NULL;
 }

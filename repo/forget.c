@@ -38,11 +38,6 @@ static int append_id(struct id_array *array, const struct cf_id *id, struct cf_e
 	return 0;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
 int cf_forget_record_load(struct cf_repo *repo, const struct cf_id *id, struct cf_forget_record *record_out,
 			  struct cf_err *err)
 {
@@ -223,11 +218,11 @@ static int take_over_history(struct forget *f, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && i < f->record.n_snapshots; i++)
 		rc = append_id(&gone, &f->record.snapshots[i].id, err);
 	if (rc == 0 && f->seen.n) {
-		qsort(seen, f->seen.n, sizeof(*seen), compare_ids);
-		qsort(gone.ids, gone.n, sizeof(*seen), compare_ids);
+		cf_id_sort(seen, f->seen.n);
+		cf_id_sort(gone.ids, gone.n);
 		for (size_t i = 0; i < f->seen.n; i++)
 			if ((n == 0 || !cf_id_equal(&seen[i], &seen[n - 1])) &&
-			    !bsearch(&seen[i], gone.ids, gone.n, sizeof(*seen), compare_ids))
+			    !cf_id_among(gone.ids, gone.n, &seen[i]))
 				seen[n++] = seen[i];
 		f->record.history = seen;
 		f->record.n_history = n;

@@ -290,17 +290,12 @@ static int adopt(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	return cf_id_compare(a, b);
-}
-
 static int list_snapshots(struct cf_prune *p, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
 {
 	int rc = cf_object_list(p->repo, CF_OBJECT_SNAPSHOT, ids_out, n_out, err);
 
-	if (rc == 0 && *n_out)
-		qsort(*ids_out, *n_out, sizeof(**ids_out), compare_ids);
+	if (rc == 0)
+		cf_id_sort(*ids_out, *n_out);
 	return rc;
 }
 

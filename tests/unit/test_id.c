@@ -65,6 +65,21 @@ static void ids_compare_by_bytes(void **state)
 	assert_true(cf_id_compare(&a, &b) > 0);
 }
 
+static void sorted_ids_are_found(void **state)
+{
+	struct cf_id ids[4] = {{{3}}, {{1}}, {{4}}, {{1, 5}}};
+	const struct cf_id absent = {{2}};
+
+	cf_id_sort(ids, 4);
+	for (int i = 0; i < 3; i++)
+		assert_true(cf_id_compare(&ids[i], &ids[i + 1]) < 0);
+	for (int i = 0; i < 4; i++)
+		assert_true(cf_id_among(ids, 4, &ids[i]));
+	assert_false(cf_id_among(ids, 4, &absent));
+	cf_id_sort(NULL, 0);
+	assert_false(cf_id_among(NULL, 0, &absent));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -72,6 +87,7 @@ int main(void)
 		cmocka_unit_test(only_64_lower_case_digits_are_an_id),
 		cmocka_unit_test(hex_of_nothing_is_empty),
 		cmocka_unit_test(ids_compare_by_bytes),
+		cmocka_unit_test(sorted_ids_are_found),
 	};
 
 	return cmocka_run_group_tests_name("id", tests, NULL, NULL);
