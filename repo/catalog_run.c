@@ -1,5 +1,6 @@
 #include "repo/catalog_parts.h"
 
+#include "repo/object.h"
 #include "repo/quarantine.h"
 #include "repo/segments.h"
 #include "repo/tomb.h"
@@ -88,20 +89,17 @@ static int set_unclean(struct cf_catalog *catalog, int64_t value, struct cf_err 
 	return rc;
 }
 
-static int note_present(void *user, const char *object, uint64_t size)
+static int note_present(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
 {
 	struct cf_catalog *catalog = user;
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
 
 	(void)size;
-	return slash && cf_id_parse(slash + 1, &name) && cf_id_set_add(&catalog->present, &name) < 0 ? CF_ERR_NOMEM : 0;
+	return cf_id_set_add(&catalog->present, name) < 0 ? cf_err_nomem(err) : 0;
 }
 
 /* Condemned packs were listed before those that are there: what is removed in between is among the former. */
 static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err)
 {
-	struct cf_backend *backend = catalog->repo->backend;
 	int rc;
 
 	cf_id_set_release(&catalog->present);
@@ -114,9 +112,7 @@ static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tomb
 	if (rc == 0)
 		rc = cf_catalog_sync_locked(catalog, err);
 	if (rc == 0)
-		rc = backend->ops->list(backend, "packs", note_present, catalog, err);
-	if (rc == CF_ERR_NOMEM)
-		cf_err_nomem(err);
+		rc = cf_object_each_pack(catalog->repo, note_present, catalog, err);
 	catalog->is_surveyed = rc == 0;
 	return rc;
 }

@@ -154,57 +154,48 @@ int cf_catalog_add_pack_locked(struct cf_catalog *catalog, struct cf_segment_pac
 
 struct adoption {
 	struct cf_catalog *catalog;
-	struct cf_err *err;
 	bool condemned_too;
 	size_t n;
-	int rc;
 };
 
-static int adopt_pack(void *user, const char *object, uint64_t size)
+static int adopt_pack(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
 {
 	struct adoption *a = user;
 	struct cf_catalog *catalog = a->catalog;
 	struct cf_segment_pack pack = {0};
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
 	int rc;
 
-	if (!slash || !cf_id_parse(slash + 1, &name) || cf_recent_has_pack(catalog->recent, &name) ||
-	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, &name)))
+	if (cf_recent_has_pack(catalog->recent, name) ||
+	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, name)))
 		return 0;
-	rc = cf_ctx_check(catalog->repo->ctx, a->err);
+	rc = cf_ctx_check(catalog->repo->ctx, err);
 	if (rc == 0)
-		rc = cf_index_find_pack(catalog->index, &name, a->err);
-	if (rc == 0) {
-		rc = cf_pack_read_table(catalog->repo, &name, size, &pack, a->err);
-		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
-			cf_ctx_note(catalog->repo->ctx, "pack.unreadable", object, "%s",
-				    a->err ? a->err->text : "damaged");
-			cf_err_clear(a->err);
-			return 0;
-		}
-		if (rc == 0)
-			rc = cf_catalog_add_pack_locked(catalog, &pack, a->err);
-		if (rc == 0)
-			a->n++;
-		cf_pack_table_release(&pack.table);
+		rc = cf_index_find_pack(catalog->index, name, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = cf_pack_read_table(catalog->repo, name, size, &pack, err);
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
+		cf_ctx_note(catalog->repo->ctx, "pack.unreadable", cf_pack_name(name).s, "%s",
+			    err ? err->text : "damaged");
+		cf_err_clear(err);
+		return 0;
 	}
-	a->rc = rc < 0 ? rc : 0;
-	return a->rc < 0 ? a->rc : 0;
+	if (rc == 0)
+		rc = cf_catalog_add_pack_locked(catalog, &pack, err);
+	if (rc == 0)
+		a->n++;
+	cf_pack_table_release(&pack.table);
+	return rc;
 }
 
 int cf_catalog_adopt_locked(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err)
 {
-	struct cf_backend *backend = catalog->repo->backend;
-	struct adoption a = {.catalog = catalog, .err = err, .condemned_too = condemned_too};
+	struct adoption a = {.catalog = catalog, .condemned_too = condemned_too};
 	int rc;
 
 	if (!cf_catalog_reads_packs(catalog))
 		return 0;
-	rc = backend->ops->list(backend, "packs", adopt_pack, &a, err);
-
-	if (a.rc < 0)
-		rc = a.rc;
+	rc = cf_object_each_pack(catalog->repo, adopt_pack, &a, err);
 	if (rc == 0) {
 		catalog->adopted = true;
 		if (a.n)

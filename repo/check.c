@@ -55,30 +55,23 @@ struct cf_checked_pack *cf_check_pack(struct cf_check *check, const struct cf_id
 struct listing {
 	struct cf_check *check;
 	size_t capacity;
-	bool nomem;
 };
 
-static int note_pack(void *user, const char *object, uint64_t size)
+static int note_pack(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
 {
 	struct listing *listing = user;
 	struct cf_check *check = listing->check;
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
 
-	if (!slash || !cf_id_parse(slash + 1, &name))
-		return 0;
 	if (check->n_packs == listing->capacity) {
 		size_t capacity = listing->capacity ? 2 * listing->capacity : 256;
 		struct cf_checked_pack *packs = realloc(check->packs, capacity * sizeof(*packs));
 
-		if (!packs) {
-			listing->nomem = true;
-			return 1;
-		}
+		if (!packs)
+			return cf_err_nomem(err);
 		check->packs = packs;
 		listing->capacity = capacity;
 	}
-	check->packs[check->n_packs++] = (struct cf_checked_pack){.name = name, .size = size};
+	check->packs[check->n_packs++] = (struct cf_checked_pack){.name = *name, .size = size};
 	return 0;
 }
 
@@ -98,12 +91,9 @@ static int mark_quarantined(struct cf_check *check, struct cf_err *err)
 
 int cf_check_list_packs(struct cf_check *check, struct cf_err *err)
 {
-	struct cf_backend *backend = check->repo->backend;
 	struct listing listing = {.check = check};
-	int rc = backend->ops->list(backend, "packs", note_pack, &listing, err);
+	int rc = cf_object_each_pack(check->repo, note_pack, &listing, err);
 
-	if (listing.nomem)
-		rc = cf_err_nomem(err);
 	if (check->n_packs)
 		qsort(check->packs, check->n_packs, sizeof(*check->packs), compare_packs);
 	check->figures.packs = check->n_packs;

@@ -196,6 +196,32 @@ int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id 
 	return 0;
 }
 
+bool cf_object_is_pack(const char *object, struct cf_id *id_out)
+{
+	return strncmp(object, "packs/", 6) == 0 && cf_id_parse(strrchr(object, '/') + 1, id_out);
+}
+
+struct pack_listing {
+	cf_object_pack_fn *fn;
+	void *user;
+	struct cf_err *err;
+};
+
+static int pass_pack(void *user, const char *object, uint64_t size)
+{
+	const struct pack_listing *listing = user;
+	struct cf_id name;
+
+	return cf_object_is_pack(object, &name) ? listing->fn(listing->user, &name, size, listing->err) : 0;
+}
+
+int cf_object_each_pack(struct cf_repo *repo, cf_object_pack_fn *fn, void *user, struct cf_err *err)
+{
+	struct pack_listing listing = {.fn = fn, .user = user, .err = err};
+
+	return repo->backend->ops->list(repo->backend, "packs", pass_pack, &listing, err);
+}
+
 int cf_object_remove(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id, struct cf_err *err)
 {
 	int rc = repo->backend->ops->remove(repo->backend, cf_object_name(type, id).s, err);

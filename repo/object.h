@@ -38,6 +38,16 @@ struct cf_object_name cf_object_name_in(const char *folder, const struct cf_id *
 int cf_object_list(struct cf_repo *repo, enum cf_object_type type, struct cf_id **ids_out, size_t *n_out,
 		   struct cf_err *err);
 
+/* True, and the id, when the name of an object is that of a pack. */
+bool cf_object_is_pack(const char *object, struct cf_id *id_out);
+
+/*
+ * Every pack of the store; what else is in their folder is passed over. fn returns 0, or a code that ends the listing and is
+ * returned, with err set.
+ */
+typedef int cf_object_pack_fn(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err);
+int cf_object_each_pack(struct cf_repo *repo, cf_object_pack_fn *fn, void *user, struct cf_err *err);
+
 /* Remove an object, which may be gone already: somebody else removes the same. The store must be able to. */
 int cf_object_remove(struct cf_repo *repo, enum cf_object_type type, const struct cf_id *id, struct cf_err *err);
 

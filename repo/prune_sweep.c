@@ -185,14 +185,12 @@ static int look_at_segments(struct sweep *s, const struct cf_id *ids, size_t n, 
 	return rc;
 }
 
-static int note_there(void *user, const char *object, uint64_t size)
+static int note_there(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
 {
 	struct sweep *s = user;
-	const char *slash = strrchr(object, '/');
-	struct cf_id name;
 
 	(void)size;
-	return slash && cf_id_parse(slash + 1, &name) && cf_id_set_add(&s->there, &name) < 0 ? CF_ERR_NOMEM : 0;
+	return cf_id_set_add(&s->there, name) < 0 ? cf_err_nomem(err) : 0;
 }
 
 static int rewrite_index(struct sweep *s, struct cf_err *err)
@@ -200,13 +198,10 @@ static int rewrite_index(struct sweep *s, struct cf_err *err)
 	struct cf_id_set superseded = {0};
 	struct cf_id *ids = NULL;
 	size_t n = 0;
-	struct cf_backend *store = s->p->repo->backend;
 	int rc = cf_object_list(s->p->repo, CF_OBJECT_INDEX, &ids, &n, err);
 
 	if (rc == 0)
-		rc = store->ops->list(store, "packs", note_there, s, err);
-	if (rc == CF_ERR_NOMEM)
-		cf_err_nomem(err);
+		rc = cf_object_each_pack(s->p->repo, note_there, s, err);
 	if (rc == 0)
 		rc = look_at_segments(s, ids, n, &superseded, err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {

@@ -31,11 +31,9 @@ void cf_repair_say(struct cf_repair *repair, enum cf_repair_kind kind, const cha
 
 static struct cf_checked_pack *named_pack(struct cf_repair *repair, const char *object)
 {
-	const char *slash = strrchr(object, '/');
 	struct cf_id name;
 
-	return strncmp(object, "packs/", 6) == 0 && cf_id_parse(slash + 1, &name) ? cf_check_pack(&repair->check, &name)
-										    : NULL;
+	return cf_object_is_pack(object, &name) ? cf_check_pack(&repair->check, &name) : NULL;
 }
 
 /* The check says of packs that they are damaged, of snapshots and paths in them that they are not whole. */
