@@ -3,6 +3,7 @@
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/prune_parts.h"
+#include "repo/quarantine.h"
 #include "repo/snapshot.h"
 
 #include <stdlib.h>
@@ -545,6 +546,14 @@ static int run(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
+/* Records of damaged packs whose packs have gone: after these, so that nobody meets such a pack without its record. */
+static int tidy_quarantine(struct cf_prune *p, struct cf_err *err)
+{
+	if (p->options->dry_run || !can_remove(p))
+		return 0;
+	return cf_prune_note_refusal(p, cf_quarantine_drop_gone(p->repo, err), err);
+}
+
 int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, struct cf_prune_figures *figures_out,
 		 struct cf_err *err)
 {
@@ -555,6 +564,8 @@ int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, s
 	*figures_out = (struct cf_prune_figures){0};
 	if (rc == 0)
 		rc = run(&p, err ? err : &local);
+	if (rc == 0)
+		rc = tidy_quarantine(&p, err);
 	cf_lease_end(p.lease);
 	cf_runs_release(&p.runs);
 	cf_tombs_release(&p.tombs);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "repo/handle.h"
 #include "repo/object.h"
+#include "repo/pack_reader.h"
 
 #include <stdlib.h>
 
@@ -125,7 +126,6 @@ struct lift {
 static int lift_record(void *user, const struct cf_id *id, struct cf_quarantine_record *record, struct cf_err *err)
 {
 	const struct lift *lift = user;
-	struct cf_backend *store = lift->repo->backend;
 	size_t n = 0;
 	int rc = 0;
 
@@ -140,7 +140,7 @@ static int lift_record(void *user, const struct cf_id *id, struct cf_quarantine_
 	record->n_packs = n;
 	if (n || record->n_snapshots)
 		rc = cf_quarantine_put(lift->repo, record, err);
-	return rc < 0 ? rc : store->ops->remove(store, cf_object_name(CF_OBJECT_QUARANTINE, id).s, err);
+	return rc < 0 ? rc : cf_object_remove(lift->repo, CF_OBJECT_QUARANTINE, id, err);
 }
 
 int cf_quarantine_lift(struct cf_repo *repo, const struct cf_id_set *packs, struct cf_err *err)
@@ -154,4 +154,39 @@ int cf_quarantine_lift(struct cf_repo *repo, const struct cf_id_set *packs, stru
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
 				  "%s cannot delete, so packs that are good again stay in quarantine", store->url);
 	return each_record(repo, lift_record, &lift, err);
+}
+
+/* 1, 0, or an error. */
+static int is_there(struct cf_repo *repo, const char *name, struct cf_err *err)
+{
+	uint64_t size;
+	int rc = repo->backend->ops->size(repo->backend, name, &size, err);
+
+	if (rc != CF_ERR_NOT_FOUND)
+		return rc < 0 ? rc : 1;
+	cf_err_clear(err);
+	return 0;
+}
+
+/*
+ * Looked for after the record was read: what is set aside meanwhile was there before its record. A repair that was held up may
+ * still store one of packs that are gone by then; it goes the next time.
+ */
+static int drop_gone(void *user, const struct cf_id *id, struct cf_quarantine_record *record, struct cf_err *err)
+{
+	struct cf_repo *repo = user;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < record->n_packs; i++)
+		rc = is_there(repo, cf_pack_name(&record->packs[i].id).s, err);
+	for (size_t i = 0; rc == 0 && i < record->n_snapshots; i++)
+		rc = is_there(repo, cf_object_name(CF_OBJECT_SNAPSHOT, &record->snapshots[i].id).s, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	return cf_object_remove(repo, CF_OBJECT_QUARANTINE, id, err);
+}
+
+int cf_quarantine_drop_gone(struct cf_repo *repo, struct cf_err *err)
+{
+	return each_record(repo, drop_gone, repo, err);
 }

@@ -24,6 +24,8 @@ void cf_quarantine_release(struct cf_quarantine *quarantine);
 
 /* Store a record. */
 int cf_quarantine_put(struct cf_repo *repo, const struct cf_quarantine_record *record, struct cf_err *err);
+/* Remove the records none of whose objects is in the store any more, which prune and forget have removed. The store must be able to. */
+int cf_quarantine_drop_gone(struct cf_repo *repo, struct cf_err *err);
 /* These packs are good again: put records without them in the place of those that name them. The store must be able to remove. */
 int cf_quarantine_lift(struct cf_repo *repo, const struct cf_id_set *packs, struct cf_err *err);
 

@@ -4,6 +4,7 @@
 
 #include "repo/catalog.h"
 #include "repo/object.h"
+#include "repo/prune.h"
 #include "repo/quarantine.h"
 #include "repo/repair.h"
 #include "repo/snapshot.h"
@@ -243,16 +244,35 @@ static void dying_after_nth_put_leaves_nothing_worse(void **state)
 	each_fault_leaves_nothing_worse(CF_CALL_PUT, CF_FAULT_STOP_AFTER, 1);
 }
 
+static size_t n_objects(struct fixture *f, const char *prefix)
+{
+	size_t n = 0;
+
+	assert_int_equal(f->store->ops->list(f->store, prefix, count, &n, NULL), 0);
+	return n;
+}
+
+/* A record that sets the largest pack aside, as repair would. */
+static void set_largest_aside(struct fixture *f, struct cf_repo *repo, struct cf_quarantined *item, struct cf_quarantine_record *record)
+{
+	struct largest pack = {.size = 0};
+
+	assert_int_equal(f->store->ops->list(f->store, "packs", note_largest, &pack, NULL), 0);
+	assert_true(cf_object_is_pack(pack.name, &item->id));
+	item->why = (char *)(uintptr_t)"test";
+	*record = (struct cf_quarantine_record){.host = (char *)(uintptr_t)"h",
+						.user = (char *)(uintptr_t)"u",
+						.program = (char *)(uintptr_t)"p",
+						.packs = item,
+						.n_packs = 1};
+	assert_int_equal(cf_quarantine_put(repo, record, NULL), 0);
+}
+
 /* Writers pass over a pack in quarantine; one that is lifted counts again. */
 static void a_quarantined_pack_is_not_relied_on_until_it_is_lifted(void **state)
 {
-	struct cf_quarantined item = {.why = (char *)(uintptr_t)"test"};
-	const struct cf_quarantine_record record = {.host = (char *)(uintptr_t)"h",
-						    .user = (char *)(uintptr_t)"u",
-						    .program = (char *)(uintptr_t)"p",
-						    .packs = &item,
-						    .n_packs = 1};
-	struct largest pack = {.size = 0};
+	struct cf_quarantine_record record;
+	struct cf_quarantined item;
 	struct cf_quarantine quarantine;
 	struct cf_snapshot *snapshot;
 	struct cf_repo *repo;
@@ -262,9 +282,7 @@ static void a_quarantined_pack_is_not_relied_on_until_it_is_lifted(void **state)
 	repo = fixture_open(&f);
 	assert_int_equal(fixture_backup(repo, 1, &snapshot, NULL), 0);
 	cf_snapshot_free(snapshot);
-	assert_int_equal(f.store->ops->list(f.store, "packs", note_largest, &pack, NULL), 0);
-	assert_true(cf_id_parse(strrchr(pack.name, '/') + 1, &item.id));
-	assert_int_equal(cf_quarantine_put(repo, &record, NULL), 0);
+	set_largest_aside(&f, repo, &item, &record);
 	assert_int_equal(fixture_backup(repo, 1, &snapshot, NULL), 0);
 	assert_true(snapshot->figures.chunks_new > 0);
 	assert_int_equal(fixture_restore_equals(repo, snapshot, 1, NULL), 1);
@@ -280,6 +298,57 @@ static void a_quarantined_pack_is_not_relied_on_until_it_is_lifted(void **state)
 	fixture_release(&f);
 }
 
+static int prune_now(struct cf_repo *repo, bool is_dry_run)
+{
+	const struct cf_prune_options options = {.now = true, .dry_run = is_dry_run, .host = "h", .user = "u"};
+	struct cf_prune_figures figures;
+
+	return cf_prune_run(repo, &options, &figures, NULL);
+}
+
+static void a_record_of_quarantine_goes_with_the_last_of_its_packs(void **state)
+{
+	struct cf_quarantine_record record;
+	struct cf_quarantined item;
+	struct cf_snapshot *first, *second;
+	struct cf_repo *repo;
+	struct fixture f;
+
+	fixture_init(&f, 0);
+	repo = fixture_open(&f);
+	assert_int_equal(fixture_backup(repo, 1, &first, NULL), 0);
+	set_largest_aside(&f, repo, &item, &record);
+	/* What the pack holds is only in it: it stays, and so does the record. */
+	assert_int_equal(cf_quarantine_drop_gone(repo, NULL), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 1);
+	assert_int_equal(fixture_backup(repo, 1, &second, NULL), 0);
+	assert_int_equal(prune_now(repo, true), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 1);
+	assert_int_equal(prune_now(repo, false), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 0);
+	assert_int_equal(fixture_restore_equals(repo, first, 1, NULL), 1);
+	assert_int_equal(fixture_restore_equals(repo, second, 1, NULL), 1);
+	/* A repair that was held up stores its record only now. */
+	assert_int_equal(cf_quarantine_put(repo, &record, NULL), 0);
+	assert_int_equal(prune_now(repo, false), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 0);
+	/* A snapshot that is set aside is there until it is forgotten. */
+	item.id = first->id;
+	record.snapshots = &item;
+	record.n_snapshots = 1;
+	record.n_packs = 0;
+	assert_int_equal(cf_quarantine_put(repo, &record, NULL), 0);
+	assert_int_equal(cf_quarantine_drop_gone(repo, NULL), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 1);
+	assert_int_equal(cf_object_remove(repo, CF_OBJECT_SNAPSHOT, &first->id, NULL), 0);
+	assert_int_equal(cf_quarantine_drop_gone(repo, NULL), 0);
+	assert_int_equal(n_objects(&f, "gc/quarantine"), 0);
+	cf_snapshot_free(first);
+	cf_snapshot_free(second);
+	cf_repo_close(repo);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +359,7 @@ int main(void)
 		cmocka_unit_test(dying_before_nth_call_leaves_nothing_worse),
 		cmocka_unit_test(dying_after_nth_put_leaves_nothing_worse),
 		cmocka_unit_test(a_quarantined_pack_is_not_relied_on_until_it_is_lifted),
+		cmocka_unit_test(a_record_of_quarantine_goes_with_the_last_of_its_packs),
 	};
 
 	return cmocka_run_group_tests_name("repo: repair", tests, NULL, NULL);
