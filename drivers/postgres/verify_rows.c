@@ -1,12 +1,16 @@
 /*
- * Rows that may lie elsewhere in the restored database than they did, without a difference that
- * matters: compared as a set, by the sum of their hashes. A lot is what is compared at once: all
- * partitions below one root, when their rows find their place by the root.
+ * Rows that may stand otherwise in the restored database than they did, without a difference that
+ * matters: compared as a set, by the sum of their hashes. A lot is what is compared at once:
+ *
+ *     all partitions below one root, when their rows find their place by the root;
+ *     a table whose columns are there in another order: a parent that got a column when it had
+ *     children gives them that column last, and pg_dump makes them with it before their own.
  */
 
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/tree.h"
+#include "drivers/postgres/catalog.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/session.h"
@@ -25,6 +29,7 @@ static bool is_same_root(const struct cf_pg_root *a, const struct cf_pg_root *b)
 	       strcmp(a->root_name, b->root_name) == 0;
 }
 
+/* NULL for a table that is a lot of its own, or in none. */
 static const struct cf_pg_root *root_of(const struct cf_pg_verify *verify, size_t table)
 {
 	const struct cf_pg_table *at = &verify->manifest->tables[table];
@@ -32,31 +37,105 @@ static const struct cf_pg_root *root_of(const struct cf_pg_verify *verify, size_
 	return at->file ? cf_pg_roots_find(&verify->roots, at->schema, at->name) : NULL;
 }
 
-/* The first table of the lot that it belongs to. */
-static size_t find_lot(const struct cf_pg_verify *verify, size_t table)
+/* The restored relations, in the order of the bytes that we see of their names. */
+struct restored {
+	struct cf_pg_catalog catalog;
+	const struct cf_pg_relation **by_name;
+};
+
+static int compare_relations(const void *a, const void *b)
 {
-	const struct cf_pg_root *root = root_of(verify, table);
+	const struct cf_pg_relation *const *x = a, *const *y = b;
+	int order = strcmp((*x)->schema, (*y)->schema);
+
+	return order ? order : strcmp((*x)->name, (*y)->name);
+}
+
+static int read_restored(struct cf_pg *pg, struct restored *restored, struct cf_err *err)
+{
+	int rc = cf_pg_catalog_read(pg, &restored->catalog, err);
+
+	if (rc == 0)
+		rc = cf_pg_catalog_read_columns(pg, &restored->catalog, err);
+	if (rc < 0)
+		return rc;
+	restored->by_name = calloc(restored->catalog.n + 1, sizeof(*restored->by_name));
+	if (!restored->by_name)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < restored->catalog.n; i++)
+		restored->by_name[i] = &restored->catalog.relations[i];
+	qsort(restored->by_name, restored->catalog.n, sizeof(*restored->by_name),
+	      compare_relations);
+	return 0;
+}
+
+static void release_restored(struct restored *restored)
+{
+	free(restored->by_name);
+	cf_pg_catalog_release(&restored->catalog);
+}
+
+static size_t find_column(const struct cf_pg_table *table, const char *name)
+{
+	size_t i = 0;
+
+	while (i < table->n_columns && strcmp(table->columns[i], name) != 0)
+		i++;
+	return i;
+}
+
+/* Whether the restored table has the same columns in another order. */
+static bool is_reordered(const struct restored *restored, const struct cf_pg_table *table)
+{
+	const struct cf_pg_relation name = {.schema = table->schema, .name = table->name};
+	const struct cf_pg_relation *key = &name, *const *found =
+		bsearch(&key, restored->by_name, restored->catalog.n, sizeof(key),
+			compare_relations);
+	bool same_order = true;
+
+	if (!table->file || !found || (*found)->n_columns != table->n_columns)
+		return false;
+	for (size_t i = 0; i < table->n_columns; i++) {
+		if (same_order && strcmp((*found)->columns[i], table->columns[i]) == 0)
+			continue;
+		same_order = false;
+		if (find_column(table, (*found)->columns[i]) == table->n_columns)
+			return false;
+	}
+	return !same_order;
+}
+
+/* The first table of the lot that it belongs to. */
+static size_t find_lot(const struct cf_pg_verify *verify, const struct restored *restored,
+		       size_t table)
+{
+	const struct cf_pg_root *root = root_of(verify, table), *other;
 
 	if (!root)
-		return CF_PG_NO_LOT;
+		return is_reordered(restored, &verify->manifest->tables[table]) ? table
+										: CF_PG_NO_LOT;
 	for (size_t i = 0; i < table; i++)
-		if (verify->lots[i] == i && is_same_root(root_of(verify, i), root))
+		if (verify->lots[i] == i && (other = root_of(verify, i)) &&
+		    is_same_root(other, root))
 			return i;
 	return table;
 }
 
 int cf_pg_verify_find_lots(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err)
 {
+	struct restored restored = {.by_name = NULL};
 	int rc = cf_pg_roots_read(pg, false, &verify->roots, err);
 
-	if (rc < 0)
-		return rc;
-	verify->lots = calloc(verify->manifest->n_tables + 1, sizeof(*verify->lots));
-	if (!verify->lots)
-		return cf_err_nomem(err);
-	for (size_t i = 0; i < verify->manifest->n_tables; i++)
-		verify->lots[i] = find_lot(verify, i);
-	return 0;
+	if (rc == 0)
+		rc = read_restored(pg, &restored, err);
+	if (rc == 0) {
+		verify->lots = calloc(verify->manifest->n_tables + 1, sizeof(*verify->lots));
+		rc = verify->lots ? 0 : cf_err_nomem(err);
+	}
+	for (size_t i = 0; rc == 0 && i < verify->manifest->n_tables; i++)
+		verify->lots[i] = find_lot(verify, &restored, i);
+	release_restored(&restored);
+	return rc;
 }
 
 void cf_pg_verify_release_lots(struct cf_pg_verify *verify)
@@ -68,10 +147,11 @@ void cf_pg_verify_release_lots(struct cf_pg_verify *verify)
 int cf_pg_verify_each_restored(const struct cf_pg_verify *verify, size_t lot,
 			       cf_pg_restored_fn *each, void *user, struct cf_err *err)
 {
+	const struct cf_pg_table *table = &verify->manifest->tables[lot];
 	const struct cf_pg_root *root = root_of(verify, lot);
-	int rc = 0;
+	int rc = root ? 0 : each(user, table->schema, table->name, err);
 
-	for (size_t i = 0; rc == 0 && i < verify->roots.n; i++)
+	for (size_t i = 0; root && rc == 0 && i < verify->roots.n; i++)
 		if (is_same_root(&verify->roots.items[i], root))
 			rc = each(user, verify->roots.items[i].schema, verify->roots.items[i].name,
 				  err);
@@ -81,9 +161,11 @@ int cf_pg_verify_each_restored(const struct cf_pg_verify *verify, size_t lot,
 int cf_pg_verify_lot_name(const struct cf_pg_verify *verify, size_t lot, struct cf_buf *out,
 			  struct cf_err *err)
 {
+	const struct cf_pg_table *table = &verify->manifest->tables[lot];
 	const struct cf_pg_root *root = root_of(verify, lot);
 
-	return cf_buf_printf(out, err, "%s.%s%c", root->root_schema, root->root_name, 0);
+	return cf_buf_printf(out, err, "%s.%s%c", root ? root->root_schema : table->schema,
+			     root ? root->root_name : table->name, 0);
 }
 
 /* "tables/shop.orders.copy" or the script beside it. */
@@ -193,15 +275,6 @@ struct lot {
 	struct row_set stored, restored;
 };
 
-static size_t find_column(const struct cf_pg_table *table, const char *name)
-{
-	size_t i = 0;
-
-	while (i < table->n_columns && strcmp(table->columns[i], name) != 0)
-		i++;
-	return i;
-}
-
 /* False when table has other columns than the first. */
 static bool order_columns(struct lot *lot, const struct cf_pg_table *table)
 {
@@ -232,6 +305,27 @@ static int add_stored(struct lot *lot, const struct cf_pg_table *table, struct c
 	return rc;
 }
 
+/* (SELECT "a", "b" FROM ONLY "schema"."name" WHERE ...): of an extension's configuration table the
+ * snapshot has only some rows. */
+static int append_query(const struct lot *lot, const char *schema, const char *name,
+			struct cf_buf *sql, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < lot->first->n_columns; i++) {
+		rc = cf_buf_append_str(sql, i ? ", " : "(SELECT ", err);
+		if (rc == 0)
+			rc = cf_sql_append_name(lot->first->columns[i], sql, err);
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(sql, " FROM ONLY ", err);
+	if (rc == 0)
+		rc = cf_sql_append_qualified(schema, name, sql, err);
+	return rc < 0 ? rc
+		      : cf_buf_printf(sql, err, " %s)",
+				      lot->first->condition ? lot->first->condition : "");
+}
+
 static int add_restored(void *user, const char *schema, const char *name, struct cf_err *err)
 {
 	struct lot *lot = user;
@@ -240,14 +334,9 @@ static int add_restored(void *user, const char *schema, const char *name, struct
 	int rc = cf_buf_append_str(&sql, "COPY ", err);
 
 	if (rc == 0)
-		rc = cf_sql_append_qualified(schema, name, &sql, err);
-	for (size_t i = 0; rc == 0 && i < lot->first->n_columns; i++) {
-		rc = cf_buf_append_str(&sql, i ? ", " : " (", err);
-		if (rc == 0)
-			rc = cf_sql_append_name(lot->first->columns[i], &sql, err);
-	}
+		rc = append_query(lot, schema, name, &sql, err);
 	if (rc == 0)
-		rc = cf_buf_append_str(&sql, ") TO STDOUT (ENCODING ", err);
+		rc = cf_buf_append_str(&sql, " TO STDOUT (ENCODING ", err);
 	if (rc == 0)
 		rc = cf_sql_append_literal(lot->verify->manifest->data_encoding, &sql, err);
 	if (rc == 0)

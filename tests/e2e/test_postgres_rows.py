@@ -248,3 +248,40 @@ def test_rows_that_are_there_twice_are_refused_by_a_deferrable_key(triggers):
     assert "was not changed" in line
     assert server.value("SELECT count(*) FROM child", target) == 100
     assert server.rows(STATES, target) == before
+
+
+# Columns that stand elsewhere after a restore, and tables that have hardly any.
+
+GROWN = """
+CREATE TABLE base (a int, b text);
+CREATE TABLE grown (c int, note text, twice int GENERATED ALWAYS AS (c * 2) STORED) INHERITS (base);
+CREATE TABLE "grown Again" (z int) INHERITS (grown);
+ALTER TABLE base ADD COLUMN d text DEFAULT 'd', ADD COLUMN "e ""f" int;
+INSERT INTO base SELECT g, 'b' || g FROM generate_series(1, 10) AS g;
+INSERT INTO grown (a, b, c, note) SELECT g, 'b' || g, g, E'tab\\t' || g FROM generate_series(1, 500) AS g;
+INSERT INTO "grown Again" (a, c, note, z) SELECT g, g, '', g FROM generate_series(1, 500) AS g;
+"""
+
+
+def test_columns_in_another_order_pass_verification(pg):
+    name = pg.server.make(GROWN)
+    pg.run("backup", url(name))
+    result = pg.run("verify", "latest", "--level", "comprehensive", "--against", "postgres:", "--json").json
+    names = {(check["name"], check["object"]) for check in result["checks"]}
+    for table in ("base", "grown", "grown Again"):
+        assert {("row_count", "public." + table), ("checksum", "public." + table)} <= names
+
+
+def test_a_row_that_differs_beside_other_columns_fails_verification(pg):
+    name = pg.server.make("CREATE EXTENSION coffer_test;" + GROWN + "CREATE TABLE z (i int); CREATE INDEX zz ON z (i);")
+    pg.run("backup", url(name))
+    for level, table, statement in (
+            ("standard", "grown", "DELETE FROM ONLY public.grown WHERE a = 5"),
+            ("comprehensive", "grown", "UPDATE ONLY public.grown SET note = 'x' WHERE a = 5"),
+            ("comprehensive", "grown", "UPDATE ONLY public.grown SET a = c + 1, c = a + 1 WHERE a IN (5, 6)"),
+            ("comprehensive", "grown Again", "UPDATE public.\"grown Again\" SET b = '' WHERE a = 5"),
+            ("comprehensive", "grown", "ALTER TABLE public.grown RENAME note TO noted")):
+        options = "-c coffer_test.tamper=" + statement.replace(" ", "\\ ")
+        result = pg.run("verify", "latest", "--level", level, "--against", "postgres:", "--json", code=4,
+                        env={"PGOPTIONS": options}).json
+        assert {"public." + table} <= {check["object"] for check in result["checks"] if not check["passed"]}, statement
