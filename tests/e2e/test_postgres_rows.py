@@ -285,3 +285,69 @@ def test_a_row_that_differs_beside_other_columns_fails_verification(pg):
         result = pg.run("verify", "latest", "--level", level, "--against", "postgres:", "--json", code=4,
                         env={"PGOPTIONS": options}).json
         assert {"public." + table} <= {check["object"] for check in result["checks"] if not check["passed"]}, statement
+
+
+SPARSE = """
+CREATE TABLE nothing ();
+INSERT INTO nothing SELECT FROM generate_series(1, 3);
+CREATE TABLE emptied (a int);
+INSERT INTO emptied VALUES (1), (2);
+ALTER TABLE emptied DROP COLUMN a;
+CREATE TABLE computed (a int GENERATED ALWAYS AS (6 * 7) STORED, b text GENERATED ALWAYS AS ('x' || 'y') STORED);
+INSERT INTO computed SELECT FROM generate_series(1, 4);
+CREATE TABLE parted (id int GENERATED ALWAYS AS IDENTITY (START 5 INCREMENT 5), at int NOT NULL, note text) PARTITION BY RANGE (at);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (50);
+CREATE TABLE parted_2 (note text, at int NOT NULL, id int NOT NULL);
+ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM (50) TO (100);
+INSERT INTO parted (at, note) SELECT g, 'n' || g FROM generate_series(0, 99) AS g;
+CREATE TABLE below () INHERITS (nothing);
+INSERT INTO below SELECT FROM generate_series(1, 2);
+"""
+SPARSE_TABLES = ("nothing", "emptied", "computed", "parted", "below")
+
+
+@pytest.fixture
+def sparse(pg):
+    pg.source = pg.server.make(SPARSE)
+    pg.run("backup", url(pg.source))
+    return pg
+
+
+@pytest.mark.parametrize("options", [(), ("--table", "*")])
+def test_tables_of_few_columns_come_back(sparse, options):
+    server, target = sparse.server, sparse.server.make()
+    assert sparse.restore("latest", url(target), *options, "--json").json["rows"] == 3 + 2 + 4 + 100 + 2
+    assert_same_rows(server, sparse.source, target, *SPARSE_TABLES)
+    assert server.dump(target) == server.dump(sparse.source)
+    for database in (sparse.source, target):
+        server.sql("INSERT INTO parted (at) VALUES (7), (77)", database)
+    assert_same_rows(server, sparse.source, target, "parted")
+
+
+def test_tables_of_few_columns_come_back_alone(sparse):
+    server, target = sparse.server, sparse.server.make()
+    for table in ("nothing", "emptied", "computed", "parted", "parted_2"):
+        sparse.restore("latest", url(target), "--table", f"public.{table}", "--rename", f"public.{table}=public.new_{table}")
+        query = "SELECT count(*), min(t::text) FROM {} AS t"
+        source = "ONLY nothing" if table == "nothing" else table
+        assert server.rows(query.format(f"new_{table}"), target) == server.rows(query.format(source), sparse.source), table
+
+
+def test_rows_alone_come_back_into_tables_of_few_columns(sparse):
+    server, target = sparse.server, sparse.server.make()
+    sparse.restore("latest", url(target), "--schema-only")
+    sparse.restore("latest", url(target), "--data-only")
+    assert server.dump(target) == server.dump(sparse.source)
+
+
+def test_scripts_of_tables_of_few_columns_run(sparse):
+    server, target = sparse.server, sparse.server.make()
+    for table in ("nothing", "emptied", "computed", "parted_1", "parted_2"):
+        server.psql(target, input=sparse.run("dump", f"latest:{sparse.source}/tables/public.{table}.sql").stdout)
+        query = f"SELECT count(*), min(t::text) FROM ONLY {table} AS t"
+        assert server.rows(query, target) == server.rows(query, sparse.source), table
+
+
+@pytest.mark.parametrize("level", ["quick", "comprehensive"])
+def test_tables_of_few_columns_pass_verification(sparse, level):
+    sparse.run("verify", "latest", "--level", level, "--against", "postgres:")
