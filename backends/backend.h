@@ -43,25 +43,26 @@ struct cf_backend_ops {
 		   size_t n_parts, struct cf_err *err);
 
 	/*
-	 * Append bytes off .. off+len of an object to out. CF_ERR_NOT_FOUND when it does not exist,
-	 * CF_ERR_DAMAGED when it ends before off+len (out is then unchanged).
+	 * Append bytes off .. off+len of an object to out; on failure out is unchanged. CF_ERR_NOT_FOUND when it does not exist,
+	 * CF_ERR_DAMAGED when it ends before off+len, or when these bytes cannot be read while other objects can (a bad
+	 * sector). When nothing can be read the store is gone, and that is CF_ERR_FAILED.
 	 */
 	int (*get)(struct cf_backend *backend, const char *name, uint64_t off, size_t len,
 		   struct cf_buf *out, struct cf_err *err);
 
-	/* The size of an object; CF_ERR_NOT_FOUND. */
+	/* The size of an object; CF_ERR_NOT_FOUND, CF_ERR_DAMAGED. */
 	int (*size)(struct cf_backend *backend, const char *name, uint64_t *size_out, struct cf_err *err);
 
 	/*
-	 * When the store took the object, by the store's own clock, in nanoseconds since 1970; CF_ERR_NOT_FOUND. Only
-	 * times of one store can be compared, and its clock may have been set meanwhile: nothing may be lost for it.
+	 * When the store took the object, by the store's own clock, in nanoseconds since 1970; CF_ERR_NOT_FOUND, CF_ERR_DAMAGED.
+	 * Only times of one store can be compared, and its clock may have been set meanwhile: nothing may be lost for it.
 	 */
 	int (*time)(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err);
 
 	/*
 	 * Every object below a prefix of whole components ("packs", "packs/0f"; "" is everything), in any
 	 * order, each once. A prefix without objects lists nothing and is no error. Objects put or
-	 * removed meanwhile may or may not be seen.
+	 * removed meanwhile may or may not be seen. One whose size cannot be read is listed as empty.
 	 */
 	int (*list)(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user,
 		    struct cf_err *err);

@@ -19,32 +19,42 @@ struct verdict {
 	int code;
 };
 
-static bool rule_counts(const struct cf_fault_rule *rule, enum cf_call call, const char *name)
+/* What a call is about. */
+struct target {
+	enum cf_call call;
+	const char *name;
+	uint64_t off, len; /* of a get */
+};
+
+static bool rule_counts(const struct cf_fault_rule *rule, const struct target *target)
 {
-	if (rule->nth == 0 || (rule->call != CF_CALL_ANY && rule->call != call))
+	if (rule->nth == 0 || (rule->call != CF_CALL_ANY && rule->call != target->call))
 		return false;
-	return !rule->prefix || strncmp(name, rule->prefix, strlen(rule->prefix)) == 0;
+	if (rule->len && target->call == CF_CALL_GET &&
+	    (target->off >= rule->off + rule->len || rule->off >= target->off + target->len))
+		return false;
+	return !rule->prefix || strncmp(target->name, rule->prefix, strlen(rule->prefix)) == 0;
 }
 
 /* Count a call against the rule; true when it is one of those to fail. */
-static bool is_hit(struct fault *fault, enum cf_call call, const char *name)
+static bool is_hit(struct fault *fault, const struct target *target)
 {
 	const struct cf_fault_rule *rule = &fault->rule;
 
-	if (!rule_counts(rule, call, name))
+	if (!rule_counts(rule, target))
 		return false;
 	fault->n_counted++;
 	return rule->is_repeated ? fault->n_counted % rule->nth == 0 : fault->n_counted == rule->nth;
 }
 
-static struct verdict judge(struct fault *fault, enum cf_call call, const char *name)
+static struct verdict judge_target(struct fault *fault, const struct target *target)
 {
 	struct verdict verdict = {.fails_before = false};
 
 	pthread_mutex_lock(&fault->lock);
 	verdict.code = fault->rule.code ? fault->rule.code : CF_ERR_FAILED;
 	verdict.fails_before = fault->is_stopped;
-	if (is_hit(fault, call, name)) {
+	if (is_hit(fault, target)) {
 		enum cf_fault_kind kind = fault->rule.kind;
 
 		if (kind == CF_FAULT_FAIL || kind == CF_FAULT_STOP)
@@ -58,6 +68,13 @@ static struct verdict judge(struct fault *fault, enum cf_call call, const char *
 		fault->n_failed++;
 	pthread_mutex_unlock(&fault->lock);
 	return verdict;
+}
+
+static struct verdict judge(struct fault *fault, enum cf_call call, const char *name)
+{
+	const struct target target = {.call = call, .name = name};
+
+	return judge_target(fault, &target);
 }
 
 static int injected(struct cf_backend *backend, enum cf_call call, const char *name, int code,
@@ -86,7 +103,8 @@ static int fault_get(struct cf_backend *backend, const char *name, uint64_t off,
 		     struct cf_buf *out, struct cf_err *err)
 {
 	struct cf_backend *inner = cf_wrap_inner(backend);
-	struct verdict verdict = judge((struct fault *)backend, CF_CALL_GET, name);
+	const struct target target = {.call = CF_CALL_GET, .name = name, .off = off, .len = len};
+	struct verdict verdict = judge_target((struct fault *)backend, &target);
 
 	/* A read has no effect that could outlive its reply: both ways of failing are one. */
 	if (verdict.fails_before || verdict.fails_after)

@@ -20,6 +20,7 @@ enum cf_fault_kind {
 struct cf_fault_rule {
 	enum cf_call call;       /* which calls count; CF_CALL_ANY: all */
 	const char *prefix;      /* NULL, or only names that start with this text; borrowed */
+	uint64_t off, len;       /* of gets only those that touch these bytes; len 0: all */
 	unsigned nth;            /* 1: the first that counts; 0: none */
 	bool is_repeated;        /* the nth, 2 nth, 3 nth ... */
 	enum cf_fault_kind kind;

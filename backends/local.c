@@ -131,9 +131,9 @@ static int open_file(struct cf_local *local, const char *name, int *fd_out, stru
 	fd = openat(folder_fd, cf_local_leaf(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		rc = errno == ELOOP ? cf_local_not_regular(local, name, err)
-				    : cf_err_errno(err, errno, "open %s/%s", local->base.url, name);
+				    : cf_local_errno(local, errno, "open", name, err);
 	else if (fstat(fd, st) != 0)
-		rc = cf_err_errno(err, errno, "stat %s/%s", local->base.url, name);
+		rc = cf_local_errno(local, errno, "stat", name, err);
 	else
 		rc = check_regular(local, name, st, err);
 	close(folder_fd);
@@ -181,7 +181,7 @@ static int read_range(struct cf_local *local, const char *name, int fd, uint64_t
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return cf_err_errno(err, errno, "read %s/%s", local->base.url, name);
+			return cf_local_errno(local, errno, "read", name, err);
 		if (n == 0)
 			return report_short(local, name, off, len, err);
 		done += (size_t)n;
@@ -189,45 +189,57 @@ static int read_range(struct cf_local *local, const char *name, int fd, uint64_t
 	return 0;
 }
 
+struct range {
+	const char *name;
+	uint64_t off;
+	size_t len;
+	struct cf_buf *out;
+};
+
+static int try_get(struct cf_local *local, void *args, struct cf_err *err)
+{
+	const struct range *range = args;
+	struct cf_buf *out = range->out;
+	struct cf_fdcache_ref ref;
+	struct stat st;
+	int rc = open_object(local, range->name, &ref, &st, err);
+
+	if (rc < 0)
+		return rc;
+	if (range->off > (uint64_t)st.st_size || range->len > (uint64_t)st.st_size - range->off)
+		rc = report_short(local, range->name, range->off, range->len, err);
+	if (rc == 0)
+		rc = cf_buf_reserve(out, range->len, err);
+	if (rc == 0 && range->len > 0)
+		rc = read_range(local, range->name, ref.fd, range->off, range->len, out->data + out->len, err);
+	if (rc == 0)
+		out->len += range->len;
+	cf_fdcache_give(local->fds, ref);
+	return rc;
+}
+
 static int local_get(struct cf_backend *backend, const char *name, uint64_t off, size_t len,
 		     struct cf_buf *out, struct cf_err *err)
 {
 	struct cf_local *local = (struct cf_local *)backend;
-	struct cf_fdcache_ref ref;
-	struct stat st;
-	int rc;
+	struct range range = {.name = name, .off = off, .len = len, .out = out};
 
 	if (!cf_backend_name_valid(name))
 		return cf_local_bad_name(local, name, err);
-	rc = open_object(local, name, &ref, &st, err);
-	if (rc < 0)
-		return rc;
-	if (off > (uint64_t)st.st_size || len > (uint64_t)st.st_size - off)
-		rc = report_short(local, name, off, len, err);
-	if (rc == 0)
-		rc = cf_buf_reserve(out, len, err);
-	if (rc == 0 && len > 0)
-		rc = read_range(local, name, ref.fd, off, len, out->data + out->len, err);
-	if (rc == 0)
-		out->len += len;
-	cf_fdcache_give(local->fds, ref);
-	return rc;
+	return cf_local_try(local, try_get, &range, err);
 }
 
 /* The folder of an object, the object being there as a regular file. */
 static int find_object(struct cf_local *local, const char *name, int *folder_fd_out, struct stat *st,
 		       struct cf_err *err)
 {
-	int rc;
+	int rc = cf_local_folder_open(local, name, cf_local_folder_len(name), CF_LOCAL_FOLDER_FIND,
+				      folder_fd_out, err);
 
-	if (!cf_backend_name_valid(name))
-		return cf_local_bad_name(local, name, err);
-	rc = cf_local_folder_open(local, name, cf_local_folder_len(name), CF_LOCAL_FOLDER_FIND,
-				  folder_fd_out, err);
 	if (rc < 0)
 		return rc;
 	if (fstatat(*folder_fd_out, cf_local_leaf(name), st, AT_SYMLINK_NOFOLLOW) != 0)
-		rc = cf_err_errno(err, errno, "stat %s/%s", local->base.url, name);
+		rc = cf_local_errno(local, errno, "stat", name, err);
 	else
 		rc = check_regular(local, name, st, err);
 	if (rc < 0)
@@ -235,41 +247,67 @@ static int find_object(struct cf_local *local, const char *name, int *folder_fd_
 	return rc;
 }
 
+struct entry {
+	const char *name;
+	struct stat st;
+};
+
+static int try_stat(struct cf_local *local, void *args, struct cf_err *err)
+{
+	struct entry *entry = args;
+	int folder_fd;
+	int rc = find_object(local, entry->name, &folder_fd, &entry->st, err);
+
+	if (rc == 0)
+		close(folder_fd);
+	return rc;
+}
+
+static int stat_object(struct cf_backend *backend, const char *name, struct stat *st, struct cf_err *err)
+{
+	struct cf_local *local = (struct cf_local *)backend;
+	struct entry entry = {.name = name};
+	int rc;
+
+	if (!cf_backend_name_valid(name))
+		return cf_local_bad_name(local, name, err);
+	rc = cf_local_try(local, try_stat, &entry, err);
+	if (rc == 0)
+		*st = entry.st;
+	return rc;
+}
+
 static int local_size(struct cf_backend *backend, const char *name, uint64_t *size_out, struct cf_err *err)
 {
-	struct stat st;
-	int folder_fd;
-	int rc = find_object((struct cf_local *)backend, name, &folder_fd, &st, err);
+	struct stat st = {0};
+	int rc = stat_object(backend, name, &st, err);
 
-	if (rc < 0)
-		return rc;
-	close(folder_fd);
-	*size_out = (uint64_t)st.st_size;
-	return 0;
+	if (rc == 0)
+		*size_out = (uint64_t)st.st_size;
+	return rc;
 }
 
 static int local_time(struct cf_backend *backend, const char *name, int64_t *ns_out, struct cf_err *err)
 {
-	struct stat st;
-	int folder_fd;
-	int rc = find_object((struct cf_local *)backend, name, &folder_fd, &st, err);
+	struct stat st = {0};
+	int rc = stat_object(backend, name, &st, err);
 
-	if (rc < 0)
-		return rc;
-	close(folder_fd);
-	*ns_out = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	return 0;
+	if (rc == 0)
+		*ns_out = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	return rc;
 }
 
 static int local_remove(struct cf_backend *backend, const char *name, struct cf_err *err)
 {
 	struct cf_local *local = (struct cf_local *)backend;
 	struct stat st;
-	int folder_fd;
-	int rc = find_object(local, name, &folder_fd, &st, err);
+	int folder_fd, rc;
 
+	if (!cf_backend_name_valid(name))
+		return cf_local_bad_name(local, name, err);
+	rc = find_object(local, name, &folder_fd, &st, err);
 	if (rc < 0)
-		return rc;
+		return rc == CF_LOCAL_UNREADABLE ? CF_ERR_FAILED : rc;
 	if (unlinkat(folder_fd, cf_local_leaf(name), 0) != 0)
 		rc = cf_err_errno(err, errno, "remove %s/%s", local->base.url, name);
 	cf_fdcache_forget(local->fds, name);

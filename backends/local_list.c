@@ -32,21 +32,42 @@ static int list_subfolder(const struct listing *listing, int parent_fd, const ch
 	return list_folder(listing, fd, path);
 }
 
-static int list_entry(const struct listing *listing, int folder_fd, const char *component,
-		      const char *path)
-{
+struct entry {
+	int folder_fd;
+	const char *component, *path;
 	struct stat st;
+};
 
-	if (fstatat(folder_fd, component, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-		if (errno == ENOENT)
-			return 0;
-		return cf_err_errno(listing->err, errno, "stat %s/%s", listing->local->base.url, path);
+static int try_entry(struct cf_local *local, void *args, struct cf_err *err)
+{
+	struct entry *entry = args;
+
+	if (fstatat(entry->folder_fd, entry->component, &entry->st, AT_SYMLINK_NOFOLLOW) != 0)
+		return cf_local_errno(local, errno, "stat", entry->path, err);
+	return 0;
+}
+
+/* A file of which nothing is known any more is an object all the same: an empty one, which none is. */
+static int list_entry(const struct listing *listing, int folder_fd, const struct dirent *found, const char *path)
+{
+	struct entry entry = {.folder_fd = folder_fd, .component = found->d_name, .path = path};
+	const struct stat *st = &entry.st;
+	int rc = cf_local_try(listing->local, try_entry, &entry, listing->err);
+
+	if (rc == CF_ERR_NOT_FOUND || (rc == CF_ERR_DAMAGED && found->d_type == DT_REG)) {
+		cf_err_clear(listing->err);
+		return rc == CF_ERR_NOT_FOUND ? 0 : listing->fn(listing->user, path, 0);
 	}
-	if (S_ISDIR(st.st_mode))
-		return list_subfolder(listing, folder_fd, component, path);
-	if (!S_ISREG(st.st_mode))
+	/* Of anything else, a folder say, the objects in it would be passed over. */
+	if (rc == CF_ERR_DAMAGED)
+		return cf_err_set(listing->err, CF_ERR_FAILED, "%s/%s cannot be read", listing->local->base.url, path);
+	if (rc < 0)
+		return rc;
+	if (S_ISDIR(st->st_mode))
+		return list_subfolder(listing, folder_fd, found->d_name, path);
+	if (!S_ISREG(st->st_mode))
 		return cf_local_not_regular(listing->local, path, listing->err);
-	return listing->fn(listing->user, path, (uint64_t)st.st_size);
+	return listing->fn(listing->user, path, (uint64_t)st->st_size);
 }
 
 /* Takes fd over. */
@@ -74,7 +95,7 @@ static int list_folder(const struct listing *listing, int fd, const char *path)
 		/* What is cut off here is too long to be a name and is refused as such. */
 		snprintf(name, sizeof(name), "%s%s%s", path, path[0] ? "/" : "", entry->d_name);
 		if (cf_backend_name_valid(name))
-			rc = list_entry(listing, dirfd(dir), entry->d_name, name);
+			rc = list_entry(listing, dirfd(dir), entry, name);
 	}
 	closedir(dir);
 	return rc;

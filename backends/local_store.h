@@ -37,6 +37,15 @@ const char *cf_local_leaf(const char *name);
 int cf_local_bad_name(struct cf_local *local, const char *name, struct cf_err *err);
 int cf_local_not_regular(struct cf_local *local, const char *name, struct cf_err *err);
 
+/*
+ * local_sector.c: CF_LOCAL_UNREADABLE instead of CF_ERR_FAILED when the system cannot read what is there. It stays among attempts
+ * of cf_local_try(), which makes of it CF_ERR_DAMAGED, if this object alone cannot be read, or CF_ERR_FAILED.
+ */
+#define CF_LOCAL_UNREADABLE (-1000)
+int cf_local_errno(struct cf_local *local, int errno_value, const char *verb, const char *name, struct cf_err *err);
+typedef int cf_local_attempt_fn(struct cf_local *local, void *args, struct cf_err *err);
+int cf_local_try(struct cf_local *local, cf_local_attempt_fn *attempt, void *args, struct cf_err *err);
+
 /* The slots. */
 int cf_local_put(struct cf_backend *backend, const char *name, const struct cf_span *parts,
 		 size_t n_parts, struct cf_err *err);

@@ -11,6 +11,11 @@
 
 /* What is intact in damaged packs. */
 
+enum {
+	PART_LEN = 256 * 1024, /* read at once around what cannot be read */
+	SECTOR_LEN = 4096
+};
+
 /* A delta whose own blob is intact: as good as its bases. */
 struct kept_delta {
 	struct cf_id id;
@@ -61,6 +66,56 @@ static int take_indexed_table(struct cf_repair *repair, size_t i, struct cf_segm
 	return rc;
 }
 
+/* The next bytes of a pack, at most `len`. What cannot be read is zeros, which no tag fits. */
+static int read_part(struct cf_repair *repair, const char *name, size_t len, struct cf_buf *bytes, struct cf_err *err)
+{
+	struct cf_backend *store = repair->repo->backend;
+	size_t off = bytes->len;
+	int rc = store->ops->get(store, name, off, len, bytes, err);
+
+	if (rc != CF_ERR_DAMAGED)
+		return rc;
+	cf_err_clear(err);
+	if (len <= SECTOR_LEN) {
+		rc = cf_buf_resize(bytes, off + len, err);
+		if (rc == 0)
+			memset(bytes->data + off, 0, len);
+		return rc;
+	}
+	rc = 0;
+	for (size_t end = off + len; rc == 0 && bytes->len < end;) {
+		size_t left = end - bytes->len;
+
+		rc = cf_ctx_check(repair->repo->ctx, err);
+		if (rc == 0)
+			rc = read_part(repair, name, left < SECTOR_LEN ? left : SECTOR_LEN, bytes, err);
+	}
+	return rc;
+}
+
+/* As far as it can be read: nothing of one that is longer than any pack. */
+static int read_wreck(struct cf_repair *repair, const char *name, struct cf_buf *bytes, struct cf_err *err)
+{
+	struct cf_backend *store = repair->repo->backend;
+	uint64_t size = 0;
+	int rc = cf_backend_get_all(store, name, CF_PACK_LEN_MAX, bytes, err);
+
+	if (rc != CF_ERR_DAMAGED)
+		return rc;
+	cf_err_clear(err);
+	rc = store->ops->size(store, name, &size, err);
+	if (rc == CF_ERR_DAMAGED) {
+		cf_err_clear(err);
+		return 0;
+	}
+	while (rc == 0 && size <= CF_PACK_LEN_MAX && bytes->len < size) {
+		size_t left = (size_t)size - bytes->len;
+
+		rc = read_part(repair, name, left < PART_LEN ? left : PART_LEN, bytes, err);
+	}
+	return rc;
+}
+
 /* Damage leaves it less open, and is no failure. */
 static int open_wreck(struct cf_repair *repair, size_t i, struct wreck *w, struct cf_err *err)
 {
@@ -69,9 +124,9 @@ static int open_wreck(struct cf_repair *repair, size_t i, struct wreck *w, struc
 	int rc = cf_secret_new(CF_KEY_LEN, &w->key, err);
 
 	if (rc == 0)
-		rc = cf_backend_get_all(repair->repo->backend, cf_pack_name(name).s, CF_PACK_LEN_MAX, &w->bytes, err);
+		rc = read_wreck(repair, cf_pack_name(name).s, &w->bytes, err);
+	whole = cf_buf_span(&w->bytes);
 	if (rc == 0) {
-		whole = cf_buf_span(&w->bytes);
 		rc = cf_pack_open_whole(repair->repo, name, whole, &w->pack, &w->place, cf_secret_data(w->key), err);
 		w->is_open = rc == 0;
 	}
@@ -84,7 +139,7 @@ static int open_wreck(struct cf_repair *repair, size_t i, struct wreck *w, struc
 			rc = take_indexed_table(repair, i, &w->pack, err);
 		}
 	}
-	if (rc == CF_ERR_NOT_FOUND || rc == CF_ERR_DAMAGED) { /* gone since it was listed, or longer than any pack */
+	if (rc == CF_ERR_NOT_FOUND || rc == CF_ERR_DAMAGED) { /* gone since it was listed */
 		cf_err_clear(err);
 		rc = 0;
 	}

@@ -13,6 +13,8 @@ import subprocess
 import termios
 import time
 
+import pytest
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 KINDS = ("config", "keys", "packs", "index", "snapshots")
 
@@ -264,6 +266,19 @@ def flip(path, offset):
         file.seek(offset)
         file.write(bytes([byte ^ 0x41]))
     os.chmod(path, mode)
+
+
+SHIM = BUILD / "tests" / "fault" / "libiofault.so"
+needs_shim = pytest.mark.skipif(not SHIM.exists() or is_sanitized(), reason="no fault shim in this build, or a sanitizer")
+
+
+def fault_env(coffer, fault=None, count=None, bad=None):
+    """What makes system calls on the repository fail: see tests/fault/iofault.c."""
+    env = {"LD_PRELOAD": SHIM, "IOFAULT_DIR": coffer.path}
+    for name, value in (("IOFAULT", fault), ("IOFAULT_COUNT", count), ("IOFAULT_BAD", bad)):
+        if value:
+            env[name] = value
+    return env
 
 
 def kill_after(process, seconds):

@@ -9,10 +9,9 @@ import time
 
 import pytest
 import trees
-from harness import BUILD, DONE, FAILED, PARTIAL, is_sanitized, kill_after
+from harness import DONE, FAILED, PARTIAL, fault_env, kill_after, needs_shim
 
 RUNS = int(os.environ.get("COFFER_KILL_RUNS", "20"))
-SHIM = BUILD / "tests" / "fault" / "libiofault.so"
 
 
 def big_source(folder, seed):
@@ -136,15 +135,6 @@ def test_full_standard_output_is_an_error(coffer):
         assert coffer.run("snapshots", code=FAILED, stdout=full).error_line
 
 
-def fault_env(coffer, fault=None, count=None):
-    env = {"LD_PRELOAD": SHIM, "IOFAULT_DIR": coffer.path}
-    if fault:
-        env["IOFAULT"] = fault
-    if count:
-        env["IOFAULT_COUNT"] = count
-    return env
-
-
 def totals(path):
     """What the shim counted: lines of kind and number, in whatever separator."""
     found = {}
@@ -161,7 +151,6 @@ def restored(coffer, snapshot, target):
     return target
 
 
-needs_shim = pytest.mark.skipif(not SHIM.exists(), reason="no fault shim in this build")
 FAULTS = [("write", "ENOSPC"), ("write", "EIO"), ("fsync", "EIO"), ("rename", "EIO"), ("link", "EIO"), ("open", "EACCES")]
 
 
@@ -169,8 +158,6 @@ FAULTS = [("write", "ENOSPC"), ("write", "EIO"), ("fsync", "EIO"), ("rename", "E
 @pytest.mark.native
 @pytest.mark.parametrize("kind, code", FAULTS)
 def test_every_failing_system_call_fails_the_backup_cleanly(coffer, tmp_path, kind, code):
-    if is_sanitized():
-        pytest.skip("the shim does not load beside a sanitizer")
     source = trees.small(coffer.work / "source")
     want = trees.capture(source)
     first = coffer.backup(source)["snapshot"]
@@ -202,8 +189,6 @@ def test_every_failing_system_call_fails_the_backup_cleanly(coffer, tmp_path, ki
 @pytest.mark.native
 @pytest.mark.parametrize("kind", ["write", "fsync", "rename", "link"])
 def test_killed_before_every_system_call_the_repository_stays_good(coffer, tmp_path, kind):
-    if is_sanitized():
-        pytest.skip("the shim does not load beside a sanitizer")
     source = trees.small(coffer.work / "source")
     first = coffer.backup(source)["snapshot"]
     (source / "a/new").write_bytes(os.urandom(300_000))

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import trees
-from harness import BUSY, DAMAGED, FAILED, KEY, USAGE, flip
+from harness import BUSY, DAMAGED, FAILED, KEY, USAGE, fault_env, flip, needs_shim
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fuse") or os.geteuid() != 0,
                                 reason="needs /dev/fuse and root")
@@ -412,3 +412,24 @@ def test_readers_in_parallel_while_snapshots_come(coffer):
             thread.join()
         assert not failures
         assert end(process).count("\n") == 1, "only the line that it is mounted"
+
+
+@needs_shim
+@pytest.mark.native
+def test_a_bad_sector_costs_only_what_is_in_it(coffer):
+    source = coffer.work / "source"
+    source.mkdir()
+    data = random.Random(3).randbytes(6 << 20)
+    (source / "noise").write_bytes(data)
+    coffer.backup(source)
+    pack = max(coffer.objects("packs"), key=lambda p: p.stat().st_size)
+    coffer.variables.update(fault_env(coffer, bad=f"{pack.name}:{pack.stat().st_size // 2}:512"))
+    bad = 0
+    with mounted(coffer) as (mnt, _), open(mnt / "latest/noise", "rb", buffering=0) as file:
+        for off in range(0, len(data), 4096):
+            try:
+                assert os.pread(file.fileno(), 4096, off) == data[off:off + 4096]
+            except OSError as error:
+                assert error.errno == errno.EIO
+                bad += 4096
+    assert 0 < bad < len(data) // 3, "a frame and no more"

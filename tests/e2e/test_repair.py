@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import trees
-from harness import DAMAGED, DONE, PARTIAL, flip, kill_after
+from harness import DAMAGED, DONE, FAILED, PARTIAL, fault_env, flip, kill_after, needs_shim
 
 N_SOURCES = 4
 
@@ -243,3 +243,39 @@ def test_nothing_to_repair(sample, tmp_path):
     assert "nothing to repair" in copy.run("repair").out
     assert copy.run("repair", "--read-data", "--yes", "--json").json["packs_read"] == len(copy.objects("packs"))
     assert sum(len(files) for _, _, files in os.walk(copy.path)) == n
+
+
+@needs_shim
+@pytest.mark.native
+@pytest.mark.parametrize("lost", ["sector", "inode"])
+def test_what_the_disk_cannot_read_is_damage_of_one_pack(stock, tmp_path, lost):
+    copy = damaged_copy(stock, tmp_path / "copy")
+    pack = data_packs(copy)[0]
+    place = f"{pack.name}:{pack.stat().st_size // 2}:512" if lost == "sector" else pack.name
+    copy.variables.update(fault_env(copy, bad=place))
+    result = copy.check(code=DAMAGED)
+    named = {line.split(": ")[0] for line in result.out.splitlines() if "packs/" in line.split(": ")[0]}
+    assert named == {str(pack.relative_to(copy.path))}, result
+    assert "Input/output error" in result.out or lost == "inode"
+    repaired = copy.run("repair", "--yes", "--read-data", "--json", code=DAMAGED).json
+    assert repaired["packs_quarantined"] == 1
+    assert (repaired["chunks_saved"] > 0) == (lost == "sector")
+    assert_exact(copy, repaired, tmp_path)
+    assert_healed(copy, tmp_path)
+
+
+@needs_shim
+@pytest.mark.native
+@pytest.mark.parametrize("command", ["check", "repair"])
+def test_a_store_that_is_gone_is_one_error_and_no_damage(stock, tmp_path, command):
+    copy = damaged_copy(stock, tmp_path / "copy")
+    args = ("check", "--read-data") if command == "check" else ("repair", "--yes", "--read-data")
+    for _ in range(2):  # the second time with all that is remembered of the first
+        copy.run(*args, env=fault_env(copy, count=tmp_path / "counts"))
+    before = copy.contents()
+    n_reads = int(re.search(r"^read (\d+)", (tmp_path / "counts").read_text(), re.M)[1])
+    for n in range(1, n_reads // 2, max(1, n_reads // 20)):  # the last ones are of the audit log, which check can do without
+        result = copy.run(*args, code=FAILED, env=fault_env(copy, f"gone:read:{n}:EIO"))
+        assert "Input/output error" in result.error_line and not result.out, result
+    assert copy.contents() == before
+    copy.check()

@@ -4,10 +4,13 @@
  *	IOFAULT_DIR=DIR      calls count when they name DIR or something below it
  *	IOFAULT=write:17:ENOSPC    the 17th write fails with ENOSPC and does nothing
  *	IOFAULT=kill:write:17      the process is killed (signal 9) before its 17th write
+ *	IOFAULT=gone:read:17:EIO   the 17th read fails with EIO, and all after it
+ *	IOFAULT_BAD=NAME:4096:512  a bad sector: EIO for each read of files of that name that touches these bytes
+ *	IOFAULT_BAD=NAME           a lost inode: EIO for whoever opens these files or asks for their attributes
  *	IOFAULT_COUNT=FILE   at exit, one line "kind n" for each kind, with how often it was called
  *
  * Kinds: write (write, writev, pwrite, pwritev), fsync (and fdatasync), rename (all three), link (and linkat),
- * open (those that may create a file). A specification that makes no sense aborts the process: a test must
+ * open (those that may create a file), read (pread: read alone ends the threads of a mount). A specification that makes no sense aborts the process: a test must
  * not pass because its fault never came. Prints nothing. 64-bit Linux.
  */
 
@@ -25,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -37,10 +41,11 @@ enum kind {
 	KIND_RENAME,
 	KIND_LINK,
 	KIND_OPEN,
+	KIND_READ,
 	N_KINDS
 };
 
-static const char *const kind_names[N_KINDS] = {"write", "fsync", "rename", "link", "open"};
+static const char *const kind_names[N_KINDS] = {"write", "fsync", "rename", "link", "open", "read"};
 
 static const struct {
 	const char *name;
@@ -55,9 +60,11 @@ static const struct {
 static char given_dir[PATH_MAX], real_dir[PATH_MAX];
 static const char *count_path;
 static pid_t loaded_by;
-static bool kills;
+static bool kills, stays;
 static int fault_kind = -1, fault_errno;
 static unsigned long fault_nth;
+static char bad_name[NAME_MAX + 1];
+static unsigned long long bad_off, bad_len; /* 0: the inode */
 
 static atomic_ulong counts[N_KINDS];
 
@@ -83,7 +90,8 @@ static void parse_fault(const char *text)
 	char *end;
 
 	kills = strncmp(text, "kill:", 5) == 0;
-	if (kills)
+	stays = strncmp(text, "gone:", 5) == 0;
+	if (kills || stays)
 		text += 5;
 	len = strcspn(text, ":");
 	fault_kind = parse_kind(text, len);
@@ -96,9 +104,27 @@ static void parse_fault(const char *text)
 		fault_errno = parse_error(end + 1);
 }
 
+static void parse_bad(const char *text)
+{
+	size_t len = strcspn(text, ":");
+	char *end;
+
+	if (len == 0 || len >= sizeof(bad_name))
+		abort();
+	memcpy(bad_name, text, len);
+	if (text[len] == '\0')
+		return;
+	bad_off = strtoull(text + len + 1, &end, 10);
+	if (*end != ':')
+		abort();
+	bad_len = strtoull(end + 1, &end, 10);
+	if (bad_len == 0 || *end != '\0')
+		abort();
+}
+
 __attribute__((constructor)) static void load(void)
 {
-	const char *dir = getenv("IOFAULT_DIR"), *fault = getenv("IOFAULT");
+	const char *dir = getenv("IOFAULT_DIR"), *fault = getenv("IOFAULT"), *bad = getenv("IOFAULT_BAD");
 
 	if (!dir)
 		return;
@@ -111,6 +137,8 @@ __attribute__((constructor)) static void load(void)
 	loaded_by = getpid();
 	if (fault)
 		parse_fault(fault);
+	if (bad)
+		parse_bad(bad);
 }
 
 /* A child that called nothing leaves the counts of the program that started it alone. */
@@ -156,12 +184,26 @@ static bool read_link(const char *link, char *out, size_t size)
 	return true;
 }
 
-static bool is_watched_fd(int fd)
+static bool path_of_fd(int fd, char path[PATH_MAX])
 {
-	char link[64], path[PATH_MAX];
+	char link[64];
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return read_link(link, path, sizeof(path)) && is_watched(path);
+	return read_link(link, path, PATH_MAX);
+}
+
+static bool is_watched_fd(int fd)
+{
+	char path[PATH_MAX];
+
+	return path_of_fd(fd, path) && is_watched(path);
+}
+
+static bool is_bad(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return bad_name[0] && strcmp(slash ? slash + 1 : path, bad_name) == 0;
 }
 
 static bool is_watched_at(int dir_fd, const char *path)
@@ -188,7 +230,7 @@ static bool fails(enum kind kind, bool counts_here)
 	if (!counts_here)
 		return false;
 	n = atomic_fetch_add(&counts[kind], 1) + 1;
-	if ((int)kind != fault_kind || n != fault_nth)
+	if ((int)kind != fault_kind || (stays ? n < fault_nth : n != fault_nth))
 		return false;
 	if (kills)
 		kill(getpid(), SIGKILL);
@@ -255,6 +297,49 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 	return pwritev64v2(fd, iov, n, off, flags);
 }
 
+/* True when bytes that are read, or with len 0 the inode of a path, are bad. */
+static bool meets_bad(const char *path, unsigned long long off, unsigned long long len)
+{
+	bool is_met = is_bad(path) && (len ? off < bad_off + bad_len && bad_off < off + len : bad_len == 0);
+
+	if (is_met)
+		errno = EIO;
+	return is_met;
+}
+
+static bool reads_bad(int fd, unsigned long long off, size_t len)
+{
+	char path[PATH_MAX];
+	int saved = errno;
+	bool is_met = bad_name[0] && path_of_fd(fd, path) && meets_bad(path, off, len);
+
+	if (!is_met)
+		errno = saved;
+	return is_met;
+}
+
+ssize_t pread64(int fd, void *out, size_t len, off64_t off)
+{
+	if (fails_on_fd(KIND_READ, fd) || reads_bad(fd, (unsigned long long)off, len))
+		return -1;
+	return syscall(SYS_pread64, fd, out, len, off);
+}
+
+ssize_t pread(int fd, void *out, size_t len, off_t off)
+{
+	return pread64(fd, out, len, off);
+}
+
+int fstatat64(int dir_fd, const char *restrict path, struct stat64 *restrict out, int flags)
+{
+	return meets_bad(path, 0, 0) ? -1 : (int)syscall(SYS_newfstatat, dir_fd, path, out, flags);
+}
+
+int fstatat(int dir_fd, const char *restrict path, struct stat *restrict out, int flags)
+{
+	return meets_bad(path, 0, 0) ? -1 : (int)syscall(SYS_newfstatat, dir_fd, path, out, flags);
+}
+
 int fsync(int fd)
 {
 	return fails_on_fd(KIND_FSYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
@@ -301,7 +386,7 @@ static bool may_create(int flags)
 
 static int open_at(int dir_fd, const char *path, int flags, mode_t mode)
 {
-	if (may_create(flags) && fails_on_paths(KIND_OPEN, dir_fd, path, dir_fd, path))
+	if ((may_create(flags) && fails_on_paths(KIND_OPEN, dir_fd, path, dir_fd, path)) || meets_bad(path, 0, 0))
 		return -1;
 	return (int)syscall(SYS_openat, dir_fd, path, flags, mode);
 }

@@ -177,6 +177,24 @@ static void a_lost_reply_has_stored_the_object(void **state)
 	assert_int_equal(put_text(*state, "a", "1", NULL), CF_ERR_EXISTS);
 }
 
+static void only_gets_that_touch_a_range_fail(void **state)
+{
+	struct cf_fault_rule rule = {.call = CF_CALL_GET, .off = 4, .len = 2, .nth = 1, .is_repeated = true};
+	static const struct {
+		uint64_t off;
+		size_t len;
+		int code;
+	} gets[] = {{0, 4, 0}, {0, 5, CF_ERR_FAILED}, {5, 1, CF_ERR_FAILED}, {6, 2, 0}, {4, 0, 0}, {0, 8, CF_ERR_FAILED}};
+	struct cf_backend *backend = *state;
+	struct cf_buf out = CF_BUF_INIT;
+
+	cf_fault_set(backend, &rule);
+	assert_int_equal(put_text(backend, "a", "12345678", NULL), 0);
+	for (size_t i = 0; i < sizeof(gets) / sizeof(gets[0]); i++)
+		assert_int_equal(backend->ops->get(backend, "a", gets[i].off, gets[i].len, &out, NULL), gets[i].code);
+	cf_buf_release(&out);
+}
+
 static void after_a_stop_nothing_works_until_reset(void **state)
 {
 	struct cf_backend *backend = *state;
@@ -347,6 +365,7 @@ int main(void)
 		FAULTY(every_nth_call_fails),
 		FAULTY(a_rule_may_be_for_some_names_only),
 		FAULTY(a_lost_reply_has_stored_the_object),
+		FAULTY(only_gets_that_touch_a_range_fail),
 		FAULTY(after_a_stop_nothing_works_until_reset),
 		cmocka_unit_test(a_slow_store_takes_its_time),
 		cmocka_unit_test(a_trace_counts_calls_and_bytes),

@@ -200,6 +200,39 @@ static bool repair_with_fault(struct scene *s, const struct cf_fault_rule *rule,
 	return reached;
 }
 
+/* A bad sector in a pack that is whole otherwise: all but the blob around it is saved. */
+static void around_what_cannot_be_read_all_is_saved(void **state)
+{
+	struct largest pack = {.size = 0};
+	struct cf_fault_rule rule = {.call = CF_CALL_GET, .nth = 1, .is_repeated = true, .code = CF_ERR_DAMAGED};
+	struct cf_repair_figures figures;
+	struct cf_snapshot *snapshot;
+	struct cf_backend *fault;
+	struct cf_repo *repo;
+	struct fixture f;
+
+	fixture_init(&f, 0);
+	assert_int_equal(cf_fault_new(fixture_share(f.store), &fault, NULL), 0);
+	repo = fixture_open_over(&f, fault, NULL, NULL);
+	assert_int_equal(fixture_backup(repo, 1, &snapshot, NULL), 0);
+	assert_int_equal(f.store->ops->list(f.store, "packs", note_largest, &pack, NULL), 0);
+	rule.prefix = pack.name;
+	rule.off = pack.size / 2;
+	rule.len = 512;
+	cf_fault_set(fault, &rule);
+	assert_int_equal(repair(repo, false, NULL, &figures, NULL), 0);
+	assert_int_equal(figures.packs_quarantined, 1);
+	assert_true(figures.chunks_saved > figures.chunks_lost && figures.chunks_lost > 0 && figures.lost > 0);
+	cf_snapshot_free(snapshot);
+	/* The same data again: nothing needs the bad sector any more. */
+	assert_int_equal(fixture_backup(repo, 1, &snapshot, NULL), 0);
+	assert_int_equal(fixture_restore_equals(repo, snapshot, 1, NULL), 1);
+	assert_int_equal(fixture_check(repo, NULL, NULL), 0);
+	cf_snapshot_free(snapshot);
+	cf_repo_close(repo);
+	fixture_release(&f);
+}
+
 /* stride: not every call, where there are many. */
 static void each_fault_leaves_nothing_worse(enum cf_call call, enum cf_fault_kind kind, unsigned stride)
 {
@@ -253,7 +286,8 @@ static size_t n_objects(struct fixture *f, const char *prefix)
 }
 
 /* A record that sets the largest pack aside, as repair would. */
-static void set_largest_aside(struct fixture *f, struct cf_repo *repo, struct cf_quarantined *item, struct cf_quarantine_record *record)
+static void set_largest_aside(struct fixture *f, struct cf_repo *repo, struct cf_quarantined *item,
+			      struct cf_quarantine_record *record)
 {
 	struct largest pack = {.size = 0};
 
@@ -354,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_damaged_is_repaired_and_healed),
 		cmocka_unit_test(a_dry_run_says_the_same_and_stores_nothing),
+		cmocka_unit_test(around_what_cannot_be_read_all_is_saved),
 		cmocka_unit_test(nth_put_failing_leaves_nothing_worse),
 		cmocka_unit_test(reply_of_nth_put_lost_leaves_nothing_worse),
 		cmocka_unit_test(dying_before_nth_call_leaves_nothing_worse),
