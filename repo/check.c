@@ -120,27 +120,43 @@ static int check_slot(struct cf_repo *repo, struct cf_span doc, struct cf_err *e
 	return rc;
 }
 
+struct key_check {
+	struct cf_check *check;
+	struct cf_err *err;
+};
+
 static int check_key(void *user, const char *object, uint64_t size)
 {
-	struct cf_check *check = user;
-	struct cf_err err = CF_ERR_INIT;
+	const struct key_check *keys = user;
+	struct cf_check *check = keys->check;
+	struct cf_err *err = keys->err;
 	struct cf_buf bytes = CF_BUF_INIT;
 	struct cf_span span;
 	struct cf_id id;
-	int rc = cf_backend_get_all(check->repo->backend, object, CF_JSON_LEN_MAX, &bytes, &err);
+	int rc = cf_backend_get_all(check->repo->backend, object, CF_JSON_LEN_MAX, &bytes, err);
 
 	(void)size;
 	span = cf_buf_span(&bytes);
 	if (rc == 0)
-		rc = cf_sha256(&span, 1, &id, &err);
+		rc = cf_sha256(&span, 1, &id, err);
 	if (rc == 0 && strcmp(object + strlen("keys/"), cf_id_text(&id).s) != 0)
-		rc = cf_err_set(&err, CF_ERR_DAMAGED, "its bytes do not fit its name");
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "its bytes do not fit its name");
 	if (rc == 0)
-		rc = check_slot(check->repo, span, &err);
+		rc = check_slot(check->repo, span, err);
 	cf_buf_release(&bytes);
-	if (rc < 0 && rc != CF_ERR_NOT_FOUND) /* removed since it was listed */
-		cf_check_found(check, object, "%s", err.text);
-	return 0;
+	if (rc == CF_ERR_NOT_FOUND) { /* removed since it was listed */
+		cf_err_clear(err);
+		return 0;
+	}
+	return cf_check_judge(check, object, rc, err);
+}
+
+static int check_keys(struct cf_check *check, struct cf_err *err)
+{
+	struct key_check keys = {.check = check, .err = err};
+	struct cf_backend *store = check->repo->backend;
+
+	return store->ops->list(store, "keys", check_key, &keys, err);
 }
 
 struct segment_check {
@@ -381,7 +397,7 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc < 0)
 		return rc;
 	pthread_mutex_init(&check.lock, NULL);
-	rc = repo->backend->ops->list(repo->backend, "keys", check_key, &check, own);
+	rc = check_keys(&check, own);
 	if (rc == 0)
 		rc = take_inventory(&check, &inventory, own);
 	if (rc == 0)

@@ -66,13 +66,17 @@ static void note_unindexed(struct cf_check *check, const struct cf_id *name)
 		       "is needed by a snapshot but in no index segment: a segment is damaged or missing");
 }
 
-/* A pack that is not in the list may have been stored since: the index that names it was read later. */
-static bool is_missing(struct cf_check *check, const struct cf_id *pack)
+/* 1 or 0. A pack that is not in the list may have been stored since: the index that names it was read later. */
+static int is_missing(struct cf_check *check, const struct cf_id *pack, struct cf_err *err)
 {
 	struct cf_backend *backend = check->repo->backend;
 	uint64_t size;
+	int rc = backend->ops->size(backend, cf_pack_name(pack).s, &size, err);
 
-	return backend->ops->size(backend, cf_pack_name(pack).s, &size, NULL) == CF_ERR_NOT_FOUND;
+	if (rc != CF_ERR_NOT_FOUND)
+		return rc;
+	cf_err_clear(err);
+	return 1;
 }
 
 /* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
@@ -89,12 +93,14 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 		rc = cf_catalog_require(check->repo->catalog, id, &place, err);
 	if (rc < 0)
 		return rc;
-	rc = 0;
 	pack = cf_check_pack(check, &place.pack);
 	if (pack && pack->is_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
 				  cf_id_text(id).s, cf_pack_name(&place.pack).s);
-	if (!pack && is_missing(check, &place.pack)) {
+	rc = pack ? 0 : is_missing(check, &place.pack, err);
+	if (rc < 0)
+		return rc;
+	if (rc == 1) {
 		if (cf_id_set_add(&check->lost_packs, &place.pack) < 0)
 			return cf_err_nomem(err);
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",

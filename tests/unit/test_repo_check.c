@@ -312,6 +312,68 @@ static void a_store_set_back_to_an_older_state_is_found(void **state)
 	cf_snapshot_free(snapshot);
 }
 
+/* Over a store of which calls fail by a rule; findings stay in c->findings. */
+static int check_with_fault(struct case_of *c, const struct cf_fault_rule *rule, bool *reached_out)
+{
+	const struct cf_check_options all = {.read_percent = 100};
+	struct cf_check_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_backend *fault;
+	struct cf_repo *repo;
+	int rc;
+
+	assert_int_equal(cf_fault_new(fixture_share(c->f.store), &fault, NULL), 0);
+	repo = fixture_open_over(&c->f, fault, NULL, &err);
+	assert_non_null(repo);
+	cf_fault_set(fault, rule);
+	cf_buf_clear(&c->findings);
+	rc = cf_check_run(repo, &all, note_finding, &c->findings, &figures, &err);
+	assert_int_equal(rc, err.code);
+	assert_int_equal(cf_buf_append(&c->findings, "", 1, NULL), 0);
+	c->findings.len--;
+	*reached_out = cf_fault_failed(fault) > 0;
+	cf_repo_close(repo);
+	return rc;
+}
+
+static void what_cannot_be_read_is_damage_of_one_object(void **state)
+{
+	static const char *const kinds[] = {"packs", "index", "snapshots", "keys"};
+	struct case_of *c = *state;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		char name[80];
+		const struct cf_fault_rule rule = {.call = CF_CALL_GET,
+						   .prefix = name,
+						   .off = 200,
+						   .len = 100,
+						   .nth = 1,
+						   .is_repeated = true,
+						   .code = CF_ERR_DAMAGED};
+		bool reached;
+
+		assert_int_equal(c->f.store->ops->list(c->f.store, kinds[i], note_name, name, NULL), 0);
+		assert_int_equal(check_with_fault(c, &rule, &reached), CF_ERR_DAMAGED);
+		assert_true(reached && is_found(c, name) && is_found(c, "a fault was injected"));
+	}
+}
+
+static void a_store_that_goes_away_is_no_damage(void **state)
+{
+	struct case_of *c = *state;
+	bool reached = true;
+	unsigned n = 0;
+
+	for (unsigned nth = 1; reached; nth += 3, n++) {
+		const struct cf_fault_rule rule = {.call = CF_CALL_ANY, .nth = nth, .kind = CF_FAULT_STOP};
+		int rc = check_with_fault(c, &rule, &reached);
+
+		assert_int_equal(rc, reached ? CF_ERR_FAILED : 0);
+		assert_int_equal(c->findings.len, 0);
+	}
+	assert_true(n > 10);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -326,6 +388,8 @@ int main(void)
 		TEST(a_delta_that_nothing_needs_may_have_lost_its_base),
 		TEST(the_newest_snapshot_does_not_vanish_unseen),
 		TEST(a_store_set_back_to_an_older_state_is_found),
+		TEST(what_cannot_be_read_is_damage_of_one_object),
+		TEST(a_store_that_goes_away_is_no_damage),
 	};
 
 	return cmocka_run_group_tests_name("repo: check", tests, NULL, NULL);
