@@ -2,9 +2,11 @@
 
 #include "base/err.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,5 +159,47 @@ int cf_dir_make(const char *path, unsigned mode, struct cf_err *err)
 		part[i] = '\0';
 		rc = make_dir(part, mode, err);
 	}
+	return rc;
+}
+
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static int empty_dir(int dir_fd, const char *name, struct cf_err *err)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (!dir) {
+		rc = errno == ENOENT ? 0 : cf_err_errno(err, errno, "open %s", name);
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	while (rc == 0 && (errno = 0, entry = readdir(dir)))
+		if (!is_dot(entry->d_name))
+			rc = cf_path_remove(fd, entry->d_name, err);
+	if (rc == 0 && errno)
+		rc = cf_err_errno(err, errno, "read %s", name);
+	closedir(dir);
+	return rc;
+}
+
+int cf_path_remove(int dir_fd, const char *name, struct cf_err *err)
+{
+	int rc;
+
+	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	/* A folder: Linux says EISDIR, POSIX EPERM. */
+	if (errno != EISDIR && errno != EPERM)
+		return cf_err_errno(err, errno, "remove %s", name);
+	rc = empty_dir(dir_fd, name, err);
+	if (rc == 0 && unlinkat(dir_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+		rc = cf_err_errno(err, errno, "remove %s", name);
 	return rc;
 }

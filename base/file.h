@@ -23,4 +23,7 @@ int cf_file_replace(int dir_fd, const char *path, struct cf_span data, unsigned 
 /* mkdir -p; an existing folder is fine, anything else in the way is an error. What is made is durable. */
 int cf_dir_make(const char *path, unsigned mode, struct cf_err *err);
 
+/* rm -rf of a file or folder: follows no links, also not those that somebody puts there meanwhile. What is gone already is fine. */
+int cf_path_remove(int dir_fd, const char *name, struct cf_err *err);
+
 #endif

@@ -212,6 +212,31 @@ static void folders_are_made_with_parents(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
+static void remove_takes_a_tree_and_follows_no_link(void **state)
+{
+	assert_int_equal(mkdir(path_of("kept"), 0700), 0);
+	assert_int_equal(cf_file_replace(AT_FDCWD, path_of("kept/f"), cf_span_str("x"), 0600, NULL), 0);
+	assert_int_equal(cf_dir_make(path_of("tree/a/b"), 0700, NULL), 0);
+	assert_int_equal(cf_file_replace(AT_FDCWD, path_of("tree/a/b/f"), cf_span_str("x"), 0600, NULL), 0);
+	assert_int_equal(symlink("../kept", path_of("tree/link")), 0);
+	assert_int_equal(cf_path_remove(AT_FDCWD, path_of("tree"), NULL), 0);
+	assert_int_not_equal(access(path_of("tree"), F_OK), 0);
+	expect_content("kept/f", "x");
+	/* Gone already, and a file. */
+	assert_int_equal(cf_path_remove(AT_FDCWD, path_of("tree"), NULL), 0);
+	assert_int_equal(cf_path_remove(AT_FDCWD, path_of("kept/f"), NULL), 0);
+	assert_int_not_equal(access(path_of("kept/f"), F_OK), 0);
+}
+
+static void remove_names_what_stays(void **state)
+{
+	struct cf_err err = CF_ERR_INIT;
+
+	assert_int_equal(cf_file_replace(AT_FDCWD, path_of("f"), cf_span_str("x"), 0600, NULL), 0);
+	assert_int_not_equal(cf_path_remove(AT_FDCWD, path_of("f/below"), &err), 0);
+	assert_non_null(strstr(err.text, "f/below"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +249,8 @@ int main(void)
 		TEST(writing_reports_where_it_failed),
 		TEST(pwrite_leaves_a_hole),
 		TEST(folders_are_made_with_parents),
+		TEST(remove_takes_a_tree_and_follows_no_link),
+		TEST(remove_names_what_stays),
 	};
 
 	return cmocka_run_group_tests_name("file", tests, NULL, NULL);
