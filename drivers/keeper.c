@@ -11,10 +11,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Groups come as lines; their end is ours. */
+/* Groups come as lines; their end is ours. Whoever removes a scratch folder takes work/ first. */
 static const char script[] = "g=\n"
 			     "while read -r line; do g=$line; done\n"
-			     "[ -z \"$g\" ] || kill -s KILL -- \"-$g\"\n"
+			     "if [ -n \"$g\" ]; then\n"
+			     "	kill -s \"$1\" -- \"-$g\"\n"
+			     "	n=0\n"
+			     "	while [ $n -lt 100 ] && kill -s 0 -- \"-$g\"; do\n"
+			     "		sleep 0.1\n"
+			     "		n=$((n + 1))\n"
+			     "	done\n"
+			     "	kill -s KILL -- \"-$g\"\n"
+			     "fi\n"
+			     "rm -rf -- \"$0/work\"\n"
 			     "exec rm -rf -- \"$0\"\n";
 
 /* In the child: only calls that are safe there, up to exec. */
@@ -30,13 +39,14 @@ static _Noreturn void become(char *const *argv, int in)
 	_exit(127);
 }
 
-int cf_keeper_start(struct cf_keeper *keeper, const char *dir, struct cf_err *err)
+int cf_keeper_start(struct cf_keeper *keeper, const char *dir, const char *signal_name,
+		    struct cf_err *err)
 {
-	char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, strdup(script), strdup(dir),
-			      NULL};
+	char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},	strdup(script),
+			      strdup(dir),	   strdup(signal_name), NULL};
 	int ends[2], rc = 0;
 
-	if (!argv[2] || !argv[3])
+	if (!argv[2] || !argv[3] || !argv[4])
 		rc = cf_err_nomem(err);
 	else if (pipe2(ends, O_CLOEXEC) < 0)
 		rc = cf_err_errno(err, errno, "cannot make a pipe");
@@ -55,6 +65,7 @@ int cf_keeper_start(struct cf_keeper *keeper, const char *dir, struct cf_err *er
 	}
 	free(argv[2]);
 	free(argv[3]);
+	free(argv[4]);
 	return rc;
 }
 

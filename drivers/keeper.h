@@ -19,8 +19,10 @@ struct cf_keeper {
 #define CF_KEEPER_INIT { .fd = -1 }
 /* clang-format on */
 
-/* dir: removed when we are gone. */
-int cf_keeper_start(struct cf_keeper *keeper, const char *dir, struct cf_err *err);
+/* dir: removed when we are gone. signal_name: what asks the group to end ("QUIT"); one that still
+ * runs after ten seconds is killed. */
+int cf_keeper_start(struct cf_keeper *keeper, const char *dir, const char *signal_name,
+		    struct cf_err *err);
 /* The process group to end; 0: none any more. */
 void cf_keeper_watch(struct cf_keeper *keeper, pid_t group);
 /* It goes, and touches nothing: the caller has cleaned up. Harmless when none runs. */

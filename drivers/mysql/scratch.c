@@ -10,7 +10,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -18,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,7 +112,7 @@ static int start_program(struct cf_mysql_scratch *scratch, struct args *args, st
 	char *log;
 	int fd, rc = 0;
 
-	if (args->failed || asprintf(&log, "%s/log", scratch->dir) < 0)
+	if (args->failed || asprintf(&log, "%s/log", scratch->folder.path) < 0)
 		return cf_err_nomem(err);
 	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0) {
@@ -127,7 +125,7 @@ static int start_program(struct cf_mysql_scratch *scratch, struct args *args, st
 			rc = cf_err_errno(err, errno, "cannot start %s", args->values[0]);
 			scratch->pid = 0;
 		}
-		cf_keeper_watch(&scratch->keeper, scratch->pid);
+		cf_keeper_watch(&scratch->folder.keeper, scratch->pid);
 		close(fd);
 	}
 	free(log);
@@ -141,7 +139,7 @@ static int failed(const struct cf_mysql_scratch *scratch, const char *program, s
 	char *log, *line = NULL;
 	int rc;
 
-	if (asprintf(&log, "%s/log", scratch->dir) < 0)
+	if (asprintf(&log, "%s/log", scratch->folder.path) < 0)
 		return cf_err_nomem(err);
 	if (cf_file_read(AT_FDCWD, log, LOG_LEN_MAX, &text, NULL) == 0 &&
 	    cf_buf_append(&text, "", 1, NULL) == 0) {
@@ -171,7 +169,7 @@ static int wait_for(struct cf_mysql_scratch *scratch, const struct cf_ctx *ctx, 
 			nap();
 	}
 	if (pid != 0) {
-		cf_keeper_watch(&scratch->keeper, 0);
+		cf_keeper_watch(&scratch->folder.keeper, 0);
 		scratch->pid = 0;
 	}
 	return rc;
@@ -186,8 +184,8 @@ static int install(struct cf_mysql_scratch *scratch, const char *program,
 
 	add_arg(&args, "%s", program);
 	add_arg(&args, "--no-defaults");
-	add_arg(&args, "--datadir=%s/data", scratch->dir);
-	add_arg(&args, "--tmpdir=%s", scratch->dir);
+	add_arg(&args, "--datadir=%s/data", scratch->folder.path);
+	add_arg(&args, "--tmpdir=%s", scratch->folder.path);
 	add_arg(&args, "--auth-root-authentication-method=socket");
 	add_arg(&args, "--auth-root-socket-user=%s", owner->pw_name);
 	add_arg(&args, "--skip-test-db");
@@ -210,10 +208,10 @@ static int launch(struct cf_mysql_scratch *scratch, const char *program, unsigne
 
 	add_arg(&args, "%s", program);
 	add_arg(&args, "--no-defaults");
-	add_arg(&args, "--datadir=%s/data", scratch->dir);
-	add_arg(&args, "--tmpdir=%s", scratch->dir);
-	add_arg(&args, "--socket=%s/socket", scratch->dir);
-	add_arg(&args, "--pid-file=%s/pid", scratch->dir);
+	add_arg(&args, "--datadir=%s/data", scratch->folder.path);
+	add_arg(&args, "--tmpdir=%s", scratch->folder.path);
+	add_arg(&args, "--socket=%s/socket", scratch->folder.path);
+	add_arg(&args, "--pid-file=%s/pid", scratch->folder.path);
 	add_arg(&args, "--skip-networking");
 	add_arg(&args, "--skip-log-bin");
 	add_arg(&args, "--local-infile=1");
@@ -254,7 +252,7 @@ static int make_url(struct cf_mysql_scratch *scratch, const struct passwd *owner
 	if (rc == 0)
 		rc = cf_buf_append_str(&url, "@localhost/?defaults-file=/dev/null&socket=", err);
 	if (rc == 0)
-		rc = append_encoded(&url, scratch->dir, err);
+		rc = append_encoded(&url, scratch->folder.path, err);
 	if (rc == 0)
 		rc = cf_buf_append(&url, "/socket", sizeof("/socket"), err);
 	if (rc < 0) {
@@ -294,27 +292,6 @@ static int wait_until_up(struct cf_mysql_scratch *scratch, const struct cf_mysql
 	return failed(scratch, program, err);
 }
 
-static int make_dir(struct cf_mysql_scratch *scratch, struct cf_err *err)
-{
-	const char *parent = getenv("TMPDIR");
-	const struct passwd *user = server_user();
-	char *dir;
-
-	if (asprintf(&dir, "%s/coffer-verify-XXXXXX", parent && *parent == '/' ? parent : "/tmp") <
-	    0)
-		return cf_err_nomem(err);
-	if (!mkdtemp(dir)) {
-		int rc = cf_err_errno(err, errno, "cannot make the folder %s", dir);
-
-		free(dir);
-		return rc;
-	}
-	scratch->dir = dir;
-	if (user && chown(dir, user->pw_uid, user->pw_gid) < 0)
-		return cf_err_errno(err, errno, "%s", dir);
-	return 0;
-}
-
 static int start_in(struct cf_mysql_scratch *scratch, const char *installer, const char *program,
 		    unsigned lower_case, const struct cf_ctx *ctx, struct cf_err *err)
 {
@@ -339,7 +316,8 @@ static int start_in(struct cf_mysql_scratch *scratch, const char *installer, con
 }
 
 int cf_mysql_scratch_start(struct cf_mysql_scratch *scratch, unsigned lower_case_table_names,
-			   const struct cf_ctx *ctx, struct cf_err *err)
+			   const struct cf_verify_options *options, const struct cf_ctx *ctx,
+			   struct cf_err *err)
 {
 	char *installer = find_program("mariadb-install-db"), *program = find_program("mariadbd");
 	int rc = 0;
@@ -349,20 +327,14 @@ int cf_mysql_scratch_start(struct cf_mysql_scratch *scratch, unsigned lower_case
 				"there is no mariadbd here to verify in: install mariadb-server, "
 				"or name a server by --against");
 	if (rc == 0)
-		rc = make_dir(scratch, err);
+		rc = cf_scratch_folder_make(&scratch->folder, server_user(), options, ctx, err);
 	if (rc == 0)
-		rc = cf_keeper_start(&scratch->keeper, scratch->dir, err);
+		rc = cf_scratch_folder_keep(&scratch->folder, "KILL", err);
 	if (rc == 0)
 		rc = start_in(scratch, installer, program, lower_case_table_names, ctx, err);
 	free(installer);
 	free(program);
 	return rc;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	remove(path);
-	return 0;
 }
 
 void cf_mysql_scratch_stop(struct cf_mysql_scratch *scratch)
@@ -374,10 +346,7 @@ void cf_mysql_scratch_stop(struct cf_mysql_scratch *scratch)
 		while (waitpid(scratch->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	if (scratch->dir)
-		nftw(scratch->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	cf_keeper_stop(&scratch->keeper);
-	free(scratch->dir);
+	cf_scratch_folder_remove(&scratch->folder);
 	free(scratch->url);
 	*scratch = (struct cf_mysql_scratch)CF_MYSQL_SCRATCH_INIT;
 }

@@ -121,7 +121,8 @@ static int add_name(struct cf_mysql_verify *verify, char *name, struct cf_err *e
 /* On a server of our own databases keep their names. */
 static int start_scratch(struct cf_mysql_verify *verify, bool any_case, struct cf_err *err)
 {
-	int rc = cf_mysql_scratch_start(&verify->scratch, any_case, verify->ctx, err);
+	int rc = cf_mysql_scratch_start(&verify->scratch, any_case, verify->options, verify->ctx,
+					err);
 
 	if (rc == 0)
 		rc = cf_mysql_url_parse(verify->scratch.url, &verify->url, err);

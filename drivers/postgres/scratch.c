@@ -5,13 +5,12 @@
 #include "base/file.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/program.h"
+#include "drivers/scratch_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +30,11 @@ enum {
 
 struct cf_pg_scratch {
 	const struct cf_ctx *ctx;
-	char folder[PATH_MAX]; /* "" before it is made */
+	struct cf_scratch_folder folder;
 	char target[PATH_MAX + 64];
 	bool other_user;
-	uid_t uid;
-	gid_t gid;
-	pid_t pid; /* of the server; 0: none */
+	struct passwd user; /* its numbers alone are of use later */
+	pid_t pid;	    /* of the server; 0: none */
 	unsigned n_folders;
 };
 
@@ -58,8 +56,7 @@ static int choose_user(struct cf_pg_scratch *scratch, struct cf_err *err)
 		if (!user)
 			continue;
 		scratch->other_user = true;
-		scratch->uid = user->pw_uid;
-		scratch->gid = user->pw_gid;
+		scratch->user = *user;
 		return 0;
 	}
 	return cf_err_set(err, CF_ERR_UNSUPPORTED,
@@ -67,33 +64,24 @@ static int choose_user(struct cf_pg_scratch *scratch, struct cf_err *err)
 			  "or nobody");
 }
 
-static int hand_over(const struct cf_pg_scratch *scratch, const char *path, struct cf_err *err)
+static int make_folder(struct cf_pg_scratch *scratch, const struct cf_verify_options *options,
+		       struct cf_err *err)
 {
-	if (scratch->other_user && chown(path, scratch->uid, scratch->gid) < 0)
-		return cf_err_errno(err, errno, "cannot hand %s over", path);
-	return 0;
-}
+	int rc = cf_scratch_folder_make(&scratch->folder,
+					scratch->other_user ? &scratch->user : NULL, options,
+					scratch->ctx, err);
 
-static int make_folder(struct cf_pg_scratch *scratch, struct cf_err *err)
-{
-	const char *parent = getenv("TMPDIR");
-	char path[PATH_MAX];
-	int len = snprintf(path, sizeof(path), "%s/coffer-verify-XXXXXX",
-			   parent && parent[0] ? parent : "/tmp");
-
-	if (len < 0 || (size_t)len >= sizeof(path))
-		return cf_err_set(err, CF_ERR_FAILED, "TMPDIR is too long");
-	if (!mkdtemp(path))
-		return cf_err_errno(err, errno, "cannot make the folder %s", path);
-	strcpy(scratch->folder, path);
+	if (rc < 0)
+		return rc;
 	/* libpq reads a quote and a backslash in a value only behind a backslash: such a TMPDIR is
 	 * refused instead. */
-	if (strpbrk(path, "'\\"))
+	if (strpbrk(scratch->folder.path, "'\\"))
 		return cf_err_set(err, CF_ERR_FAILED,
 				  "TMPDIR has a quote or backslash in its name");
 	snprintf(scratch->target, sizeof(scratch->target), "host='%s' port=5432 user=postgres",
-		 path);
-	return hand_over(scratch, path, err);
+		 scratch->folder.path);
+	/* A server that is killed leaves shared memory behind. */
+	return cf_scratch_folder_keep(&scratch->folder, "QUIT", err);
 }
 
 /* In the child. The order counts: who becomes another user is no longer told of the parent's death.
@@ -101,11 +89,12 @@ static int make_folder(struct cf_pg_scratch *scratch, struct cf_err *err)
 static void exec_child(const struct cf_pg_scratch *scratch, const char *log, char *const *args,
 		       pid_t parent)
 {
+	const struct passwd *user = &scratch->user;
 	sigset_t none;
 	int log_fd, null_fd;
 
 	if (scratch->other_user &&
-	    (setgroups(0, NULL) < 0 || setgid(scratch->gid) < 0 || setuid(scratch->uid) < 0))
+	    (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
 		_exit(127);
 	prctl(PR_SET_PDEATHSIG, SIGQUIT);
 	if (getppid() != parent)
@@ -124,8 +113,8 @@ static void exec_child(const struct cf_pg_scratch *scratch, const char *log, cha
 	_exit(127);
 }
 
-static int start_program(const struct cf_pg_scratch *scratch, const char *const *args,
-			 pid_t *pid_out, struct cf_err *err)
+static int start_program(struct cf_pg_scratch *scratch, const char *const *args, pid_t *pid_out,
+			 struct cf_err *err)
 {
 	/* execv() takes what it does not change as not const. */
 	union {
@@ -135,13 +124,16 @@ static int start_program(const struct cf_pg_scratch *scratch, const char *const 
 	char log[PATH_MAX + 8];
 	pid_t parent = getpid();
 
-	snprintf(log, sizeof(log), "%s/log", scratch->folder);
+	snprintf(log, sizeof(log), "%s/log", scratch->folder.path);
 	*pid_out = fork();
 	if (*pid_out == 0)
 		exec_child(scratch, log, list.out, parent);
-	if (*pid_out < 0)
+	if (*pid_out < 0) {
+		*pid_out = 0;
 		return cf_err_errno(err, errno, "cannot run %s", args[0]);
+	}
 	setpgid(*pid_out, *pid_out);
+	cf_keeper_watch(&scratch->folder.keeper, *pid_out);
 	return 0;
 }
 
@@ -176,7 +168,7 @@ static int refuse(const struct cf_pg_scratch *scratch, const char *what, struct 
 	const char *text = "";
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/log", scratch->folder);
+	snprintf(path, sizeof(path), "%s/log", scratch->folder.path);
 	if (cf_file_read(AT_FDCWD, path, 1 << 20, &log, NULL) == 0 &&
 	    cf_buf_append(&log, "", 1, NULL) == 0)
 		text = (const char *)log.data + (log.len > LOG_SHOWN ? log.len - LOG_SHOWN : 0);
@@ -195,7 +187,7 @@ static int run_initdb(struct cf_pg_scratch *scratch, const char *path, struct cf
 	int status = 0;
 	int rc;
 
-	snprintf(data, sizeof(data), "%s/data", scratch->folder);
+	snprintf(data, sizeof(data), "%s/data", scratch->folder.path);
 	rc = start_program(scratch, args, &pid, err);
 	if (rc < 0)
 		return rc;
@@ -207,6 +199,7 @@ static int run_initdb(struct cf_pg_scratch *scratch, const char *path, struct cf
 		}
 		nap();
 	}
+	cf_keeper_watch(&scratch->folder.keeper, 0);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0
 		       ? 0
 		       : refuse(scratch, "cannot make a server to verify with", err);
@@ -216,14 +209,14 @@ static int run_server(struct cf_pg_scratch *scratch, const char *path, struct cf
 {
 	char data[PATH_MAX + 8];
 	const char *const args[] = {
-		path, "-D", data, "-k", scratch->folder,
+		path, "-D", data, "-k", scratch->folder.path,
 		/* Not what PGPORT says. */
 		"-p", "5432", "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c",
 		"fsync=off", "-c", "full_page_writes=off", "-c", "wal_level=minimal", "-c",
 		"max_wal_senders=0", "-c", "autovacuum=off", "-c", "max_wal_size=4GB", "-c",
 		"max_locks_per_transaction=1024", NULL};
 
-	snprintf(data, sizeof(data), "%s/data", scratch->folder);
+	snprintf(data, sizeof(data), "%s/data", scratch->folder.path);
 	return start_program(scratch, args, &scratch->pid, err);
 }
 
@@ -266,8 +259,9 @@ static int start_programs(struct cf_pg_scratch *scratch, const struct cf_pg_prog
 	return rc;
 }
 
-int cf_pg_scratch_start(int server_version, const struct cf_ctx *ctx,
-			struct cf_pg_scratch **scratch_out, struct cf_err *err)
+int cf_pg_scratch_start(int server_version, const struct cf_verify_options *options,
+			const struct cf_ctx *ctx, struct cf_pg_scratch **scratch_out,
+			struct cf_err *err)
 {
 	struct cf_pg_scratch *scratch = calloc(1, sizeof(*scratch));
 	struct cf_pg_program initdb = {0};
@@ -276,6 +270,7 @@ int cf_pg_scratch_start(int server_version, const struct cf_ctx *ctx,
 	if (!scratch)
 		return cf_err_nomem(err);
 	scratch->ctx = ctx;
+	scratch->folder = (struct cf_scratch_folder)CF_SCRATCH_FOLDER_INIT;
 	/* Holes of client programs do not concern a server. */
 	rc = cf_pg_program_find("initdb", server_version, true, ctx, &initdb, err);
 	if (rc < 0)
@@ -283,7 +278,7 @@ int cf_pg_scratch_start(int server_version, const struct cf_ctx *ctx,
 	if (rc == 0)
 		rc = choose_user(scratch, err);
 	if (rc == 0)
-		rc = make_folder(scratch, err);
+		rc = make_folder(scratch, options, err);
 	if (rc == 0)
 		rc = start_programs(scratch, &initdb, err);
 	cf_pg_program_release(&initdb);
@@ -304,21 +299,18 @@ int cf_pg_scratch_folder(struct cf_pg_scratch *scratch, char **path_out, struct 
 	char *path = NULL;
 	int rc;
 
-	if (asprintf(&path, "%s/tablespace-%u", scratch->folder, ++scratch->n_folders) < 0)
+	if (asprintf(&path, "%s/tablespace-%u", scratch->folder.path, ++scratch->n_folders) < 0)
 		return cf_err_nomem(err);
 	rc = mkdir(path, 0700) < 0 ? cf_err_errno(err, errno, "cannot make the folder %s", path)
-				   : hand_over(scratch, path, err);
+				   : 0;
+	if (rc == 0 && scratch->other_user &&
+	    chown(path, scratch->user.pw_uid, scratch->user.pw_gid) < 0)
+		rc = cf_err_errno(err, errno, "cannot hand %s over", path);
 	if (rc < 0)
 		free(path);
 	else
 		*path_out = path;
 	return rc;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	remove(path);
-	return 0;
 }
 
 void cf_pg_scratch_stop(struct cf_pg_scratch *scratch)
@@ -328,7 +320,6 @@ void cf_pg_scratch_stop(struct cf_pg_scratch *scratch)
 	/* Its data is not wanted: no orderly shutdown, which would write it all. */
 	if (scratch->pid)
 		end_program(&scratch->pid, SIGQUIT);
-	if (scratch->folder[0])
-		nftw(scratch->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	cf_scratch_folder_remove(&scratch->folder);
 	free(scratch);
 }

@@ -2,8 +2,8 @@
 #define CF_DRIVERS_POSTGRES_SCRATCH_H
 
 /*
- * A PostgreSQL server of our own in a temporary folder (TMPDIR, else /tmp), to restore into and
- * throw away: reached by a socket in that folder alone, careless of what it writes. For root it
+ * A PostgreSQL server of our own in a temporary folder (drivers/scratch_folder.h), to restore into
+ * and throw away: reached by a socket in that folder alone, careless of what it writes. For root it
  * runs as the user postgres, else nobody, since the server refuses to be root. It ends with us,
  * however we end.
  */
@@ -13,11 +13,13 @@
 struct cf_ctx;
 struct cf_err;
 struct cf_pg_scratch;
+struct cf_verify_options;
 
 /* CF_ERR_UNSUPPORTED when no server's programs are installed that are new enough for
  * server_version. */
-int cf_pg_scratch_start(int server_version, const struct cf_ctx *ctx,
-			struct cf_pg_scratch **scratch_out, struct cf_err *err);
+int cf_pg_scratch_start(int server_version, const struct cf_verify_options *options,
+			const struct cf_ctx *ctx, struct cf_pg_scratch **scratch_out,
+			struct cf_err *err);
 
 /* What to connect to, without a database, as its superuser. */
 const char *cf_pg_scratch_target(const struct cf_pg_scratch *scratch);

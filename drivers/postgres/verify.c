@@ -338,7 +338,7 @@ int cf_pg_verify(struct cf_tree *tree, const struct cf_verify_options *options,
 	if (rc == 0)
 		rc = version_of(tree, &folders, &version, err);
 	if (rc == 0 && !server) {
-		rc = cf_pg_scratch_start(version, ctx, &scratch, err);
+		rc = cf_pg_scratch_start(version, options, ctx, &scratch, err);
 		if (rc == 0)
 			rc = prepare_scratch(scratch, tree, ctx, err);
 		if (rc == 0)

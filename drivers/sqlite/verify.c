@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/tree.h"
 #include "drivers/driver.h"
+#include "drivers/scratch_folder.h"
 #include "drivers/sqlite/header.h"
 
 #include <errno.h>
@@ -237,20 +238,17 @@ static int check_database(struct verification *v, const char *path)
 
 static int check_restored(struct verification *v)
 {
-	const char *temp = getenv("TMPDIR");
-	char folder[PATH_MAX - 32], path[PATH_MAX];
-	int rc;
+	struct cf_scratch_folder folder = CF_SCRATCH_FOLDER_INIT;
+	char path[PATH_MAX];
+	int rc = cf_scratch_folder_make(&folder, NULL, v->options, v->ctx, v->err);
 
-	snprintf(folder, sizeof(folder), "%s/coffer-verify-XXXXXX",
-		 temp && temp[0] ? temp : "/tmp");
-	if (!mkdtemp(folder))
-		return cf_err_errno(v->err, errno, "create a folder to verify in, %s", folder);
-	snprintf(path, sizeof(path), "%s/database", folder);
-	rc = restore_file(v, path);
+	if (rc == 0) {
+		snprintf(path, sizeof(path), "%s/database", folder.path);
+		rc = restore_file(v, path);
+	}
 	if (rc == 0)
 		rc = check_database(v, path);
-	unlink(path);
-	rmdir(folder);
+	cf_scratch_folder_remove(&folder);
 	return rc;
 }
 

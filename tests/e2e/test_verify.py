@@ -1,5 +1,6 @@
 """coffer verify on snapshots of files and SQLite, and options that are for database servers only."""
 
+import fcntl
 import os
 import sqlite3
 
@@ -96,6 +97,33 @@ def test_nothing_is_left_in_the_temporary_folder(saved, tmp_path):
     line = saved.fails("verify", "latest", "--source", sources(saved)[1], code=FAILED,
                        env={"TMPDIR": tmp_path / "none"})
     assert str(tmp_path / "none") in line
+
+
+def test_what_a_killed_verification_left_goes_and_nothing_else(saved, tmp_path):
+    temp = tmp_path / "temp"
+    temp.mkdir()
+
+    def make(name, mode=0o700, owner=True):
+        folder = temp / name
+        (folder / "work").mkdir(parents=True)
+        (folder / "work/database").write_bytes(b"left")
+        if owner:
+            (folder / "owner").touch(0o600)
+        folder.chmod(mode)
+        return folder
+    left = make("coffer-verify-0123456789ab")
+    (left / "work/elsewhere").symlink_to(tmp_path)
+    (temp / "coffer-verify-aaaaaaaaaaaa").mkdir()
+    used = make("coffer-verify-bbbbbbbbbbbb")
+    kept = {used, make("coffer-verify-0123456789AB"), make("coffer-verify-mine"), make("coffer-verify-cccccccccccc", owner=False),
+            make("coffer-verify-dddddddddddd", mode=0o770)}
+    (temp / "coffer-verify-eeeeeeeeeeee").symlink_to(used)
+    with open(used / "owner", "r+b") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        checks = saved.run("verify", "latest", "--source", sources(saved)[1], "--json", env={"TMPDIR": temp}).json["checks"]
+    assert [check["object"] for check in checks if check["name"] == "leftover"] == [str(left)]
+    assert set(temp.iterdir()) == kept | {temp / "coffer-verify-eeeeeeeeeeee"}
+    assert all((folder / "work/database").exists() for folder in kept)
 
 
 @pytest.mark.parametrize("level", LEVELS)
