@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 void cf_mysql_verify_tell(struct cf_mysql_verify *verify, const char *check, const char *object,
 			  bool passed, const char *fmt, ...)
@@ -134,21 +133,19 @@ static int start_scratch(struct cf_mysql_verify *verify, bool any_case, struct c
 /* Elsewhere they get names that nobody has. */
 static int take_server(struct cf_mysql_verify *verify, struct cf_err *err)
 {
-	uint32_t number;
+	char name[CF_SCRATCH_NAME_MAX];
 	int rc = cf_mysql_url_parse(verify->options->against, &verify->url, err);
 
 	if (rc == 0 && verify->url.n_databases > 0)
 		return cf_err_set(
 			err, CF_ERR_USAGE,
 			"--against takes a server without a database: scratch databases are made");
-	if (rc == 0 && getrandom(&number, sizeof(number), 0) != sizeof(number))
-		rc = cf_err_set(err, CF_ERR_FAILED, "the system gives no random numbers");
+	if (rc == 0)
+		rc = cf_mysql_claim_take(&verify->claim, &verify->url, verify->options, verify->ctx,
+					 err);
 	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++) {
-		char *name;
-
-		if (asprintf(&name, "coffer_verify_%08x_%zu", number, i + 1) < 0)
-			name = NULL;
-		rc = add_name(verify, name, err);
+		cf_scratch_name(&verify->claim.tag, i + 1, name);
+		rc = add_name(verify, strdup(name), err);
 	}
 	return rc;
 }
@@ -270,8 +267,10 @@ static void drop_databases(struct cf_mysql_verify *verify)
 	if (cf_mysql_connect(&verify->url, &options, &ctx, &my, NULL) < 0 ||
 	    cf_mysql_run(my, "SET foreign_key_checks = 0", NULL) < 0) {
 		cf_mysql_close(my);
-		cf_ctx_warn(&ctx, "scratch.left", "coffer_verify",
-			    "databases coffer_verify_... may be left: drop them");
+		cf_ctx_warn(&ctx, "verify.left", verify->names[0],
+			    "databases coffer_verify_%s_... may be left: the next verification "
+			    "drops them",
+			    verify->claim.tag.text);
 		return;
 	}
 	for (size_t i = 0; i < verify->n_sources; i++) {
@@ -279,8 +278,10 @@ static void drop_databases(struct cf_mysql_verify *verify)
 
 		if (is_there(my, verify->names[i]) &&
 		    cf_mysql_runf(my, &err, "DROP DATABASE `%s`", verify->names[i]) < 0)
-			cf_ctx_warn(&ctx, "scratch.left", verify->names[i],
-				    "database %s is left: %s", verify->names[i], err.text);
+			cf_ctx_warn(&ctx, "verify.left", verify->names[i],
+				    "this database could not be dropped again: %s: use DROP "
+				    "DATABASE %s",
+				    err.text, verify->names[i]);
 	}
 	cf_mysql_close(my);
 }
@@ -324,6 +325,7 @@ int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *option
 				(unsigned long long)verify.n_failed,
 				verify.n_failed == 1 ? "" : "s");
 	cf_mysql_close(verify.my);
+	cf_mysql_claim_release(&verify.claim);
 	cf_mysql_url_release(&verify.url);
 	cf_mysql_sources_free(verify.sources, verify.n_sources);
 	cf_mysql_scratch_stop(&verify.scratch);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/ctx.h"
 #include "drivers/driver.h"
+#include "drivers/mysql/claim.h"
 #include "drivers/mysql/scratch.h"
 #include "drivers/mysql/sources.h"
 #include "drivers/mysql/url.h"
@@ -27,7 +28,8 @@ struct cf_mysql_verify {
 	struct cf_mysql_load_source *sources;
 	size_t n_sources;
 	char **names; /* of each source on the scratch server; the same array as url.databases */
-	struct cf_mysql_scratch scratch;
+	struct cf_mysql_scratch scratch; /* or, with --against: */
+	struct cf_mysql_claim claim;
 	struct cf_mysql_url url; /* of the scratch server, with those databases */
 	struct cf_mysql *my;
 	uint64_t n_failed;

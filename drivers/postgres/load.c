@@ -40,11 +40,11 @@ void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *
 
 /* --- the target --- */
 
-/* To a database that need not be there, but nearly always is. */
-static int connect_elsewhere(const char *target, const struct cf_ctx *ctx, struct cf_pg **pg_out,
-			     struct cf_err *err)
+/* That database need not be there, but nearly always is. */
+int cf_pg_load_connect_elsewhere(const char *target, const char *application,
+				 const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
-	struct cf_pg_options options = {.application = "coffer restore", .database = "postgres"};
+	struct cf_pg_options options = {.application = application, .database = "postgres"};
 	int rc = cf_pg_connect(target, &options, ctx, pg_out, err);
 
 	if (rc == 0 || rc == CF_ERR_CANCELED)
@@ -58,7 +58,7 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 	struct cf_pg_options options = {.application = "coffer restore",
 					.database = load->database};
 	struct cf_pg *pg = NULL;
-	int rc = connect_elsewhere(target, load->ctx, &pg, err);
+	int rc = cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, err);
 
 	if (rc == 0)
 		rc = cf_pg_load_check_server(load, pg, err);
@@ -78,7 +78,7 @@ static int tell_missing(struct cf_pg_load *load, const char *target, int rc, str
 	struct cf_pg_rows *rows = NULL;
 	struct cf_pg *pg = NULL;
 
-	if (connect_elsewhere(target, load->ctx, &pg, NULL) == 0 &&
+	if (cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, NULL) == 0 &&
 	    cf_pg_query(pg, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", values, 1,
 			&rows, NULL) == 0 &&
 	    cf_pg_rows_count(rows) == 0)
@@ -129,7 +129,7 @@ static void undo_database(struct cf_pg_load *load, const char *target)
 	quiet.cancel = NULL;
 	cf_pg_close(load->pg);
 	load->pg = NULL;
-	if (connect_elsewhere(target, &quiet, &pg, NULL) == 0 &&
+	if (cf_pg_load_connect_elsewhere(target, "coffer restore", &quiet, &pg, NULL) == 0 &&
 	    cf_pg_load_drop_made(pg, load->database, &quiet, NULL) == 0)
 		load->made_database = false;
 	cf_pg_close(pg);

@@ -47,6 +47,9 @@ int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_op
 int cf_pg_load_database(const char *folder, const char *target, struct cf_tree *tree,
 			const struct cf_load_options *options, const struct cf_ctx *ctx,
 			struct cf_load_figures *figures, struct cf_err *err);
+/* To a database of the same server from which others are made and dropped. */
+int cf_pg_load_connect_elsewhere(const char *target, const char *application,
+				 const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err);
 /* Connections to use: 0 is as many as there are processors. */
 unsigned cf_pg_load_jobs(unsigned wanted);
 

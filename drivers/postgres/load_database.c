@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define WRONG_OBJECT_TYPE "42809"
+
 /* sql with the name behind each word DATABASE replaced. */
 static int append_for_database(const struct cf_pg_load *load, const char *sql, struct cf_buf *out,
 			       struct cf_err *err)
@@ -128,13 +130,34 @@ static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct c
 	return rc;
 }
 
+/* A database that is a template, as the source's was, cannot be dropped. */
+static int make_plain(struct cf_pg *pg, const char *name, struct cf_err *err)
+{
+	struct cf_buf quoted = CF_BUF_INIT;
+	int rc = cf_sql_append_name(name, &quoted, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&quoted, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_execf(pg, err, "ALTER DATABASE %s IS_TEMPLATE false",
+				 (const char *)quoted.data);
+	cf_buf_release(&quoted);
+	return rc;
+}
+
 int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
 			 struct cf_err *err)
 {
-	int rc = drop_database(pg, name, err);
+	int rc = drop_database(pg, name, err), undo_rc;
 
-	/* A database with subscriptions cannot be dropped. */
-	if (rc == 0 || drop_subscriptions(pg, name, ctx, NULL) < 0)
+	if (rc == 0)
+		return 0;
+	if (strcmp(cf_pg_sqlstate(pg), WRONG_OBJECT_TYPE) == 0)
+		undo_rc = make_plain(pg, name, NULL);
+	else
+		/* Nor can one with subscriptions. */
+		undo_rc = drop_subscriptions(pg, name, ctx, NULL);
+	if (undo_rc < 0)
 		return rc;
 	cf_err_clear(err);
 	return drop_database(pg, name, err);

@@ -6,9 +6,9 @@
 
 #include "drivers/postgres/verify.h"
 
-#include "base/digest.h"
 #include "base/err.h"
 #include "base/tree.h"
+#include "drivers/postgres/claim.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/folders.h"
 #include "drivers/postgres/load.h"
@@ -242,31 +242,27 @@ static int read_documents(struct cf_pg_verify *verify, struct cf_err *err)
 /* Also when it was the user who stopped us. */
 static void drop_database(const char *server, const char *name, const struct cf_ctx *ctx)
 {
-	struct cf_pg_options options = {.application = "coffer verify", .database = "postgres"};
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_ctx quiet = *ctx;
 	struct cf_pg *pg = NULL;
 
 	quiet.cancel = NULL;
-	if (cf_pg_connect(server, &options, &quiet, &pg, &err) < 0 ||
+	if (cf_pg_load_connect_elsewhere(server, "coffer verify", &quiet, &pg, &err) < 0 ||
 	    cf_pg_load_drop_made(pg, name, &quiet, &err) < 0)
 		cf_ctx_warn(ctx, "verify.left", name,
-			    "this database could not be dropped again: %s", err.text);
+			    "this database could not be dropped again: %s: use DROP DATABASE %s",
+			    err.text, name);
 	cf_pg_close(pg);
 }
 
-static int verify_database(struct cf_pg_verify *verify, const char *server, struct cf_err *err)
+static int verify_database(struct cf_pg_verify *verify, const char *server, const char *name,
+			   struct cf_err *err)
 {
-	unsigned char salt[6];
-	char name[48] = "coffer_verify_";
 	struct cf_err unsaid = CF_ERR_INIT;
 	int rc;
 
 	if (!err)
 		err = &unsaid;
-	cf_random(salt, sizeof(salt));
-	for (size_t i = 0; i < sizeof(salt); i++)
-		snprintf(name + strlen(name), 3, "%02x", salt[i]);
 	verify->target = target_of_database(server, name);
 	rc = verify->target ? read_documents(verify, err) : cf_err_nomem(err);
 	if (rc == 0 && verify->options->level == CF_VERIFY_QUICK)
@@ -288,7 +284,9 @@ static int verify_all(struct cf_tree *tree, const struct cf_pg_folders *folders,
 		      struct cf_err *err)
 {
 	atomic_uint_least64_t n_failed = 0;
-	int rc = 0;
+	struct cf_pg_claim claim = {.pg = NULL};
+	char name[CF_SCRATCH_NAME_MAX];
+	int rc = cf_pg_claim_take(&claim, server, options, ctx, err);
 
 	for (size_t i = 0; rc == 0 && i < folders->n; i++) {
 		struct cf_pg_verify verify = {.options = options,
@@ -297,8 +295,10 @@ static int verify_all(struct cf_tree *tree, const struct cf_pg_folders *folders,
 					      .folder = folders->items[i],
 					      .n_failed = &n_failed};
 
-		rc = verify_database(&verify, server, err);
+		cf_scratch_name(&claim.tag, i + 1, name);
+		rc = verify_database(&verify, server, name, err);
 	}
+	cf_pg_claim_release(&claim);
 	if (rc == 0 && n_failed > 0)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%" PRIu64 " checks failed",
 				(uint64_t)n_failed);

@@ -801,7 +801,15 @@ def test_verify_passes_what_is_sound(small, level):
 def test_verify_starts_a_server_of_its_own(mariadb, stock_backup):
     with servers.open_folder() as scratch:
         env = {**{name: None for name in mariadb.variables}, "TMPDIR": scratch}
-        stock_backup.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)
+        # Beside what one leaves that was killed together with what cleans up behind it.
+        process = stock_backup.start("verify", "latest", start_new_session=True, env=env)
+        servers.wait_for(lambda: any(scratch.glob("*/work/data")), 20, "a server")
+        servers.kill_keepers(scratch)
+        process.kill()
+        process.wait()
+        left = [str(path) for path in scratch.iterdir()]
+        done = stock_backup.run("verify", "latest", "--level", "comprehensive", "--json", env=env, timeout=120).json
+        assert [check["object"] for check in done["checks"] if check["name"] == "leftover"] == left and len(left) == 1
         assert servers.processes(str(scratch)) == set()
         assert list(scratch.iterdir()) == []
 
@@ -827,3 +835,67 @@ def test_verify_fails_what_was_changed(small):
         stop.set()
         thread.join()
     my.assert_idle()
+
+
+def scratch_databases(server):
+    return {name for name in server.databases() if name.startswith("coffer")}
+
+
+def kill_when_there_is_one(server, process):
+    """kill -9 of a verification that has made its scratch database; its name."""
+    before = scratch_databases(server)
+    servers.wait_for(lambda: scratch_databases(server) - before, 20, "a scratch database")
+    process.kill()
+    process.wait()
+    server.assert_idle(10)
+    return (scratch_databases(server) - before).pop()
+
+
+def test_what_killed_verifications_left_the_next_drops(small):
+    my = small.server
+    ours = {"coffer_verify_mine", "coffer_verify_" + "0" * 32 + "_1"}
+    for name in ours:
+        my.make(name=name)
+    verify = ("verify", "latest", "--against", my.url())
+    kill_when_there_is_one(my, small.start(*verify, start_new_session=True))
+    for _ in range(4):
+        kill_after(small.start(*verify, start_new_session=True), random.uniform(0, 0.3))
+    my.assert_idle(10)
+    left = scratch_databases(my) - ours
+    result = small.run(*verify, "--json").json
+    assert scratch_databases(my) == ours
+    assert {check["object"] for check in result["checks"] if check["name"] == "leftover"} == left
+    assert result["passed"] and result["warnings"] == 0
+
+
+def test_verifications_leave_each_others_databases_alone(small):
+    my = small.server
+    verify = ("verify", "latest", "--against", my.url())
+    stopped = small.start(*verify, start_new_session=True)
+    servers.wait_for(lambda: scratch_databases(my), 20, "a scratch database")
+    stopped.send_signal(signal.SIGSTOP)
+    running = scratch_databases(my)
+    assert "leftover" not in small.run(*verify).out and scratch_databases(my) == running
+    stopped.send_signal(signal.SIGCONT)
+    beside = small.start(*verify, start_new_session=True)
+    for process in (stopped, beside):
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and b"leftover" not in out, err
+    assert scratch_databases(my) == set()
+
+
+def test_what_may_not_be_dropped_is_named_with_the_command(small):
+    my = small.server
+    left = kill_when_there_is_one(my, small.start("verify", "latest", "--against", my.url(), start_new_session=True))
+    my.sql("CREATE OR REPLACE USER maker IDENTIFIED BY 'secret'; GRANT ALL ON *.* TO maker; REVOKE DROP ON *.* FROM maker")
+    try:
+        warned = small.run("verify", "latest", "--against", my.url(user="maker"), code=PARTIAL)
+        # Nor can it drop its own.
+        both = scratch_databases(my)
+        assert left in both and len(both) == 2
+        for name in both:
+            assert f"use DROP DATABASE {name}\n" in warned.err
+    finally:
+        my.sql("DROP USER maker")
+    small.run("verify", "latest", "--against", my.url())
+    assert scratch_databases(my) == set()

@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import re
 import signal
 import time
 
 import pytest
 import servers
-from harness import BUSY, DAMAGED, DONE, FAILED, PARTIAL, USAGE, flip
+from harness import BUSY, DAMAGED, DONE, FAILED, PARTIAL, USAGE, flip, kill_after
 
 # Tables that refer to each other, with everything that a table brings along.
 SCRIPT = """
@@ -500,10 +501,10 @@ def test_verify_passes_what_is_sound(postgres, shop_backup, level):
     postgres.assert_idle()
 
 
-@pytest.mark.parametrize("level", ["quick", "standard", "comprehensive"])
-def test_verify_starts_a_server_of_its_own(postgres, small, level):
+def test_verify_starts_a_server_of_its_own(postgres, small):
     with servers.open_folder() as scratch:
-        small.run("verify", "latest", "--level", level, env={**{k: None for k in postgres.variables}, "TMPDIR": scratch}, timeout=120)
+        env = {**{k: None for k in postgres.variables}, "TMPDIR": scratch}
+        small.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)
         assert servers.processes(str(scratch)) == set()
         assert list(scratch.iterdir()) == []
 
@@ -549,3 +550,89 @@ def test_verify_that_is_interrupted_leaves_nothing(postgres, shop_backup):
     assert process.returncode == 130, err
     postgres.assert_idle(5)
     assert not postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'")
+
+
+def scratch_databases(postgres):
+    return {row[0] for row in postgres.rows("SELECT datname FROM pg_database WHERE datname LIKE 'coffer%'")}
+
+
+def start_verify(coffer, *args, **options):
+    return coffer.start("verify", "latest", *args, start_new_session=True, **options)
+
+
+def kill_when_there_is_one(postgres, process):
+    """kill -9 of a verification that has made its scratch database; its name."""
+    before = scratch_databases(postgres)
+    servers.wait_for(lambda: scratch_databases(postgres) - before, 20, "a scratch database")
+    process.kill()
+    process.wait()
+    postgres.assert_idle(10)
+    return (scratch_databases(postgres) - before).pop()
+
+
+def test_what_killed_verifications_left_the_next_drops(postgres, small):
+    ours = {postgres.make(name=name) for name in ("coffer_verify_mine", "coffer_verify_" + "0" * 32 + "_1")}
+    against = ("--against", "postgres:")
+    kill_when_there_is_one(postgres, start_verify(small, *against))
+    for _ in range(4):
+        kill_after(start_verify(small, *against), random.uniform(0, 0.5))
+    postgres.assert_idle(10)
+    left = scratch_databases(postgres) - ours
+    result = small.run("verify", "latest", *against, "--json").json
+    assert scratch_databases(postgres) == ours
+    assert {check["object"] for check in result["checks"] if check["name"] == "leftover"} == left
+    assert result["passed"] and result["warnings"] == 0
+
+
+def test_verifications_leave_each_others_databases_alone(postgres, small):
+    against = ("--against", "postgres:")
+    stopped = start_verify(small, *against)
+    servers.wait_for(lambda: scratch_databases(postgres), 20, "a scratch database")
+    stopped.send_signal(signal.SIGSTOP)
+    running = scratch_databases(postgres)
+    result = small.run("verify", "latest", *against)
+    assert "leftover" not in result.out and scratch_databases(postgres) == running
+    stopped.send_signal(signal.SIGCONT)
+    beside = start_verify(small, *against)
+    for process in (stopped, beside):
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and b"leftover" not in out, err
+    assert scratch_databases(postgres) == set()
+
+
+def test_what_may_not_be_dropped_is_named_with_the_command(postgres, coffer):
+    coffer.variables = postgres.variables
+    postgres.sql("DROP ROLE IF EXISTS maker; CREATE ROLE maker LOGIN CREATEDB")
+    name = postgres.make(None, "-O", "maker")
+    # A template cannot be dropped as it is.
+    postgres.sql(f"SET ROLE maker; CREATE TABLE t AS SELECT 1 AS a; RESET ROLE; ALTER DATABASE {name} IS_TEMPLATE true", name)
+    coffer.run("backup", url(name))
+    left = kill_when_there_is_one(postgres, start_verify(coffer, "--against", "postgres:"))
+    postgres.sql(f"ALTER DATABASE {left} OWNER TO postgres")
+    warned = coffer.run("verify", "latest", "--against", "postgres:", code=PARTIAL, env={"PGUSER": "maker"})
+    assert f"DROP DATABASE {left}" in warned.error_line
+    assert scratch_databases(postgres) == {left}
+    coffer.run("verify", "latest", "--against", "postgres:")
+    assert scratch_databases(postgres) == set()
+    postgres.sql(f"ALTER DATABASE {name} IS_TEMPLATE false")
+
+
+def test_a_killed_verification_takes_its_own_server_along(postgres, small):
+    with servers.open_folder() as scratch:
+        env = {**{k: None for k in postgres.variables}, "TMPDIR": scratch}
+        process = start_verify(small, env=env)
+        servers.wait_for(lambda: any(scratch.glob("*/work/data/base")), 20, "a server")
+        time.sleep(random.uniform(0, 1))
+        process.kill()
+        process.wait()
+        servers.wait_for(lambda: not any(scratch.iterdir()) and not servers.processes(str(scratch)), 15, "the end of it")
+        # Nor does it matter for long when nobody is left to do that.
+        process = start_verify(small, env=env)
+        servers.wait_for(lambda: any(scratch.glob("*/work/.s.PGSQL*")), 20, "a server")
+        servers.kill_keepers(scratch)
+        process.kill()
+        process.wait()
+        left = [str(path) for path in scratch.iterdir()]
+        found = small.run("verify", "latest", "--level", "quick", "--json", env=env).json["checks"]
+        assert [check["object"] for check in found if check["name"] == "leftover"] == left and len(left) == 1
+        assert list(scratch.iterdir()) == [] and servers.processes(str(scratch)) == set()
