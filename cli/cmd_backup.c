@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define SCREEN_COLUMNS 80
+#define KEEP_PACK_KEYS_NS ((int64_t)35 * 86400 * 1000000000) /* so that monthly backups find theirs */
 
 enum { SOURCE_TRIES = 3 };
 
@@ -391,6 +392,20 @@ static int skip_own_folders(struct backup *backup, struct cf_err *err)
 	return 0;
 }
 
+static int keep_pack_keys(struct backup *backup, struct cf_err *err)
+{
+	const char *time = cf_args_text(backup->cli->args, CF_OPT_KEEP_PACK_KEYS);
+	int64_t keep_ns = KEEP_PACK_KEYS_NS;
+
+	if (time && strcmp(time, "none") == 0)
+		keep_ns = 0;
+	else if (time)
+		cf_value_duration(time, &keep_ns);
+	if (!keep_ns && backup->writer_options.dry_run)
+		return 0;
+	return cf_repo_keep_pack_keys(backup->repo, keep_ns, err);
+}
+
 int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 {
 	struct backup backup = {.cli = cli};
@@ -400,6 +415,8 @@ int cf_cmd_backup(struct cf_cli *cli, struct cf_err *err)
 		rc = read_options(&backup, err);
 	if (rc == 0)
 		rc = cf_cli_open(cli, &backup.repo, err);
+	if (rc == 0)
+		rc = keep_pack_keys(&backup, err);
 	if (rc == 0)
 		rc = skip_own_folders(&backup, err);
 	if (rc == 0)

@@ -129,6 +129,9 @@ static const struct cf_option_spec backup_options[] = {
 	 .otherwise = "zstd:1", .about = "zstd[:N], lz4, gzip[:N], bzip2, xz, none"},
 	{.id = CF_OPT_FRAME, .kind = CF_VALUE_SIZE, .name = "frame", .value = "SIZE", .min = 4096,
 	 .max = 64u << 20, .about = "Compress this many bytes together, 4K to 64M"},
+	{.id = CF_OPT_KEEP_PACK_KEYS, .kind = CF_VALUE_DURATION, .name = "keep-pack-keys",
+	 .value = "TIME", .env = "COFFER_KEEP_PACK_KEYS", .otherwise = "35d", .may_be_none = true,
+	 .about = "With role write"},
 	SELECTION_OPTIONS,
 	DATABASE_FLAG(CF_OPT_ALL_DATABASES, "all-databases",
 		      "All databases of the server, in one snapshot"),
@@ -319,6 +322,11 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"fails, so does the backup. It needs exactly one SOURCE, stream:NAME.",
 			"Patterns are those of .gitignore, relative to the source's folder. What "
 			"cannot be read is a warning, and the exit status is then 3.",
+			"A key of role write opens no pack. So that differences can be stored all "
+			"the same, the keys of the packs that this host stores are kept in the "
+			"cache folder, sealed, until no backup has used the pack for "
+			"--keep-pack-keys; with none, none are kept, and those that were are "
+			"removed. Only backup uses them.",
 			"A database server is read by several connections that see one state of "
 			"it. Patterns of tables and schemas are those of psql and pg_dump: * and "
 			"? stand for characters, a dot separates schema and table, double quotes "

@@ -70,6 +70,7 @@ enum cf_option_id {
 	CF_OPT_IGNORE_TIMES,
 	CF_OPT_COMPRESSION,
 	CF_OPT_FRAME,
+	CF_OPT_KEEP_PACK_KEYS,
 	CF_OPT_LONG,
 	CF_OPT_RECURSIVE,
 	CF_OPT_TO,
@@ -154,6 +155,7 @@ struct cf_option_spec {
 	char letter;	       /* 0: none */
 	bool repeats;	       /* every value counts; else the last */
 	bool may_be_empty;     /* CF_VALUE_TEXT: "" is a value */
+	bool may_be_none;      /* CF_VALUE_DURATION: "none" is a value */
 	bool for_databases;    /* help has a page of its own for these */
 	const char *name;      /* NULL: only the letter */
 	const char *value;     /* what help calls the value; NULL for a flag */

@@ -220,12 +220,13 @@ int cf_value_check(const struct cf_option_spec *option, const char *name, const 
 					    "size (10G)",
 					    name, text);
 	case CF_VALUE_DURATION:
-		return cf_value_duration(text, &ns)
+		return cf_value_duration(text, &ns) ||
+				       (option->may_be_none && strcmp(text, "none") == 0)
 			       ? 0
 			       : cf_err_set(err, CF_ERR_USAGE,
 					    "%s: '%s' is no time (90s, 30m, 2h, 1h30m) of up to 366 "
-					    "days",
-					    name, text);
+					    "days%s",
+					    name, text, option->may_be_none ? ", and not none" : "");
 	case CF_VALUE_COMPRESSION:
 		return cf_value_compression(text, &method, &level)
 			       ? 0

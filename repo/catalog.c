@@ -1,5 +1,8 @@
 #include "repo/catalog_parts.h"
 
+#include "repo/pack_keys.h"
+#include "repo/pack_reader.h"
+
 #include <stdlib.h>
 
 /* Where a chunk is, and which of its copies to rely on. */
@@ -56,10 +59,9 @@ void cf_catalog_free(struct cf_catalog *catalog)
 	free(catalog);
 }
 
-/* Without role full the tables of packs stay shut, and only index segments tell what is there. */
 bool cf_catalog_reads_packs(const struct cf_catalog *catalog)
 {
-	return cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL;
+	return cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL || catalog->repo->pack_keys;
 }
 
 void cf_catalog_mute(struct cf_catalog *catalog)
@@ -91,16 +93,29 @@ static bool is_reliable(const struct cf_catalog *catalog, const struct cf_id *pa
 	       (!catalog->is_surveyed || cf_id_set_has(&catalog->present, pack));
 }
 
-/* Of two copies the one that is no delta: others may be deltas against it. */
+/* Of two copies the one that is no delta, for others may be deltas against it; then one that this host can read. */
+static int rank_copy(const struct cf_catalog *catalog, const struct cf_location *copy)
+{
+	return (copy->bases.n == 0 ? 2 : 0) + cf_pack_may_open(catalog->repo, &copy->pack);
+}
+
 static int rank_reliable(const void *user, const struct cf_location *copy)
 {
-	return is_reliable(user, &copy->pack) ? copy->bases.n == 0 : -1;
+	return is_reliable(user, &copy->pack) ? rank_copy(user, copy) : -1;
 }
 
 /* The same, but anything is better than nothing. */
 static int rank_any(const void *user, const struct cf_location *copy)
 {
-	return (is_reliable(user, &copy->pack) ? 2 : 0) + (copy->bases.n == 0);
+	return (is_reliable(user, &copy->pack) ? 4 : 0) + rank_copy(user, copy);
+}
+
+/* What a delta can be made against. */
+static int rank_base(const void *user, const struct cf_location *copy)
+{
+	const struct cf_catalog *catalog = user;
+
+	return cf_pack_may_open(catalog->repo, &copy->pack) ? rank_reliable(catalog, copy) : -1;
 }
 
 static int find_in_index(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank, const void *user,
@@ -144,6 +159,12 @@ static int find_locked(struct cf_catalog *catalog, const struct cf_id *id, cf_in
 	return find_ranked(catalog, id, rank, catalog, location_out, err);
 }
 
+static void note_use(struct cf_catalog *catalog, const struct cf_location *place)
+{
+	if (catalog->repo->pack_keys)
+		cf_pack_keys_use(catalog->repo->pack_keys, &place->pack);
+}
+
 /* 1 when all bases of a chunk can be relied on. */
 static int has_bases(struct cf_catalog *catalog, const struct cf_bases *bases, struct cf_err *err)
 {
@@ -159,6 +180,7 @@ static int has_bases(struct cf_catalog *catalog, const struct cf_bases *bases, s
 		rc = find_locked(catalog, id, rank_reliable, &base, err);
 		rc = rc == 1 ? base.bases.n == 0 : rc;
 		if (rc == 1) {
+			note_use(catalog, &base);
 			catalog->found_bases[1] = catalog->found_bases[0];
 			catalog->found_bases[0] = *id;
 		}
@@ -192,9 +214,12 @@ static int find_complete_locked(struct cf_catalog *catalog, const struct cf_id *
 
 	do {
 		rc = find_ranked(catalog, id, rank_others, &passed, location_out, err);
-		if (rc != 1 || location_out->bases.n == 0)
-			return rc;
-		rc = has_bases(catalog, &location_out->bases, err);
+		if (rc == 0)
+			return 0;
+		if (rc == 1 && location_out->bases.n)
+			rc = has_bases(catalog, &location_out->bases, err);
+		if (rc == 1)
+			note_use(catalog, location_out);
 		if (rc != 0)
 			return rc;
 		passed.packs[passed.n++] = location_out->pack;
@@ -274,12 +299,21 @@ int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *
 	pthread_mutex_lock(&catalog->lock);
 	rc = cf_recent_find_similar(catalog->recent, sketch, id_out, location_out);
 	if (rc == 0)
-		rc = cf_index_find_similar(catalog->index, sketch, rank_reliable, catalog, id_out, location_out,
+		rc = cf_index_find_similar(catalog->index, sketch, rank_base, catalog, id_out, location_out,
 					   err);
 	if (cf_catalog_index_failed(rc))
 		rc = cf_catalog_rebuild_locked(catalog, rc, err); /* 0: nothing similar this time */
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
+}
+
+/* Found where a host that keeps keys, and can keep more, has none. */
+static bool is_out_of_reach(struct cf_catalog *catalog, const struct cf_location *place)
+{
+	struct cf_pack_keys *keys = catalog->repo->pack_keys;
+
+	return keys && place->pack_type == CF_OBJECT_TREE_PACK && !cf_pack_keys_has(keys, &place->pack) &&
+	       cf_pack_keys_adds(keys);
 }
 
 int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct cf_err *err)
@@ -289,6 +323,8 @@ int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct 
 
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_complete_locked(catalog, id, &place, err);
+	if (rc == 1 && is_out_of_reach(catalog, &place))
+		rc = 0;
 	if (rc == 0) {
 		/* Adopted from a run whose bases, or whose pack, are of no use any more. */
 		cf_recent_disown(catalog->recent, id);

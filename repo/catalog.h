@@ -48,7 +48,10 @@ int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack
 int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *sketch, struct cf_id *id_out,
 			    struct cf_location *location_out, struct cf_err *err);
 
-/* For writers. 1: the repository has the chunk, or somebody is storing it. 0: the caller must store it. */
+/*
+ * For writers. 1: the repository has the chunk, or somebody is storing it. 0: the caller must store it. A tree that the host has
+ * to read again next time and cannot (repo/pack_keys.h) is one that the repository lacks.
+ */
 int cf_catalog_claim(struct cf_catalog *catalog, const struct cf_id *id, struct cf_err *err);
 /* A writer ended: what it claimed and did not store is nobody's. */
 void cf_catalog_drop_claims(struct cf_catalog *catalog);

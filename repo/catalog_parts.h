@@ -29,7 +29,8 @@ struct cf_catalog {
 
 /* The local index is a cache: without a place for its file it is made in memory, for this run. Says so, and clears err. */
 void cf_catalog_note_memory(struct cf_catalog *catalog, struct cf_err *err);
-/* Without role full the tables of packs stay shut, and only index segments tell what is there. */
+/* Without role full the tables of packs stay shut but for own ones whose keys were kept. If none were, only index segments tell what is
+ * there. */
 bool cf_catalog_reads_packs(const struct cf_catalog *catalog);
 /* What building the local index anew can help. */
 bool cf_catalog_index_failed(int rc);

@@ -1,6 +1,7 @@
 #include "repo/catalog_parts.h"
 
 #include "repo/object.h"
+#include "repo/pack_keys.h"
 #include "repo/quarantine.h"
 #include "repo/segments.h"
 #include "repo/tomb.h"
@@ -12,7 +13,7 @@
 enum {
 	PUBLISH_PACKS = 16,
 	PUBLISH_CHUNKS = 100000,
-	PUBLISH_PACKS_BLIND = 4 /* of a host that reads no packs: a run that ends early is lost up to the last segment */
+	PUBLISH_PACKS_BLIND = 4 /* where a run that ends early is lost up to the last segment */
 };
 
 /* A segment that borrows the tables of the recent packs: they stay put until this publisher drops them. */
@@ -29,11 +30,18 @@ static int borrow_recent(struct cf_catalog *catalog, struct cf_segment *segment,
 	return 0;
 }
 
+/* The next run can read what this one stores and take it up. */
+static bool is_taken_up(const struct cf_catalog *catalog)
+{
+	struct cf_pack_keys *keys = catalog->repo->pack_keys;
+
+	return cf_catalog_reads_packs(catalog) && (!keys || cf_pack_keys_adds(keys));
+}
+
 static bool is_due(const struct cf_catalog *catalog, bool all)
 {
 	size_t n = cf_recent_packs(catalog->recent);
-
-	size_t many = cf_catalog_reads_packs(catalog) ? PUBLISH_PACKS : PUBLISH_PACKS_BLIND;
+	size_t many = is_taken_up(catalog) ? PUBLISH_PACKS : PUBLISH_PACKS_BLIND;
 
 	return all ? n > 0 : n >= many || cf_recent_chunks(catalog->recent) >= PUBLISH_CHUNKS;
 }

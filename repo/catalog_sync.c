@@ -110,8 +110,9 @@ static int warn_of_bad(struct cf_catalog *catalog, const struct cf_id *bad, size
 			continue;
 		if (!catalog->is_muted)
 			cf_ctx_warn(catalog->repo->ctx, "index.damaged", name.s,
-				    cf_catalog_reads_packs(catalog) ? "%s is damaged; reading the tables of the packs instead"
-							 : "%s is damaged; what it lists is stored again",
+				    cf_keyring_of(catalog->repo->ring)->role == CF_ROLE_FULL
+					    ? "%s is damaged; reading the tables of the packs instead"
+					    : "%s is damaged; what it lists and this key cannot read is stored again",
 				    name.s);
 		(*n_out)++;
 	}
@@ -165,7 +166,7 @@ static int adopt_pack(void *user, const struct cf_id *name, uint64_t size, struc
 	struct cf_segment_pack pack = {0};
 	int rc;
 
-	if (cf_recent_has_pack(catalog->recent, name) ||
+	if (!cf_pack_may_open(catalog->repo, name) || cf_recent_has_pack(catalog->recent, name) ||
 	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, name)))
 		return 0;
 	rc = cf_ctx_check(catalog->repo->ctx, err);

@@ -18,6 +18,7 @@
 struct cf_blob_cache;
 struct cf_catalog;
 struct cf_key_cache;
+struct cf_pack_keys;
 
 struct cf_repo {
 	struct cf_backend *backend;
@@ -35,6 +36,7 @@ struct cf_repo {
 	struct cf_catalog *catalog;
 	char *index_path; /* of the catalog's SQLite file; NULL: in memory */
 	struct cf_key_cache *keys;
+	struct cf_pack_keys *pack_keys; /* of a host that may only write, while it backs up; or NULL */
 	struct cf_blob_cache *blobs;
 	struct cf_pool *pool;
 

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/le.h"
 #include "repo/handle.h"
+#include "repo/pack_keys.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -97,25 +98,18 @@ static const struct cf_epoch *find_epoch(const struct cf_keyring *ring, uint32_t
 	return NULL;
 }
 
-/* The pack key out of its header. */
-static int open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_seal_header *header,
-		       struct cf_seal_place *place_out, uint8_t key_out[CF_KEY_LEN], struct cf_err *err)
+bool cf_pack_may_open(const struct cf_repo *repo, const struct cf_id *name)
 {
-	const struct cf_keyring *ring = cf_keyring_of(repo->ring);
-	const struct cf_epoch *epoch;
-	uint8_t commitment[CF_COMMITMENT_LEN];
-	int rc = cf_seal_header_decode(bytes, header, err);
+	return cf_keyring_of(repo->ring)->role == CF_ROLE_FULL ||
+	       (repo->pack_keys && cf_pack_keys_has(repo->pack_keys, name));
+}
 
-	if (rc < 0)
-		return rc;
-	if (header->type != CF_OBJECT_DATA_PACK && header->type != CF_OBJECT_TREE_PACK)
-		return cf_err_set(err, CF_ERR_DAMAGED, "is no pack");
-	if (header->cipher != repo->config.cipher)
-		return cf_err_set(err, CF_ERR_DAMAGED, "has another cipher than the repository");
-	rc = cf_repo_require_full(repo, err);
-	if (rc < 0)
-		return rc;
-	epoch = find_epoch(ring, header->epoch);
+/* By the secret key of its epoch. */
+static int unseal_key(struct cf_repo *repo, const struct cf_seal_header *header, uint8_t key_out[CF_KEY_LEN],
+		      struct cf_err *err)
+{
+	const struct cf_epoch *epoch = find_epoch(cf_keyring_of(repo->ring), header->epoch);
+
 	if (!epoch && repo->key.is_behind)
 		return cf_err_set(err, CF_ERR_KEY,
 				  "is of data epoch %u, which the key slot in use was not given: run coffer key rotate with "
@@ -128,6 +122,41 @@ static int open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_sea
 	if (crypto_box_seal_open(key_out, header->sealed_key, CF_SEALED_KEY_LEN, epoch->public_key,
 				 epoch->secret_key) != 0)
 		return cf_err_set(err, CF_ERR_DAMAGED, "has a damaged header");
+	return 0;
+}
+
+/* The key of a pack of this name (NULL: of one that only role full opens). */
+static int find_key(struct cf_repo *repo, const struct cf_id *name, const struct cf_seal_header *header,
+		    uint8_t key_out[CF_KEY_LEN], struct cf_err *err)
+{
+	int rc = 0;
+
+	if (cf_keyring_of(repo->ring)->role == CF_ROLE_FULL)
+		return unseal_key(repo, header, key_out, err);
+	if (name && repo->pack_keys)
+		rc = cf_pack_keys_get(repo->pack_keys, name, key_out, err);
+	if (rc == 0)
+		rc = cf_repo_require_full(repo, err);
+	return rc < 0 ? rc : 0;
+}
+
+/* The pack key by its header. */
+static int open_header(struct cf_repo *repo, const struct cf_id *name, struct cf_span bytes,
+		       struct cf_seal_header *header, struct cf_seal_place *place_out, uint8_t key_out[CF_KEY_LEN],
+		       struct cf_err *err)
+{
+	uint8_t commitment[CF_COMMITMENT_LEN];
+	int rc = cf_seal_header_decode(bytes, header, err);
+
+	if (rc < 0)
+		return rc;
+	if (header->type != CF_OBJECT_DATA_PACK && header->type != CF_OBJECT_TREE_PACK)
+		return cf_err_set(err, CF_ERR_DAMAGED, "is no pack");
+	if (header->cipher != repo->config.cipher)
+		return cf_err_set(err, CF_ERR_DAMAGED, "has another cipher than the repository");
+	rc = find_key(repo, name, header, key_out, err);
+	if (rc < 0)
+		return rc;
 	rc = cf_commitment(header, cf_span_of(key_out, CF_KEY_LEN), commitment, err);
 	if (rc == 0 && memcmp(commitment, header->commitment, sizeof(commitment)) != 0)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "has a damaged header");
@@ -144,9 +173,14 @@ static int pack_key(struct cf_repo *repo, const struct cf_id *name, struct cf_se
 
 	if (cached_key(repo->keys, name, place_out, key_out))
 		return 0;
+	if (!cf_pack_may_open(repo, name))
+		return cf_repo_require_full(repo, err);
 	rc = repo->backend->ops->get(repo->backend, cf_pack_name(name).s, 0, CF_PACK_HEADER_LEN, &bytes, err);
+	/* A store may let a host add and not read. */
+	if (rc == CF_ERR_ACCESS && repo->pack_keys)
+		rc = cf_repo_require_full(repo, err);
 	if (rc == 0)
-		rc = open_header(repo, cf_buf_span(&bytes), &header, place_out, key_out, err);
+		rc = open_header(repo, name, cf_buf_span(&bytes), &header, place_out, key_out, err);
 	if (rc == 0)
 		remember_key(repo->keys, name, place_out, key_out);
 	cf_buf_release(&bytes);
@@ -279,7 +313,7 @@ int cf_pack_open_whole(struct cf_repo *repo, const struct cf_id *name, struct cf
 	int rc = check_size(bytes.len, err);
 
 	if (rc == 0)
-		rc = open_header(repo, bytes, &header, place_out, key_out, err);
+		rc = open_header(repo, name, bytes, &header, place_out, key_out, err);
 	if (rc == 0)
 		rc = open_trailer(place_out, key_out,
 				  cf_span_of(bytes.data + bytes.len - CF_TRAILER_LEN, CF_TRAILER_LEN),
@@ -300,5 +334,5 @@ int cf_pack_open_header(struct cf_repo *repo, struct cf_span bytes, struct cf_se
 {
 	struct cf_seal_header header;
 
-	return open_header(repo, bytes, &header, place_out, key_out, err);
+	return open_header(repo, NULL, bytes, &header, place_out, key_out, err);
 }

@@ -18,6 +18,9 @@ struct cf_pack_name cf_pack_name(const struct cf_id *name);
 int cf_key_cache_new(struct cf_key_cache **cache_out, struct cf_err *err);
 void cf_key_cache_free(struct cf_key_cache *cache);
 
+/* Whether this host may read the pack: all of them with role full, else those whose keys it kept. */
+bool cf_pack_may_open(const struct cf_repo *repo, const struct cf_id *name);
+
 /* Append the plain text of a blob. CF_ERR_DAMAGED naming the pack; CF_ERR_KEY when this host may not read. */
 int cf_pack_read_blob(struct cf_repo *repo, const struct cf_id *name, uint32_t off, uint32_t len,
 		      uint32_t number, struct cf_buf *plain_out, struct cf_err *err);

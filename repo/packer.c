@@ -4,6 +4,7 @@
 #include "base/le.h"
 #include "repo/catalog.h"
 #include "repo/handle.h"
+#include "repo/pack_keys.h"
 #include "repo/pack_reader.h"
 
 #include <sodium.h>
@@ -269,6 +270,9 @@ static int put_pack(struct cf_packer *packer, const struct open_pack *pack, cons
 	if (rc == 0 && !packer->dry_run) {
 		struct cf_backend *backend = packer->repo->backend;
 
+		/* Before the pack, so that none is there that the next run could not take up. */
+		if (packer->repo->pack_keys)
+			cf_pack_keys_add(packer->repo->pack_keys, &entry->name, cf_secret_data(pack->key));
 		rc = backend->ops->put(backend, cf_pack_name(&entry->name).s, parts, n_parts, err);
 	}
 	free(parts);

@@ -7,6 +7,7 @@
 #include "repo/chunks.h"
 #include "repo/handle.h"
 #include "repo/key_slot.h"
+#include "repo/pack_keys.h"
 #include "repo/pack_reader.h"
 
 #include <sodium.h>
@@ -340,6 +341,7 @@ void cf_repo_close(struct cf_repo *repo)
 	free(repo->index_path);
 	cf_blob_cache_free(repo->blobs);
 	cf_key_cache_free(repo->keys);
+	cf_pack_keys_free(repo->pack_keys);
 	while (repo->coders) {
 		struct cf_coder_slot *slot = repo->coders;
 
@@ -375,6 +377,16 @@ enum cf_cipher cf_repo_cipher(const struct cf_repo *repo)
 unsigned cf_repo_chunker_kind(const struct cf_repo *repo)
 {
 	return repo->config.chunker;
+}
+
+int cf_repo_keep_pack_keys(struct cf_repo *repo, int64_t keep_ns, struct cf_err *err)
+{
+	if (cf_keyring_of(repo->ring)->role == CF_ROLE_FULL)
+		return 0;
+	if (keep_ns)
+		return cf_pack_keys_open(repo, keep_ns, &repo->pack_keys, err);
+	cf_pack_keys_remove(repo);
+	return 0;
 }
 
 int cf_repo_require_full(const struct cf_repo *repo, struct cf_err *err)

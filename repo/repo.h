@@ -91,6 +91,13 @@ const char *cf_repo_id_text(const struct cf_repo *repo);
 enum cf_cipher cf_repo_cipher(const struct cf_repo *repo);
 unsigned cf_repo_chunker_kind(const struct cf_repo *repo);
 
+/*
+ * For a backup whose key may only write: keep, in the cache folder, the keys of the packs that it stores, so that this host reads its
+ * own packs when it compares. Keys that no backup has used for keep_ns go; with 0 all go and none are kept. Does nothing for
+ * role full.
+ */
+int cf_repo_keep_pack_keys(struct cf_repo *repo, int64_t keep_ns, struct cf_err *err);
+
 /* CF_ERR_KEY, naming the role, unless the key in use reads backups (role full). */
 int cf_repo_require_full(const struct cf_repo *repo, struct cf_err *err);
 

@@ -4,6 +4,7 @@
 #include "repo/catalog.h"
 #include "repo/format/snapshot_doc.h"
 #include "repo/object.h"
+#include "repo/pack_keys.h"
 #include "repo/pipeline.h"
 
 #include <stdlib.h>
@@ -234,7 +235,7 @@ int cf_writer_open(struct cf_repo *repo, const struct cf_writer_options *options
 	writer->frame_len = frame_len_of(options);
 	writer->ignore_times = options->ignore_times;
 	writer->dry_run = options->dry_run;
-	may_read = cf_keyring_of(repo->ring)->role == CF_ROLE_FULL;
+	may_read = cf_keyring_of(repo->ring)->role == CF_ROLE_FULL || repo->pack_keys;
 	writer->no_delta = options->no_delta || !may_read;
 	writer->begun_ns = cf_ctx_now_ns(repo->ctx);
 	pthread_mutex_init(&writer->batch_lock, NULL);
@@ -310,6 +311,8 @@ int cf_writer_commit(struct cf_writer *writer, struct cf_snapshot **snapshot_out
 			rc = cf_snapshot_put(writer->repo, writer->draft, err);
 		if (rc == 0)
 			rc = cf_catalog_end_run(writer->repo->catalog, err);
+		if (rc == 0 && writer->repo->pack_keys)
+			cf_pack_keys_sweep(writer->repo->pack_keys);
 	}
 	if (rc < 0)
 		return rc;

@@ -59,7 +59,7 @@ static int take_content(struct cf_writer *writer, const struct cf_content *old, 
 		rc = cf_list_builder_finish(&list, content_out, err);
 	cf_list_builder_release(&list);
 	cf_content_cursor_free(cursor);
-	if (rc == CF_ERR_DAMAGED) {
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
 		cf_err_clear(err);
 		return 0;
 	}

@@ -1,5 +1,6 @@
 """Key slots from the command line: who may do what with them, secret managers, rotation, and what a role write cannot read."""
 
+import hmac
 import json
 import os
 import shutil
@@ -152,8 +153,76 @@ def test_an_interrupted_write_backup_is_gone_on_with(coffer, source):
     coffer.check()
 
 
+def rows(day):
+    """A table of which one row in a hundred changes each day."""
+    return "".join(f"{i}\t{i * 2654435761 % 2**32:08x}{i * 40503 % 2**16:04x}\t{day if i % 100 == day else 0}\n" for i in range(80_000))
+
+
+def test_a_write_host_stores_differences(coffer, tmp_path):
+    """By the keys of its own packs, about what a full key stores; of all else it reads nothing."""
+    web = as_key(coffer, add(coffer, "w", "--role", "write"))
+    other = Coffer(tmp_path / "other")
+    other.init()
+    table = coffer.work / "table"
+    table.mkdir()
+    texts, saved, stored = [rows(day) for day in range(6)], [], []
+
+    def back_up(day, *args):
+        (table / "rows").write_text(texts[day])
+        saved.append(web.backup(table, *args))
+        return saved[-1]
+
+    for day in range(3):
+        back_up(day)
+        stored.append(other.backup(table)["bytes_stored"])
+    first = saved[0]["bytes_stored"]
+    for mine, full in zip(saved[1:], stored[1:]):
+        assert mine["chunks_delta"] > 0 and mine["bytes_stored"] < min(3 * full, first / 10)
+    again = web.backup(table)
+    assert again["bytes_read"] == 0 and again["files_unchanged"] == 1
+    for args in (["ls", "latest"], ["dump", "latest:/rows"], ["restore", "latest", "--to", tmp_path / "no"]):
+        web.fails(*args, code=KEY, names="role write")
+    [folder] = web.cache.glob("*.pack-keys")
+    assert len(list(folder.iterdir())) == len(coffer.objects("packs"))
+    shutil.rmtree(folder)
+    lost = back_up(3)
+    assert lost["chunks_delta"] == 0 and lost["bytes_stored"] > first / 2
+    found = back_up(4)
+    assert found["chunks_delta"] > 0 and found["bytes_stored"] < first / 10
+    none = back_up(5, "--keep-pack-keys", "none")
+    assert none["chunks_delta"] == 0 and not folder.exists()
+    for snapshot, text in zip(saved, texts):
+        assert coffer.run("dump", f"{snapshot['snapshot']}:/rows").out == text
+    coffer.check()
+
+
+def test_the_pack_keys_of_a_write_host_open_its_own_packs_with_its_keyring(coffer, source):
+    """What a thief of that host has, by a reader that shares no code."""
+    key = add(coffer, "w", "--role", "write")
+    web = as_key(coffer, key)
+    coffer.backup(source)
+    theirs = {p.name for p in coffer.objects("packs")}
+    (source / "two").write_bytes(os.urandom(1000))
+    web.backup(source)
+    kept = list(web.cache.glob("*.pack-keys/*"))
+    assert kept and {p.name for p in kept} == {p.name for p in coffer.objects("packs")} - theirs
+    full = read_repo.Repository(coffer.path, coffer.key.read_bytes())
+    [ring] = [read_repo.parse_keyring(ring) for p in coffer.objects("keys")
+              if (ring := read_repo.open_slot(p.read_bytes(), "key-file", key.read_bytes()))]
+    seal_key = hmac.digest(ring.metadata_key, b"coffer pack keys\0", "sha256")
+    for path in kept:
+        header = (coffer.path / "packs" / path.name[:2] / path.name).read_bytes()[:140]
+        [(_, secret)] = full.ring.epochs.values()
+        right = read_repo.nacl.public.SealedBox(read_repo.nacl.public.PrivateKey(secret)).decrypt(header[60:140])
+        data = path.read_bytes()
+        opened = read_repo.nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+            data[24:], bytes.fromhex(path.name), data[:24], seal_key)
+        assert opened == right and right not in data
+
+
 def test_nothing_of_a_write_host_opens_a_pack(coffer, source):
-    """With all that its key file opens, through a reader that shares no code and asks for no role."""
+    """With all that its key file opens, through a reader that shares no code and asks for no role: the keys of packs in its cache
+    are another matter."""
     coffer.backup(source)
     key = add(coffer, "w", "--role", "write")
     (source / "two").write_bytes(os.urandom(1000))

@@ -35,16 +35,19 @@ def test_a_full_repository_disk_keeps_earlier_snapshots(coffer, disk, tmp_path):
     trees.assert_equal(source, tmp_path / "out")
 
 
-def test_a_full_cache_disk_does_not_harm(coffer, disk, tmp_path):
-    coffer.cache = disk / "cache"
-    (disk / "filler").write_bytes(b"x" * (6 << 20 - 12))
+def fill(path):
     try:
-        with open(disk / "filler", "ab") as file:
+        with open(path, "ab") as file:
             while True:
                 file.write(b"x" * 4096)
                 file.flush()
     except OSError:
         pass
+
+
+def test_a_full_cache_disk_does_not_harm(coffer, disk, tmp_path):
+    coffer.cache = disk / "cache"
+    fill(disk / "filler")
     source = trees.small(coffer.work / "source")
     # The index is only a cache: it is kept in memory when its disk is full.
     snapshot = coffer.backup(source)["snapshot"]
@@ -55,6 +58,22 @@ def test_a_full_cache_disk_does_not_harm(coffer, disk, tmp_path):
     coffer.check()
     coffer.restore("latest", tmp_path / "out")
     trees.assert_equal(source, tmp_path / "out")
+
+
+def test_a_full_cache_disk_does_not_harm_a_write_host(coffer, disk, tmp_path):
+    coffer.run("key", "add", "--role", "write", "--new-key-file", tmp_path / "w")
+    admin, coffer.key, coffer.cache = coffer.key, tmp_path / "w", disk / "cache"
+    source = trees.small(coffer.work / "source")
+    coffer.backup(source)
+    fill(disk / "filler")
+    (source / "new").write_bytes(os.urandom(100_000))
+    result = coffer.run("backup", source, "--json", "-v")
+    assert result.err.count("keys of new packs are not kept") == 1 and "space" in result.err
+    assert result.json["files_unchanged"] == result.json["files"] - 1
+    again = coffer.backup(source)
+    assert again["bytes_stored"] < 10_000 and again["chunks_new"] == 0
+    coffer.key = admin
+    coffer.check()
 
 
 def test_a_full_target_disk_is_said_and_leaves_nothing_wrong(coffer, disk):

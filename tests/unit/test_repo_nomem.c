@@ -7,6 +7,9 @@
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/forget.h"
+#include "repo/key_admin.h"
+#include "repo/pack_keys.h"
+#include "tests/suite/temp_folder.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -367,12 +370,71 @@ static void forget_without_memory_fails_cleanly(void **state)
 	fixture_release(&f);
 }
 
+/* The fixture's credentials become those of a key that may only write. */
+static struct cf_secret *become_writer(struct fixture *f)
+{
+	const struct cf_slot_about about = {.host = "h", .user = "u", .comment = ""};
+	struct cf_secret *secret = NULL, *full = f->key_file;
+	struct cf_repo *repo = fixture_open(f);
+	char id[33];
+
+	assert_int_equal(cf_secret_copy(cf_span_str("writer writer writer writer write"), &secret, NULL), 0);
+	f->credentials.key_file = secret;
+	assert_int_equal(cf_key_add(repo, CF_ROLE_WRITE, &f->credentials, &about, id, NULL), 0);
+	cf_repo_close(repo);
+	f->key_file = secret;
+	return full;
+}
+
+/* Opening fails cleanly; what is kept or not kept later is a help, and its lack an error where one can be told. */
+static void pack_keys_without_memory_are_done_without(void **state)
+{
+	const struct cf_id pack = {.bytes = {1}};
+	const uint8_t key[CF_KEY_LEN] = {2};
+	struct cf_temp_folder cache;
+	struct cf_secret *full;
+	struct fixture f;
+	bool reached = true;
+	int n;
+
+	fixture_init(&f, 0);
+	cf_temp_folder_make(&cache);
+	full = become_writer(&f);
+	for (n = 0; reached; n++) {
+		struct cf_repo *repo = fixture_open_over(&f, fixture_share(f.store), cache.path, NULL);
+		struct cf_err err = CF_ERR_INIT;
+		uint8_t out[CF_KEY_LEN];
+		int rc, got = 0;
+
+		assert_non_null(repo);
+		fail_after(n);
+		rc = cf_repo_keep_pack_keys(repo, 1, &err);
+		if (rc == 0) {
+			cf_pack_keys_add(repo->pack_keys, &pack, key);
+			got = cf_pack_keys_get(repo->pack_keys, &pack, out, &err);
+			cf_pack_keys_sweep(repo->pack_keys);
+		}
+		reached = failed();
+		if (rc < 0 || got < 0)
+			assert_nomem(n, rc < 0 ? rc : got, &err);
+		else if (got == 1)
+			assert_memory_equal(out, key, sizeof(key));
+		assert_true(reached || got == 1);
+		cf_repo_close(repo);
+	}
+	assert_true(n > 5);
+	cf_temp_folder_remove(&cache);
+	cf_secret_free(full);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backup_without_memory_fails_cleanly),
 		cmocka_unit_test(restore_without_memory_fails_cleanly),
 		cmocka_unit_test(forget_without_memory_fails_cleanly),
+		cmocka_unit_test(pack_keys_without_memory_are_done_without),
 	};
 	struct cf_buf text = CF_BUF_INIT;
 
