@@ -63,7 +63,7 @@ static int sweep_database(struct cf_pg *pg, const char *name, const struct cf_sc
 
 	if (rc < 0 || locked)
 		return rc;
-	rc = cf_pg_load_drop_made(pg, name, ctx, &failure);
+	rc = cf_pg_load_drop_made(pg, name, false, ctx, &failure);
 	if (rc == CF_ERR_CANCELED) {
 		cf_err_set(err, rc, "%s", failure.text);
 		return rc;

@@ -130,7 +130,7 @@ static void undo_database(struct cf_pg_load *load, const char *target)
 	cf_pg_close(load->pg);
 	load->pg = NULL;
 	if (cf_pg_load_connect_elsewhere(target, "coffer restore", &quiet, &pg, NULL) == 0 &&
-	    cf_pg_load_drop_made(pg, load->database, &quiet, NULL) == 0)
+	    cf_pg_load_drop_made(pg, load->database, false, &quiet, NULL) == 0)
 		load->made_database = false;
 	cf_pg_close(pg);
 }

@@ -125,8 +125,8 @@ int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
 /* Drops a database that a restore or a verification made, with the subscriptions in it, by a
- * connection to another one. */
-int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
+ * connection to another one. force: whoever else is in it is thrown out. */
+int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const struct cf_ctx *ctx,
 			 struct cf_err *err);
 
 /* load_clean.c */

@@ -73,15 +73,17 @@ static const char *create_statement(const struct cf_pg_load *load)
 	return NULL;
 }
 
-static int drop_database(struct cf_pg *pg, const char *name, struct cf_err *err)
+/* force: ends the sessions that are in it, where the server can do that. */
+static int drop_database(struct cf_pg *pg, const char *name, bool force, struct cf_err *err)
 {
+	bool can_force = cf_pg_server_version(pg) >= 130000;
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc = cf_buf_append_str(&sql, "DROP DATABASE IF EXISTS ", err);
 
 	if (rc == 0)
 		rc = cf_sql_append_name(name, &sql, err);
 	if (rc == 0)
-		rc = cf_buf_append(&sql, "", 1, err);
+		rc = cf_buf_printf(&sql, err, "%s%c", force && can_force ? " WITH (FORCE)" : "", 0);
 	if (rc == 0)
 		rc = cf_pg_exec(pg, (const char *)sql.data, err);
 	cf_buf_release(&sql);
@@ -108,6 +110,7 @@ static int drop_subscription(struct cf_pg *pg, const char *name, struct cf_err *
 	return rc;
 }
 
+/* 1 when there were any. */
 static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
 			      struct cf_err *err)
 {
@@ -125,12 +128,14 @@ static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct c
 			NULL, 0, &rows, err);
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
 		rc = drop_subscription(there, cf_pg_value(rows, i, 0), err);
+	if (rc == 0 && cf_pg_rows_count(rows) > 0)
+		rc = 1;
 	cf_pg_rows_free(rows);
 	cf_pg_close(there);
 	return rc;
 }
 
-/* A database that is a template, as the source's was, cannot be dropped. */
+/* 1 when that was done. */
 static int make_plain(struct cf_pg *pg, const char *name, struct cf_err *err)
 {
 	struct cf_buf quoted = CF_BUF_INIT;
@@ -142,25 +147,26 @@ static int make_plain(struct cf_pg *pg, const char *name, struct cf_err *err)
 		rc = cf_pg_execf(pg, err, "ALTER DATABASE %s IS_TEMPLATE false",
 				 (const char *)quoted.data);
 	cf_buf_release(&quoted);
-	return rc;
+	return rc < 0 ? rc : 1;
 }
 
-int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
+int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const struct cf_ctx *ctx,
 			 struct cf_err *err)
 {
-	int rc = drop_database(pg, name, err), undo_rc;
+	int rc = drop_database(pg, name, force, err), removed;
 
 	if (rc == 0)
 		return 0;
+	/* What a server does not drop: a template, as the source may have been one, and a database
+	 * with subscriptions. */
 	if (strcmp(cf_pg_sqlstate(pg), WRONG_OBJECT_TYPE) == 0)
-		undo_rc = make_plain(pg, name, NULL);
+		removed = make_plain(pg, name, NULL);
 	else
-		/* Nor can one with subscriptions. */
-		undo_rc = drop_subscriptions(pg, name, ctx, NULL);
-	if (undo_rc < 0)
+		removed = drop_subscriptions(pg, name, ctx, NULL);
+	if (removed <= 0)
 		return rc;
 	cf_err_clear(err);
-	return drop_database(pg, name, err);
+	return drop_database(pg, name, force, err);
 }
 
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
@@ -191,7 +197,7 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 	if (load->options->dry_run)
 		return 0;
 	if (exists)
-		rc = drop_database(pg, load->database, err);
+		rc = drop_database(pg, load->database, false, err);
 	if (rc == 0)
 		rc = exec_for_database(load, pg, sql, err);
 	/* Whoever stops waiting for it does not know whether it was made. */

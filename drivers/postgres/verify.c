@@ -247,8 +247,9 @@ static void drop_database(const char *server, const char *name, const struct cf_
 	struct cf_pg *pg = NULL;
 
 	quiet.cancel = NULL;
+	/* A pooler keeps connections to it for a while, and nobody else has business there. */
 	if (cf_pg_load_connect_elsewhere(server, "coffer verify", &quiet, &pg, &err) < 0 ||
-	    cf_pg_load_drop_made(pg, name, &quiet, &err) < 0)
+	    cf_pg_load_drop_made(pg, name, true, &quiet, &err) < 0)
 		cf_ctx_warn(ctx, "verify.left", name,
 			    "this database could not be dropped again: %s: use DROP DATABASE %s",
 			    err.text, name);

@@ -1,5 +1,6 @@
 """Restores into PostgreSQL, and verification: the whole, a part, renamed, and everything that must be refused."""
 
+import contextlib
 import json
 import os
 import random
@@ -597,6 +598,16 @@ def test_verifications_leave_each_others_databases_alone(postgres, small):
     for process in (stopped, beside):
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and b"leftover" not in out, err
+    assert scratch_databases(postgres) == set()
+
+
+def test_who_is_in_a_scratch_database_does_not_keep_it(postgres, small):
+    """Such as a pooler, which keeps connections."""
+    process = start_verify(small, "--against", "postgres:")
+    name = servers.wait_for(lambda: scratch_databases(postgres), 20, "a scratch database").pop()
+    with contextlib.closing(postgres.connect(name)):
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
     assert scratch_databases(postgres) == set()
 
 
