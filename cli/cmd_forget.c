@@ -219,6 +219,16 @@ static int print_text(const struct job *job, struct cf_err *err)
 	return 0;
 }
 
+static void print_nothing(const struct job *job)
+{
+	printf("nothing to forget, %s kept", cf_text_count(job->plan.n_kept, "snapshot", "snapshots").s);
+	if (job->select.hint) {
+		fputs(": ", stdout);
+		cf_escape_print(stdout, job->select.hint, CF_ESCAPE_MESSAGE);
+	}
+	putchar('\n');
+}
+
 static void print_totals(const struct job *job)
 {
 	if (job->is_real && job->n_ids > 0)
@@ -229,8 +239,7 @@ static void print_totals(const struct job *job)
 		printf("%s would be forgotten, %zu kept: nothing was done, --yes does it\n",
 		       cf_text_count(job->n_ids, "snapshot", "snapshots").s, job->plan.n_kept);
 	else
-		printf("nothing to forget, %s kept\n",
-		       cf_text_count(job->plan.n_kept, "snapshot", "snapshots").s);
+		print_nothing(job);
 }
 
 /* The name that the time zone has here and now: "CET". */

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/escape.h"
 #include "cli/output.h"
 #include "cli/select.h"
 #include "cli/snapshot_json.h"
@@ -106,8 +107,10 @@ int cf_cmd_snapshots(struct cf_cli *cli, struct cf_err *err)
 		rc = print_json(cli, &list, err);
 	else if (rc == 0 && list.n > 0)
 		rc = print_table(&list, err);
-	else if (rc == 0 && !cli->quiet)
-		puts("no snapshots");
+	else if (rc == 0 && !cli->quiet) {
+		cf_escape_print(stdout, select.hint ? select.hint : "no snapshots", CF_ESCAPE_MESSAGE);
+		putchar('\n');
+	}
 	cf_snapshot_list_release(&list);
 	cf_select_close(&select);
 	return rc;

@@ -2,56 +2,20 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "cli/escape.h"
-#include "cli/source.h"
-#include "drivers/driver.h"
+#include "cli/select_source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* "scheme:" and the absolute path of what follows, as drivers of paths name their sources; NULL
- * when there is no such path. */
-static char *absolute_source(const char *text)
-{
-	const struct cf_driver *driver;
-	const char *rest;
-	char *path, *source = NULL;
-
-	if (cf_source_find(text, &driver, &rest, NULL) < 0)
-		return NULL;
-	path = realpath(rest, NULL);
-	/* What is gone since can still be named by its absolute path. */
-	if (!path && rest[0] == '/')
-		path = strdup(rest);
-	if (path && asprintf(&source, "%s:%s", driver->scheme, path) < 0)
-		source = NULL;
-	free(path);
-	return source;
-}
-
 static int choose_source(struct cf_select *select, const char *text, struct cf_err *err)
 {
 	struct cf_snapshot_list list = {0};
-	struct cf_snapshot_filter as_typed = {0};
-	char *absolute = NULL;
-	int rc = 0;
+	int rc = cf_snapshots_load(select->repo, NULL, &list, err);
 
-	select->source = cf_escape_stored(text);
-	if (!select->source)
-		return cf_err_nomem(err);
-	as_typed.source = select->source;
-	rc = cf_snapshots_load(select->repo, &as_typed, &list, err);
-	if (rc == 0 && list.n == 0)
-		absolute = absolute_source(text);
-	if (absolute) {
-		free(select->source);
-		select->source = cf_escape_stored(absolute);
-		if (!select->source)
-			rc = cf_err_nomem(err);
-	}
+	if (rc == 0)
+		rc = cf_select_source(&list, text, &select->source, &select->hint, err);
 	select->filter.source = select->source;
-	free(absolute);
 	cf_snapshot_list_release(&list);
 	return rc;
 }
@@ -75,6 +39,7 @@ int cf_select_open(struct cf_select *select, struct cf_cli *cli, struct cf_err *
 void cf_select_close(struct cf_select *select)
 {
 	free(select->source);
+	free(select->hint);
 	free(select->tags);
 	if (select->repo)
 		cf_repo_close(select->repo);
@@ -90,6 +55,8 @@ int cf_select_snapshot(const struct cf_select *select, const char *operand,
 	if (!text)
 		return cf_err_nomem(err);
 	rc = cf_snapshot_resolve(select->repo, text, &select->filter, snapshot_out, err);
+	if (rc == CF_ERR_NOT_FOUND && select->hint && strcmp(text, "latest") == 0)
+		rc = cf_err_set(err, CF_ERR_NOT_FOUND, "%s", select->hint);
 	free(text);
 	return rc;
 }

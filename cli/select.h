@@ -13,11 +13,12 @@ struct cf_select {
 	struct cf_repo *repo;
 	struct cf_snapshot_filter filter;
 	char *source;
+	char *hint; /* NULL, or: no snapshot is of the source that was given, and which are near */
 	const char **tags;
 };
 
 /* Open the repository and read the filters. A source is taken as snapshots have it, else as
- * somebody would type it for backup. Close in either case. */
+ * somebody would type it for backup (cli/select_source.h). Close in either case. */
 int cf_select_open(struct cf_select *select, struct cf_cli *cli, struct cf_err *err);
 void cf_select_close(struct cf_select *select);
 

@@ -344,8 +344,8 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.operands = "", .options = filter_options,
 		.text = TEXT(
 			"Lists snapshots, oldest first, with what they read and what the "
-			"repository grew by. A source may be given as it is listed or, but for "
-			"database servers, as it was typed."),
+			"repository grew by. A source may be given as it is listed or as it was "
+			"typed for the backup; no server is asked."),
 		.examples = EXAMPLES(
 			{"coffer snapshots --source /etc", "those of one source"}),
 	},

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define WORD_MAX 32
+#define WORD_MAX 128
 
 /* Optimal string alignment: swapped neighbours count as one mistake. */
 static size_t distance_of(const char *a, size_t a_len, const char *b, size_t b_len)

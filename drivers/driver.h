@@ -16,6 +16,7 @@
 
 struct cf_err;
 struct cf_source;
+struct cf_source_names;
 struct cf_tree;
 
 /*
@@ -114,6 +115,12 @@ struct cf_driver {
 	 */
 	int (*open)(const char *rest, const struct cf_source_options *options, const struct cf_ctx *ctx,
 		    struct cf_source **source_out, struct cf_err *err);
+
+	/*
+	 * The names that open() may give a source, without looking at it or asking a server; none when that cannot be told.
+	 * CF_ERR_USAGE when it makes no sense.
+	 */
+	int (*names)(const char *rest, struct cf_source_names *names, struct cf_err *err);
 
 	/*
 	 * Push everything into sink, from the root's dir_begin to its dir_end. Called once, and again,

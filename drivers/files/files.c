@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/files/exclude.h"
 #include "drivers/files/walk.h"
+#include "drivers/source_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,11 +84,13 @@ static int set_skipped(struct files_source *s, const struct cf_source_options *o
 
 static int set_name(struct files_source *s, const char *path, struct cf_err *err)
 {
-	if (asprintf(&s->source.name, "files:%s", path) < 0) {
-		s->source.name = NULL;
-		return cf_err_nomem(err);
-	}
-	return 0;
+	s->source.name = cf_path_source_name("files", path);
+	return s->source.name ? 0 : cf_err_nomem(err);
+}
+
+static int files_names(const char *rest, struct cf_source_names *names, struct cf_err *err)
+{
+	return cf_path_source_names("files", rest, names, err);
 }
 
 static int files_open(const char *rest, const struct cf_source_options *options,
@@ -151,6 +154,7 @@ const struct cf_driver cf_files_driver = {
 	.usage = "files:PATH",
 	.about = "a folder with everything in it, or one file",
 	.open = files_open,
+	.names = files_names,
 	.run = files_run,
 	.close = files_close,
 };

@@ -122,22 +122,13 @@ static bool is_local(const char *host)
 	       strcmp(host, "::1") == 0;
 }
 
-/* What neither the URL nor an option file says comes from the environment, as with the server's own
- * client. */
-static const char *host_of(const struct cf_mysql_url *url)
-{
-	if (url->socket)
-		return "localhost";
-	return url->host || url->defaults_file ? url->host : getenv("MYSQL_HOST");
-}
-
 /* Over a network connections are encrypted when the server can, and must be when the URL says so.
  */
 static void set_tls(MYSQL *handle, const struct cf_mysql_url *url)
 {
 	bool enforce = url->ssl == 1 || url->ssl_ca || url->ssl_verify == 1;
 	bool verify = url->ssl_verify == 1 || (url->ssl_ca && url->ssl_verify != 0);
-	bool wanted = enforce || url->ssl_cert || (url->ssl != 0 && !is_local(host_of(url)));
+	bool wanted = enforce || url->ssl_cert || (url->ssl != 0 && !is_local(cf_mysql_url_host(url)));
 
 #ifdef MARIADB_PACKAGE_VERSION
 	if (wanted)
@@ -184,7 +175,7 @@ static bool connect_handle(MYSQL *handle, const struct cf_mysql_url *url, const 
 #ifndef MARIADB_PACKAGE_VERSION
 	password = getenv("MYSQL_PWD"); /* the other library looks for itself */
 #endif
-	return mysql_real_connect(handle, host_of(url), url->user, password, database, url->port,
+	return mysql_real_connect(handle, cf_mysql_url_host(url), url->user, password, database, url->port,
 				  url->socket, CLIENT_MULTI_RESULTS) != NULL;
 }
 
@@ -254,7 +245,7 @@ static int learn_server(struct cf_mysql *my, struct cf_err *err)
 static int name_target(struct cf_mysql *my, struct cf_err *err)
 {
 	const struct cf_mysql_url *url = my->url;
-	const char *host = host_of(url);
+	const char *host = cf_mysql_url_host(url);
 	int n;
 
 	if (url->socket)

@@ -39,16 +39,8 @@ static void close_source(struct cf_source *base)
 /* mysql://HOST:PORT/a,b: neither user nor password, which may change. */
 static int name_source(struct mysql_source *source, const struct cf_mysql *my, struct cf_err *err)
 {
-	struct cf_buf name = CF_BUF_INIT;
-	int rc = cf_buf_printf(&name, err, "mysql://%s", cf_mysql_server_name(my));
-
-	for (size_t i = 0; rc == 0 && i < source->url.n_databases; i++)
-		rc = cf_buf_printf(&name, err, "%c%s", i ? ',' : '/', source->url.databases[i]);
-	if (rc == 0)
-		source->base.name = (char *)name.data;
-	else
-		cf_buf_release(&name);
-	return rc;
+	source->base.name = cf_mysql_url_name(cf_mysql_server_name(my), &source->url);
+	return source->base.name ? 0 : cf_err_nomem(err);
 }
 
 static int check_databases(const struct mysql_source *source,
@@ -155,6 +147,7 @@ const struct cf_driver cf_mysql_driver = {
 	.about = "A MySQL or MariaDB server, consistent while it is in use",
 	.is_server = true,
 	.open = open_source,
+	.names = cf_mysql_url_names,
 	.run = run_source,
 	.close = close_source,
 	.load = cf_mysql_load,

@@ -1,12 +1,15 @@
 #include "drivers/mysql/url.h"
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "drivers/source_names.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_TIMEOUT_S = 20, CONNECT_TIMEOUT_MAX_S = 3600 };
+enum { CONNECT_TIMEOUT_S = 20, CONNECT_TIMEOUT_MAX_S = 3600, PORT_DEFAULT = 3306 };
 
 void cf_mysql_url_release(struct cf_mysql_url *url)
 {
@@ -244,5 +247,92 @@ int cf_mysql_url_parse(const char *rest, struct cf_mysql_url *url, struct cf_err
 	    (url->port || (url->host && strcmp(url->host, "localhost") != 0)))
 		rc = cf_err_set(err, CF_ERR_USAGE,
 				"mysql: a socket is on this host: no host and no port");
+	return rc;
+}
+
+const char *cf_mysql_url_host(const struct cf_mysql_url *url)
+{
+	if (url->socket)
+		return "localhost";
+	return url->host || url->defaults_file ? url->host : getenv("MYSQL_HOST");
+}
+
+/* "/a,b" of the databases, "" of none. */
+static char *databases_of(const struct cf_mysql_url *url)
+{
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < url->n_databases; i++)
+		rc = cf_buf_printf(&text, NULL, "%c%s", i ? ',' : '/', url->databases[i]);
+	if (rc == 0)
+		rc = cf_buf_append(&text, "", 1, NULL);
+	if (rc == 0)
+		return (char *)text.data;
+	cf_buf_release(&text);
+	return NULL;
+}
+
+char *cf_mysql_url_name(const char *server, const struct cf_mysql_url *url)
+{
+	char *databases = databases_of(url), *name = NULL;
+
+	if (databases && asprintf(&name, "mysql://%s%s", server, databases) < 0)
+		name = NULL;
+	free(databases);
+	return name;
+}
+
+/* By the server's port, which it alone knows, or by the socket when it has no port. */
+static int add_local(const struct cf_mysql_url *url, struct cf_source_names *names, struct cf_err *err)
+{
+	char *databases = databases_of(url), *server = NULL;
+	int rc;
+
+	if (!databases)
+		return cf_err_nomem(err);
+	rc = cf_source_names_add(names, strdup("mysql://[local]:"), databases, err);
+	if (rc < 0 || !url->socket)
+		return rc;
+	if (asprintf(&server, "[local]:%s", url->socket) < 0)
+		return cf_err_nomem(err);
+	rc = cf_source_names_add(names, cf_mysql_url_name(server, url), NULL, err);
+	free(server);
+	return rc;
+}
+
+static unsigned port_of(const struct cf_mysql_url *url)
+{
+	const char *given = getenv("MYSQL_TCP_PORT");
+	unsigned port = PORT_DEFAULT;
+
+	if (url->port)
+		return url->port;
+	return given && parse_number("port", given, strlen(given), 65535, &port, NULL) == 0 ? port : PORT_DEFAULT;
+}
+
+static int add_remote(const char *host, const struct cf_mysql_url *url, struct cf_source_names *names, struct cf_err *err)
+{
+	char *server = NULL;
+	int rc;
+
+	if (asprintf(&server, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port_of(url)) < 0)
+		return cf_err_nomem(err);
+	rc = cf_source_names_add(names, cf_mysql_url_name(server, url), NULL, err);
+	free(server);
+	return rc;
+}
+
+int cf_mysql_url_names(const char *rest, struct cf_source_names *names, struct cf_err *err)
+{
+	struct cf_mysql_url url;
+	int rc = cf_mysql_url_parse(rest, &url, err);
+	const char *host = rc == 0 ? cf_mysql_url_host(&url) : NULL;
+
+	if (rc == 0 && !url.port && (!host || strcmp(host, "localhost") == 0))
+		rc = add_local(&url, names, err);
+	else if (rc == 0)
+		rc = add_remote(host ? host : "localhost", &url, names, err);
+	cf_mysql_url_release(&url);
 	return rc;
 }

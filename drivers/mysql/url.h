@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 struct cf_err;
+struct cf_source_names;
 
 struct cf_mysql_url {
 	char *user, *host; /* NULL: not said */
@@ -35,5 +36,13 @@ struct cf_mysql_url {
  */
 int cf_mysql_url_parse(const char *rest, struct cf_mysql_url *url, struct cf_err *err);
 void cf_mysql_url_release(struct cf_mysql_url *url);
+
+/* What neither the URL nor an option file says comes from the environment, as with the server's own client. NULL: this host. */
+const char *cf_mysql_url_host(const struct cf_mysql_url *url);
+
+/* What a source is called: "mysql://SERVER/a,b", without databases the server. NULL: no memory. */
+char *cf_mysql_url_name(const char *server, const struct cf_mysql_url *url);
+/* Every name that a backup of rest may have, as far as no option file says more. CF_ERR_USAGE. */
+int cf_mysql_url_names(const char *rest, struct cf_source_names *names, struct cf_err *err);
 
 #endif

@@ -26,6 +26,7 @@ struct cf_ctx;
 struct cf_err;
 struct cf_pg;
 struct cf_pg_rows;
+struct cf_source_names;
 
 struct cf_pg_options {
 	const char *application; /* application_name; NULL: "coffer" */
@@ -42,6 +43,12 @@ int cf_pg_check_target(const char *target, struct cf_err *err);
 
 /* The database that target itself names, to free(); NULL when it leaves that to PG* variables or defaults. */
 int cf_pg_target_database(const char *target, char **database_out, struct cf_err *err);
+
+/* What a source is called: "postgres://HOST:PORT/DATABASE", without a database all of them. NULL: no memory. */
+char *cf_pg_name(const char *host, const char *port, const char *database);
+bool cf_pg_host_is_local(const char *host); /* a socket of this host */
+/* Every name that a backup of target may have, without connecting; none when it cannot be resolved. CF_ERR_USAGE. */
+int cf_pg_names(const char *target, struct cf_source_names *names, struct cf_err *err);
 
 /* Connect as target says (see above). ctx and options.stop are borrowed until cf_pg_close(). */
 int cf_pg_connect(const char *target, const struct cf_pg_options *options, const struct cf_ctx *ctx,

@@ -355,8 +355,7 @@ const char *cf_pg_database(struct cf_pg *pg)
 
 bool cf_pg_is_local(struct cf_pg *pg)
 {
-	/* An absolute path is a folder of sockets, '@' an abstract one. */
-	return PQhost(pg->conn)[0] == '/' || PQhost(pg->conn)[0] == '@';
+	return cf_pg_host_is_local(PQhost(pg->conn));
 }
 
 int cf_pg_server_version(struct cf_pg *pg)

@@ -1,7 +1,7 @@
 #ifndef CF_DRIVERS_POSTGRES_HANDLE_H
 #define CF_DRIVERS_POSTGRES_HANDLE_H
 
-/* What connect.c and client.c share: the only two that see libpq. */
+/* What connect.c, client.c and resolve.c share: the only ones that see libpq. */
 
 #include <libpq-fe.h>
 #include <stdatomic.h>

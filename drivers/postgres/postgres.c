@@ -78,15 +78,9 @@ static void close_source(struct cf_source *base)
 static char *name_source(const struct postgres_source *source)
 {
 	struct cf_pg *server = source->dump.server;
-	const char *host = cf_pg_is_local(server) ? "[local]" : cf_pg_host(server);
-	bool is_address = !cf_pg_is_local(server) && strchr(host, ':');
-	bool all = source->dump.options->all_databases;
-	char *name = NULL;
 
-	if (asprintf(&name, "postgres://%s%s%s:%s%s%s", is_address ? "[" : "", host, is_address ? "]" : "",
-		     cf_pg_port(server), all ? "" : "/", all ? "" : cf_pg_database(server)) < 0)
-		return NULL;
-	return name;
+	return cf_pg_name(cf_pg_host(server), cf_pg_port(server),
+			  source->dump.options->all_databases ? NULL : cf_pg_database(server));
 }
 
 static int find_programs(struct cf_pg_dump *dump, struct cf_err *err)
@@ -241,6 +235,7 @@ const struct cf_driver cf_postgres_driver = {
 	.about = "A PostgreSQL database, or all of a server, dumped from one snapshot",
 	.is_server = true,
 	.open = open_source,
+	.names = cf_pg_names,
 	.run = run_source,
 	.close = close_source,
 	.load = cf_pg_load,

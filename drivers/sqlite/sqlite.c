@@ -1,6 +1,7 @@
 #include "drivers/sqlite/sqlite.h"
 
 #include "base/err.h"
+#include "drivers/source_names.h"
 #include "drivers/sqlite/pages.h"
 #include "drivers/sqlite/reader.h"
 #include "drivers/sqlite/verify.h"
@@ -41,6 +42,11 @@ static int check_regular(const char *path, struct stat *st, struct cf_err *err)
 	return 0;
 }
 
+static int sqlite_names(const char *rest, struct cf_source_names *names, struct cf_err *err)
+{
+	return cf_path_source_names("sqlite", rest, names, err);
+}
+
 static int open_source(const char *rest, const struct cf_source_options *options,
 		       const struct cf_ctx *ctx, struct cf_source **source_out, struct cf_err *err)
 {
@@ -58,7 +64,7 @@ static int open_source(const char *rest, const struct cf_source_options *options
 	if (rc < 0)
 		goto out;
 	source = calloc(1, sizeof(*source));
-	if (!source || asprintf(&source->base.name, "sqlite:%s", path) < 0) {
+	if (!source || !(source->base.name = cf_path_source_name("sqlite", path))) {
 		free(source);
 		source = NULL;
 		rc = cf_err_nomem(err);
@@ -231,6 +237,7 @@ const struct cf_driver cf_sqlite_driver = {
 	.usage = "sqlite:PATH",
 	.about = "A SQLite database, consistent while it is in use",
 	.open = open_source,
+	.names = sqlite_names,
 	.run = run_source,
 	.close = close_source,
 	.verify = cf_sqlite_verify,

@@ -1,6 +1,7 @@
 #include "drivers/stream/stream.h"
 
 #include "base/err.h"
+#include "drivers/source_names.h"
 #include "drivers/stream/command.h"
 #include "drivers/stream/input.h"
 
@@ -45,6 +46,18 @@ static int check_name(const char *name, struct cf_err *err)
 	return 0;
 }
 
+static char *name_of(const char *rest)
+{
+	char *name;
+
+	return asprintf(&name, "stream:%s", rest) < 0 ? NULL : name;
+}
+
+static int stream_names(const char *rest, struct cf_source_names *names, struct cf_err *err)
+{
+	return cf_source_names_add(names, name_of(rest), NULL, err);
+}
+
 static int open_source(const char *rest, const struct cf_source_options *options,
 		       const struct cf_ctx *ctx, struct cf_source **source_out, struct cf_err *err)
 {
@@ -75,8 +88,8 @@ static int open_source(const char *rest, const struct cf_source_options *options
 	source->ctx = ctx;
 	source->command = options->command;
 	source->data = malloc(READ_LEN);
-	if (!source->data || asprintf(&source->base.name, "stream:%s", rest) < 0) {
-		source->base.name = NULL;
+	source->base.name = name_of(rest);
+	if (!source->data || !source->base.name) {
 		rc = cf_err_nomem(err);
 		goto out;
 	}
@@ -187,6 +200,7 @@ const struct cf_driver cf_stream_driver = {
 	.usage = "stream:NAME",
 	.about = "Standard input, or the output of a command, as one file",
 	.open = open_source,
+	.names = stream_names,
 	.run = run_source,
 	.close = close_source,
 };

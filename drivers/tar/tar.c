@@ -1,6 +1,7 @@
 #include "drivers/tar/tar.h"
 
 #include "base/err.h"
+#include "drivers/source_names.h"
 #include "drivers/stream/input.h"
 #include "drivers/tar/unpack.h"
 
@@ -88,11 +89,15 @@ static int open_file(struct tar_source *source, const char *given, struct cf_err
 	rc = check_kind(source->fd, path, err);
 	if (rc < 0)
 		return rc;
-	if (asprintf(&source->base.name, "tar:%s", path) < 0) {
-		source->base.name = NULL;
-		return cf_err_nomem(err);
-	}
-	return 0;
+	source->base.name = cf_path_source_name("tar", path);
+	return source->base.name ? 0 : cf_err_nomem(err);
+}
+
+static int tar_names(const char *rest, struct cf_source_names *names, struct cf_err *err)
+{
+	if (strcmp(rest, "-") == 0)
+		return cf_source_names_add(names, strdup("tar:-"), NULL, err);
+	return cf_path_source_names("tar", rest, names, err);
 }
 
 static int open_source(const char *rest, const struct cf_source_options *options,
@@ -132,6 +137,7 @@ const struct cf_driver cf_tar_driver = {
 	.usage = "tar:PATH",
 	.about = "The members of an archive, compressed or not; tar:- reads standard input",
 	.open = open_source,
+	.names = tar_names,
 	.run = run_source,
 	.close = close_source,
 };

@@ -899,3 +899,15 @@ def test_what_may_not_be_dropped_is_named_with_the_command(small):
         my.sql("DROP USER maker")
     small.run("verify", "latest", "--against", my.url())
     assert scratch_databases(my) == set()
+
+
+def test_a_source_may_be_named_in_any_way_that_backup_takes(coffer, mariadb):
+    coffer.variables = mariadb.variables
+    name = mariadb.make("CREATE TABLE t (id INT PRIMARY KEY)")
+    socket = coffer.backup(f"mysql://root@/{name}?socket={mariadb.socket}")
+    tcp = coffer.backup(mariadb.url(name))
+    for made, typed in ((socket, f"mysql://localhost/{name}"), (socket, f"mariadb:///{name}?socket={mariadb.socket}"),
+                        (tcp, mariadb.url(name)), (tcp, f"mariadb://127.0.0.1/{name}"), (tcp, f"mysql://x@127.0.0.1:{mariadb.port}/{name}")):
+        assert [s["id"] for s in coffer.snapshots("--source", typed)] == [made["snapshot"]], typed
+    line = coffer.fails("dump", "latest:x", "--source", f"mysql://127.0.0.1/{name}x", code=FAILED)
+    assert line.endswith(f"did you mean {tcp['source']}?")

@@ -415,3 +415,15 @@ def test_settings_of_a_role_or_database_do_not_leak_into_the_data(postgres, coff
                 postgres.sql(f"ALTER DATABASE {name} SET {setting}")
         else:
             assert tree.data("public", "t") == tree_of_plain
+
+
+def test_a_source_may_be_named_in_any_way_that_backup_takes(shop_backup, postgres_server, tmp_path):
+    host, port = postgres_server.variables["PGHOST"], postgres_server.port
+    services = tmp_path / "services"
+    services.write_text(f"[here]\nhost={host}\nport={port}\ndbname=shop\n")
+    for typed in ("postgres:///shop", "postgresql://postgres@/shop", "postgres:dbname=shop", "postgres:service=here",
+                  f"postgres:///shop?host={host}&port={port}", shop_backup.summary["source"]):
+        listed = shop_backup.run("snapshots", "--json", "--source", typed, env={"PGSERVICEFILE": services}).json
+        assert [s["id"] for s in listed] == [shop_backup.summary["snapshot"]], typed
+    line = shop_backup.fails("dump", "latest:shop/database.json", "--source", "postgres:///shpo", code=FAILED)
+    assert line.endswith(f"did you mean {shop_backup.summary['source']}?")

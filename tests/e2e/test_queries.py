@@ -1,6 +1,7 @@
 """ls, find, diff, dump, snapshots, stats, tag, and the JSON that programs read."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -277,3 +278,18 @@ def test_a_backup_leaves_out_its_own_folders(coffer, repository):
     listed = coffer.run("ls", "--recursive", "latest").out.split()
     assert {"key", "work", "repo", "cache"} <= set(listed)
     assert not any(path.startswith(("repo/", "cache/")) for path in listed)
+
+
+def test_a_source_may_be_named_as_it_was_typed_even_when_it_is_gone(coffer):
+    folder = coffer.work / "photos"
+    folder.mkdir()
+    (folder / "one").write_bytes(b"1")
+    made = coffer.backup("photos")
+    shutil.rmtree(folder)
+    for typed in ("photos", "./photos/", "files:photos", f"files:{folder}", made["source"]):
+        assert [s["id"] for s in coffer.snapshots("--source", typed)] == [made["snapshot"]], typed
+    line = coffer.fails("restore", "latest", "--source", "photo", "--to", coffer.work / "out", code=FAILED, names="photo")
+    assert line.endswith(f"did you mean files:{folder}?")
+    assert f"did you mean files:{folder}?" in coffer.run("snapshots", "--source", "photo").out
+    assert f"did you mean files:{folder}?" in coffer.run("forget", "--source", "photo", "--keep-last", "1").out
+    assert coffer.snapshots("--source", "photo") == []

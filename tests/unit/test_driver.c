@@ -62,6 +62,7 @@ static void every_driver_is_complete(void **state)
 		const struct cf_driver *driver = cf_drivers[n];
 
 		assert_non_null(driver->open);
+		assert_non_null(driver->names);
 		assert_non_null(driver->run);
 		assert_non_null(driver->close);
 		assert_true(strlen(driver->about) > 0);
