@@ -91,14 +91,20 @@ class Tool:
 
 
 class Coffer(Tool):
-    def __init__(self, folder, program, extra=(), name="coffer"):
+    def __init__(self, folder, program, extra=(), name="coffer", role="full"):
         super().__init__(folder, name)
-        self.program, self.extra, self.name = program, list(extra), name
+        self.program, self.extra, self.name, self.role = program, list(extra), name, role
         self.env.update(COFFER_REPOSITORY=str(self.repository), COFFER_KEY_FILE=str(self.key),
                         COFFER_CACHE_DIR=str(self.cache))
 
     def init(self):
+        self.env["COFFER_KEY_FILE"] = str(self.key)
         Run([self.program, "init", "--key-file", self.key], self.env)
+        if self.role != "full":
+            own = self.key.with_name("role-key")
+            own.unlink(missing_ok=True)
+            Run([self.program, "key", "add", "--role", self.role, "--new-key-file", own], self.env)
+            self.env["COFFER_KEY_FILE"] = str(own)
 
     def backup(self, path, force=False):
         force = ["--ignore-times"] if force else []
