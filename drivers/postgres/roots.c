@@ -36,8 +36,15 @@ static const char roots_sql[] =
 	" JOIN pg_catalog.pg_class AS c ON c.oid = up.leaf JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 	" JOIN pg_catalog.pg_class AS r ON r.oid = up.at JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace"
 	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = up.at)"
-	" AND up.leaf IN (SELECT u.leaf FROM up AS u JOIN moving ON moving.partrelid = u.at)"
-	" ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
+	" AND up.leaf IN (SELECT u.leaf FROM up AS u JOIN moving ON moving.partrelid = u.at)";
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct cf_pg_root *x = a, *y = b;
+	int order = strcmp(x->schema, y->schema);
+
+	return order ? order : strcmp(x->name, y->name);
+}
 
 int cf_pg_roots_read(struct cf_pg *pg, bool other_encoding, struct cf_pg_roots *roots_out,
 		     struct cf_err *err)
@@ -59,6 +66,9 @@ int cf_pg_roots_read(struct cf_pg *pg, bool other_encoding, struct cf_pg_roots *
 						     .name = cf_pg_value(roots.rows, i, 1),
 						     .root_schema = cf_pg_value(roots.rows, i, 2),
 						     .root_name = cf_pg_value(roots.rows, i, 3)};
+	/* A server sorts names in its encoding; they come in UTF-8. An array of none is not sorted. */
+	if (roots.n > 1)
+		qsort(roots.items, roots.n, sizeof(*roots.items), compare_names);
 	*roots_out = roots;
 	return 0;
 }
@@ -68,14 +78,6 @@ void cf_pg_roots_release(struct cf_pg_roots *roots)
 	free(roots->items);
 	cf_pg_rows_free(roots->rows);
 	*roots = (struct cf_pg_roots){0};
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	const struct cf_pg_root *x = a, *y = b;
-	int order = strcmp(x->schema, y->schema);
-
-	return order ? order : strcmp(x->name, y->name);
 }
 
 const struct cf_pg_root *cf_pg_roots_find(const struct cf_pg_roots *roots, const char *schema,

@@ -121,6 +121,20 @@ def test_a_row_that_differs_in_such_a_partition_fails_verification(pg):
         assert {check["object"] for check in result["checks"] if not check["passed"]} == {"public.people"}
 
 
+def test_partitions_are_found_by_names_of_another_encoding(pg):
+    """In which they stand in another order."""
+    name = pg.server.make(None, "-E", "EUC_JP", "-T", "template0", "--lc-collate=C", "--lc-ctype=C")
+    names = "亜一唖丁娃七阿万"
+    pg.server.sql("SET client_encoding = 'UTF8'; CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'wild', 'calm', 'dull');"
+                  'CREATE TABLE "人" (m mood, id int) PARTITION BY HASH (m);' +
+                  "".join(f'CREATE TABLE "{n}" PARTITION OF "人" FOR VALUES WITH (MODULUS {len(names)}, REMAINDER {i});'
+                          for i, n in enumerate(names)) +
+                  'INSERT INTO "人" SELECT m, g FROM unnest(enum_range(NULL::mood)) AS m, generate_series(1, 50) AS g;', name)
+    pg.run("backup", url(name))
+    checks = pg.run("verify", "latest", "--against", "postgres:", "--level", "comprehensive", "--json").json["checks"]
+    assert ("checksum", "public.人") in {(check["name"], check["object"]) for check in checks}
+
+
 # Rows alone, beside triggers and keys.
 
 TRIGGERS = """
