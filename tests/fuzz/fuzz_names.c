@@ -3,6 +3,7 @@
 #include "backends/backend.h"
 #include "backends/memory.h"
 #include "base/id.h"
+#include "drivers/scratch_name.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,18 @@ static void use_name(char *name)
 	free(prefix);
 }
 
+/* A database that is taken for a scratch one has the name that is made for it. */
+static void take_database(const char *name)
+{
+	struct cf_scratch_tag tag;
+	char made[CF_SCRATCH_NAME_MAX];
+
+	if (cf_scratch_name_parse(name, "", &tag) == CF_SCRATCH_FOREIGN)
+		return;
+	cf_scratch_name(&tag, strtoul(strrchr(name, '_') + 1, NULL, 10), made);
+	require(strcmp(made, name) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *name = malloc(size + 1);
@@ -63,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(cf_backend_name_valid(name) == is_harmless(name));
 	if (cf_backend_name_valid(name))
 		use_name(name);
+	take_database(name);
 	if (cf_id_parse(name, &id))
 		require(strcmp(cf_id_text(&id).s, name) == 0);
 	free(name);
