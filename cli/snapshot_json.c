@@ -5,6 +5,7 @@
 void cf_snapshot_json_figures(struct cf_doc *object, const struct cf_figures *figures)
 {
 	cf_doc_count(object, "bytes_total", figures->bytes_total);
+	cf_doc_count(object, "bytes_restored", figures->bytes_restored);
 	cf_doc_count(object, "bytes_read", figures->bytes_read);
 	cf_doc_count(object, "bytes_stored", figures->bytes_stored);
 	cf_doc_count(object, "chunks_new", figures->chunks_new);

@@ -343,8 +343,9 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 		.id = CF_COMMAND_SNAPSHOTS, .name = "snapshots", .about = "List snapshots",
 		.operands = "", .options = filter_options,
 		.text = TEXT(
-			"Lists snapshots, oldest first, with what they read and what the "
-			"repository grew by. A source may be given as it is listed or as it was "
+			"Lists snapshots, oldest first. SIZE is what the source had, data of a "
+			"table once although it is in two files; STORED is what the repository "
+			"grew by. A source may be given as it is listed or as it was "
 			"typed for the backup; no server is asked."),
 		.examples = EXAMPLES(
 			{"coffer snapshots --source /etc", "those of one source"}),

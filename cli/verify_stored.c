@@ -79,7 +79,7 @@ static int read_content_of(struct pass *pass, const struct cf_snapshot *snapshot
 	char detail[128];
 	int rc = cf_tree_find(pass->repo, snapshot, "", &root, err);
 
-	pass->progress.bytes_total = snapshot->figures.bytes_total;
+	pass->progress.bytes_total = snapshot->figures.bytes_restored;
 	pass->progress.items_total = snapshot->figures.files;
 	if (rc == 0)
 		rc = cf_walk(pass->cli, pass->repo, root, "", true, read_file, pass, err);

@@ -136,7 +136,7 @@ struct cf_file {
 };
 
 struct cf_counters {
-	atomic_uint_least64_t bytes_total, bytes_read, chunks_new, chunks_delta, chunks_known, files, dirs, others,
+	atomic_uint_least64_t bytes_total, bytes_restored, bytes_read, chunks_new, chunks_delta, chunks_known, files, dirs, others,
 		files_unchanged;
 };
 

@@ -272,7 +272,7 @@ int cf_restore_run(struct cf_repo *repo, const struct cf_snapshot *snapshot, con
 		bool is_dir = node->entry.type == CF_ENTRY_DIR;
 
 		run->expected_bytes = node->entry.name[0] ? (is_dir ? 0 : node->content.size)
-							  : snapshot->figures.bytes_total;
+							  : snapshot->figures.bytes_restored;
 		if (is_dir) {
 			struct cf_node root = *node;
 

@@ -12,13 +12,14 @@ struct cf_repo;
 
 /* What a backup did. */
 struct cf_figures {
-	uint64_t bytes_total;  /* content bytes of all entries, read or taken over from the parent */
+	uint64_t bytes_total;  /* what the source has: content of all entries, read or taken over from the parent, shared content once */
 	uint64_t bytes_read;   /* what the source was read for */
 	uint64_t bytes_stored; /* what the repository grew by, the snapshot object included */
 	uint64_t chunks_new, chunks_delta, chunks_known;
 	uint64_t files, dirs, others; /* entries */
 	uint64_t files_unchanged;     /* files taken over from the parent unread */
 	uint64_t duration_ns;
+	uint64_t bytes_restored; /* what a restore writes: the same, shared content in each file that has it */
 };
 
 /* Not to be forgotten. */

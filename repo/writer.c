@@ -270,6 +270,7 @@ static void take_figures(struct cf_writer *writer)
 	struct cf_counters *c = &writer->counters;
 
 	f->bytes_total = atomic_load(&c->bytes_total);
+	f->bytes_restored = atomic_load(&c->bytes_restored);
 	f->bytes_read = atomic_load(&c->bytes_read);
 	f->bytes_stored = cf_packer_stored(writer->packer);
 	f->chunks_new = atomic_load(&c->chunks_new);

@@ -131,6 +131,7 @@ int cf_writer_file_begin(struct cf_sink *sink, struct cf_dir *dir, const struct 
 	if (rc == 1) {
 		atomic_fetch_add(&writer->counters.files_unchanged, 1);
 		atomic_fetch_add(&writer->counters.bytes_total, content.size);
+		atomic_fetch_add(&writer->counters.bytes_restored, content.size);
 		cf_writer_report(writer);
 		return cf_slot_done(dir, slot, &content, err);
 	}
@@ -193,6 +194,14 @@ static int cut_batch(struct cf_file *file, bool all, struct cf_err *err)
 	return all && file->batch ? cut_batch(file, all, err) : 0;
 }
 
+static void count_bytes(struct cf_file *file, uint64_t len)
+{
+	struct cf_counters *counters = &file->writer->counters;
+
+	atomic_fetch_add(&counters->bytes_total, len);
+	atomic_fetch_add(&counters->bytes_restored, file->sharer ? 2 * len : len);
+}
+
 int cf_writer_file_write(struct cf_sink *sink, struct cf_file *file, struct cf_span data,
 			   struct cf_err *err)
 {
@@ -200,7 +209,7 @@ int cf_writer_file_write(struct cf_sink *sink, struct cf_file *file, struct cf_s
 	int rc = cf_writer_check(writer, err);
 
 	assert(!file->is_sharing);
-	atomic_fetch_add(&writer->counters.bytes_total, file->sharer ? 2 * data.len : data.len);
+	count_bytes(file, data.len);
 	atomic_fetch_add(&writer->counters.bytes_read, data.len);
 	while (rc == 0 && data.len > 0) {
 		struct cf_batch *batch;
@@ -234,7 +243,7 @@ int cf_writer_file_hole(struct cf_sink *sink, struct cf_file *file, uint64_t len
 		rc = cut_batch(file, true, err);
 	if (rc < 0)
 		return rc;
-	atomic_fetch_add(&file->writer->counters.bytes_total, file->sharer ? 2 * len : len);
+	count_bytes(file, len);
 	file->off += len;
 	return cf_file_deliver(file, file->n_seq++, &hole, 1, err);
 }

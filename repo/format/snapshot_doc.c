@@ -47,6 +47,8 @@ static json_t *figures_to_json(const struct cf_figures *f)
 		memcpy(&value, (const char *)f + figures[i].offset, sizeof(value));
 		failed |= json_object_set_new(doc, figures[i].key, json_integer((json_int_t)value));
 	}
+	if (f->bytes_restored != f->bytes_total)
+		failed |= json_object_set_new(doc, "bytes_restored", json_integer((json_int_t)f->bytes_restored));
 	return whole(doc, failed);
 }
 
@@ -178,6 +180,16 @@ static bool take_root(const json_t *root, struct cf_content *content)
 	return true;
 }
 
+static bool take_restored(const json_t *doc, struct cf_figures *f)
+{
+	int64_t value;
+
+	if (!cf_json_int(doc, "bytes_restored", 0, INT64_MAX, &value))
+		return false;
+	f->bytes_restored = (uint64_t)value;
+	return true;
+}
+
 static bool take_figures(const json_t *doc, struct cf_figures *f)
 {
 	for (size_t i = 0; i < N_FIGURES; i++) {
@@ -187,7 +199,8 @@ static bool take_figures(const json_t *doc, struct cf_figures *f)
 			return false;
 		memcpy((char *)f + figures[i].offset, &value, sizeof(value));
 	}
-	return true;
+	f->bytes_restored = f->bytes_total;
+	return !json_object_get(doc, "bytes_restored") || take_restored(doc, f);
 }
 
 static bool from_json(json_t *doc, void *into)

@@ -427,3 +427,10 @@ def test_a_source_may_be_named_in_any_way_that_backup_takes(shop_backup, postgre
         assert [s["id"] for s in listed] == [shop_backup.summary["snapshot"]], typed
     line = shop_backup.fails("dump", "latest:shop/database.json", "--source", "postgres:///shpo", code=FAILED)
     assert line.endswith(f"did you mean {shop_backup.summary['source']}?")
+
+
+def test_the_size_counts_rows_once_and_a_restore_twice(shop_backup, tree):
+    summary = shop_backup.summary
+    files = [p.stat().st_size for p in tree.folder.parent.rglob("*") if p.is_file()]
+    assert summary["bytes_total"] == summary["bytes_read"] < summary["bytes_restored"] == sum(files)
+    assert shop_backup.snapshots()[0]["bytes_restored"] == summary["bytes_restored"]

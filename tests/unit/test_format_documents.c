@@ -143,7 +143,7 @@ static struct cf_snapshot *new_snapshot(void)
 				  .history = calloc(1, sizeof(struct cf_id)),
 				  .n_history = 1,
 				  .root = {.level = 1, .size = 99},
-				  .figures = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}};
+				  .figures = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, .bytes_restored = 1}};
 	s->tags[0] = text_of("a");
 	s->tags[1] = text_of("b");
 	s->facts[0] = (struct cf_fact){text_of("k"), text_of("v")};
@@ -168,6 +168,24 @@ static void snapshot_has_the_released_bytes(void **state)
 	cf_snapshot_free(back);
 	cf_buf_release(&out);
 	cf_buf_release(&again);
+}
+
+/* Absent where it is the size, as in all earlier snapshots. */
+static void what_a_restore_writes_is_kept(void **state)
+{
+	struct cf_snapshot *s = new_snapshot(), *back;
+	struct cf_buf out = CF_BUF_INIT;
+
+	s->figures.bytes_restored = 12;
+	assert_int_equal(cf_snapshot_encode(s, &out, NULL), 0);
+	assert_non_null(memmem(out.data, out.len, "\"bytes_restored\":12,", 20));
+	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), 0);
+	assert_memory_equal(&back->figures, &s->figures, sizeof(s->figures));
+	cf_snapshot_free(back);
+	cf_snapshot_free(s);
+	memcpy(memmem(out.data, out.len, ":12,", 4), ":-2,", 4);
+	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), CF_ERR_DAMAGED);
+	cf_buf_release(&out);
 }
 
 /* Only the writers of later programs have the field; earlier snapshots come out without it. */
@@ -570,6 +588,7 @@ int main(void)
 		cmocka_unit_test(slot2_has_the_released_bytes),
 		cmocka_unit_test(slots_that_make_no_sense_are_refused),
 		cmocka_unit_test(snapshot_has_the_released_bytes),
+		cmocka_unit_test(what_a_restore_writes_is_kept),
 		cmocka_unit_test(what_a_snapshot_saw_of_the_audit_log_is_kept),
 		cmocka_unit_test(hold_has_the_released_bytes),
 		cmocka_unit_test(record_has_the_released_bytes),
