@@ -37,6 +37,7 @@ def test_top_level_help_lists_every_command(empty):
     (["init", "--chunker", "rabin"], ["rabin"]),
     (["backup", "--threads", "many", "/etc"], ["many"]),
     (["backup", "--compression", "zstd:99", "/etc"], ["99"]),
+    (["backup", "--keep-pack-keys", "0s", "/etc"], ["0s", "none"]),
     (["backup", "--compression", "lzma", "/etc"], ["lzma"]),
     (["backup", "--frame", "huge", "/etc"], ["huge"]),
     (["check", "--read-data=200%"], ["200"]),

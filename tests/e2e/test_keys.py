@@ -189,6 +189,8 @@ def test_a_write_host_stores_differences(coffer, tmp_path):
     assert lost["chunks_delta"] == 0 and lost["bytes_stored"] > first / 2
     found = back_up(4)
     assert found["chunks_delta"] > 0 and found["bytes_stored"] < first / 10
+    web.run("backup", table, "-n", "--keep-pack-keys", "none")
+    assert folder.exists()
     none = back_up(5, "--keep-pack-keys", "none")
     assert none["chunks_delta"] == 0 and not folder.exists()
     for snapshot, text in zip(saved, texts):

@@ -343,6 +343,32 @@ static void what_an_interrupted_run_left_is_taken_up(void **state)
 	assert_clean(host);
 }
 
+/* Each began before the other ended; neither's keys are lost. */
+static void two_runs_share_the_folder(void **state)
+{
+	struct host *host = *state;
+	struct cf_repo *a, *b;
+	struct cf_snapshot *snapshot = NULL;
+	struct cf_err err = CF_ERR_INIT;
+	struct census census;
+
+	backup(host, 1);
+	a = open_host(host);
+	b = open_host(host);
+	ok(fixture_backup(a, 2, &snapshot, &err), &err);
+	assert_true(snapshot->figures.chunks_delta > 0);
+	cf_snapshot_free(snapshot);
+	ok(fixture_backup(b, 3, &snapshot, &err), &err);
+	assert_true(snapshot->figures.chunks_delta > 0);
+	cf_snapshot_free(snapshot);
+	cf_repo_close(a);
+	cf_repo_close(b);
+	census = count_packs(host);
+	assert_true(census.n_open == 6 && census.n_shut == 0);
+	assert_true(backup(host, 4).chunks_delta > 0);
+	assert_clean(host);
+}
+
 static void a_store_that_lets_nothing_be_read_does_no_harm(void **state)
 {
 	const struct cf_fault_rule rule = {.call = CF_CALL_GET,
@@ -451,6 +477,7 @@ int main(void)
 		TEST(a_folder_that_cannot_be_made_does_no_harm),
 		TEST(what_cannot_be_kept_is_not_missed),
 		TEST(what_an_interrupted_run_left_is_taken_up),
+		TEST(two_runs_share_the_folder),
 		TEST(a_store_that_lets_nothing_be_read_does_no_harm),
 		TEST(a_pack_that_is_gone_is_no_base),
 		TEST(moved_packs_are_done_without),
