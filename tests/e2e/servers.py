@@ -135,6 +135,10 @@ class Postgres(Server):
     def value(self, query, database="postgres"):
         return self.rows(query, database)[0][0]
 
+    def execute(self, statement, database="postgres"):
+        with contextlib.closing(self.connect(database)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
     def sql(self, text, database="postgres", **options):
         """Statements in one go, each in a transaction of its own when psql splits them."""
         return self.psql(database, input=text.encode(), **options)

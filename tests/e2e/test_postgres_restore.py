@@ -313,12 +313,14 @@ def test_every_table_of_the_shop_comes_back_alone(postgres, shop, shop_backup):
     names = postgres.rows("SELECT n.nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN "
                           "('shop', 'data') AND relkind = 'r' AND NOT relispartition ORDER BY 1, 2", shop)
     assert len(names) > 25
+    target = postgres.make()
     for schema, table in names:
-        target = postgres.make()
         shop_backup.restore("latest", url(target), "--table", f'"{schema}"."{table}"', code={DONE, PARTIAL})
         query = f'SELECT t::text FROM ONLY "{schema}"."{table}" AS t ORDER BY 1'
         assert postgres.rows(query, target) == postgres.rows(query, shop), table
-        postgres.drop(target)
+        # All but what each of them needs again; faster than another database.
+        postgres.execute("DO $$ DECLARE s name; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' "
+                         "LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP; CREATE SCHEMA public; END $$", target)
 
 
 def test_a_partitioned_table_comes_back_with_its_partitions(postgres, shop, shop_backup):
