@@ -6,6 +6,7 @@
 
 #include "tests/unit/repo_fixture.h"
 
+#include "repo/audit.h"
 #include "repo/forget.h"
 #include "repo/key_admin.h"
 #include "repo/pack_keys.h"
@@ -251,10 +252,14 @@ static void assert_whole(struct fixture *f, const struct cf_id *id)
 }
 
 /* jansson does not always say why it did not read a document. */
+static bool is_of_jansson(const char *text)
+{
+	return strstr(text, "is not JSON") || strstr(text, "canonical form");
+}
+
 static void assert_nomem(int n, int rc, const struct cf_err *err)
 {
-	if (rc == CF_ERR_DAMAGED &&
-	    (strstr(err->text, "is not JSON") || strstr(err->text, "canonical form")))
+	if (rc == CF_ERR_DAMAGED && is_of_jansson(err->text))
 		return;
 	if (rc != CF_ERR_NOMEM || !err->text[0])
 		fail_msg("allocation %d failed: %d %s", n, rc, err->text);
@@ -428,6 +433,133 @@ static void pack_keys_without_memory_are_done_without(void **state)
 	fixture_release(&f);
 }
 
+static int append_audit(struct fixture *f, struct cf_err *err)
+{
+	struct cf_audit_record record = {.host = __real_strdup("h"),
+					 .user = __real_strdup("u"),
+					 .command = __real_strdup("c"),
+					 .error = __real_strdup("")};
+	struct cf_repo *repo = fixture_open_over(f, fixture_share(f->store), NULL, err);
+	int rc = repo ? cf_audit_append(repo, &record, err) : err->code ? err->code : cf_err_nomem(err);
+
+	cf_audit_record_release(&record);
+	cf_repo_close(repo);
+	return rc;
+}
+
+static void count_finding(void *user, const char *object, const char *problem)
+{
+	(*(unsigned *)user)++;
+}
+
+/* *n_out: records and bad ones; *n_found_out: what is wrong with the chain that the snapshot vouches for. */
+static int verify_audit(struct cf_repo *repo, const struct cf_snapshot *snapshot, size_t *n_out, size_t *n_bad_out,
+			unsigned *n_found_out, struct cf_err *err)
+{
+	struct cf_audit_anchors anchors = {0};
+	struct cf_audit_log log = {0};
+	int rc = cf_audit_anchors_add(&anchors, snapshot, err);
+
+	*n_found_out = 0;
+	if (rc == 0)
+		rc = cf_audit_load(repo, &log, err);
+	*n_out = log.n;
+	*n_bad_out = log.n_bad;
+	for (size_t i = 0; i < log.n_bad; i++)
+		assert_true(is_of_jansson(log.bad[i].problem));
+	if (rc == 0)
+		rc = cf_audit_verify(repo, &log, &anchors, count_finding, n_found_out, err);
+	cf_audit_log_release(&log);
+	cf_audit_anchors_release(&anchors);
+	return rc;
+}
+
+static void assert_audit(struct fixture *f, const struct cf_snapshot *snapshot, size_t n_wanted)
+{
+	struct cf_repo *repo = fixture_open(f);
+	struct cf_err err = CF_ERR_INIT;
+	unsigned n_found;
+	size_t n, n_bad;
+
+	if (verify_audit(repo, snapshot, &n, &n_bad, &n_found, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(n == n_wanted && n_bad == 0 && n_found == 0);
+	cf_repo_close(repo);
+}
+
+/* A log that a snapshot vouches for, whose newest record it does not know. */
+static struct cf_snapshot *begin_audit(struct fixture *f)
+{
+	struct cf_snapshot *snapshot;
+	struct cf_err err = CF_ERR_INIT;
+
+	fixture_init(f, 0);
+	assert_int_equal(append_audit(f, &err), 0);
+	assert_int_equal(append_audit(f, &err), 0);
+	assert_int_equal(backup(f, &snapshot, &err), 0);
+	assert_int_equal(append_audit(f, &err), 0);
+	return snapshot;
+}
+
+/* The record is there or is not, and the chain whole, also when the next one is appended. */
+static void audit_append_without_memory_leaves_the_chain_whole(void **state)
+{
+	struct fixture f;
+	struct cf_snapshot *snapshot = begin_audit(&f);
+	bool reached = true;
+	int n;
+
+	for (n = 0; reached; n++) {
+		struct cf_backend *before = f.store;
+		struct cf_err err = CF_ERR_INIT;
+		int rc;
+
+		assert_int_equal(cf_memory_copy(before, &f.store, NULL), 0);
+		fail_after(n);
+		rc = append_audit(&f, &err);
+		reached = failed();
+		if (rc < 0)
+			assert_nomem(n, rc, &err);
+		assert_audit(&f, snapshot, rc < 0 ? 3 : 4);
+		assert_int_equal(append_audit(&f, &err), 0);
+		assert_audit(&f, snapshot, rc < 0 ? 4 : 5);
+		cf_backend_close(f.store);
+		f.store = before;
+	}
+	assert_true(n > 50);
+	cf_snapshot_free(snapshot);
+	fixture_release(&f);
+}
+
+/* No gap is made up: whoever verifies gets an error, or all that is there. */
+static void audit_verify_without_memory_finds_nothing_wrong(void **state)
+{
+	struct fixture f;
+	struct cf_snapshot *snapshot = begin_audit(&f);
+	struct cf_repo *repo = fixture_open(&f);
+	bool reached = true;
+	int count;
+
+	for (count = 0; reached; count++) {
+		struct cf_err err = CF_ERR_INIT;
+		unsigned n_found;
+		size_t n, n_bad;
+		int rc;
+
+		fail_after(count);
+		rc = verify_audit(repo, snapshot, &n, &n_bad, &n_found, &err);
+		reached = failed();
+		if (rc < 0)
+			assert_nomem(count, rc, &err);
+		else
+			assert_true(n + n_bad == 3 && (n_bad > 0 || n_found == 0));
+	}
+	assert_true(count > 20);
+	cf_repo_close(repo);
+	cf_snapshot_free(snapshot);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +567,8 @@ int main(void)
 		cmocka_unit_test(restore_without_memory_fails_cleanly),
 		cmocka_unit_test(forget_without_memory_fails_cleanly),
 		cmocka_unit_test(pack_keys_without_memory_are_done_without),
+		cmocka_unit_test(audit_append_without_memory_leaves_the_chain_whole),
+		cmocka_unit_test(audit_verify_without_memory_finds_nothing_wrong),
 	};
 	struct cf_buf text = CF_BUF_INIT;
 
