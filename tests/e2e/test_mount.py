@@ -181,7 +181,7 @@ def test_damage_is_an_error_for_what_needs_it_and_named(coffer):
     source = coffer.work / "source"
     source.mkdir()
     for name in "abcdefgh":
-        (source / name).write_bytes(rng.randbytes(1 << 20))
+        (source / name).write_bytes(rng.randbytes(2 << 20))
     coffer.backup(source)
     pack = max(coffer.objects("packs"), key=lambda p: p.stat().st_size)
     flip(pack, pack.stat().st_size // 2)
@@ -433,3 +433,67 @@ def test_a_bad_sector_costs_only_what_is_in_it(coffer):
                 assert error.errno == errno.EIO
                 bad += 4096
     assert 0 < bad < len(data) // 3, "a frame and no more"
+
+
+def read_snapshots(mnt, versions, stop, gone, failures):
+    """Read all that is shown, again and again. What is of a snapshot that is to go may fail, but never be wrong."""
+    rounds = 0
+    while not stop.is_set() or rounds < 2:
+        rounds += 1
+        for shown in os.listdir(mnt / "snapshots"):
+            snapshot = shown.split("-")[-1]
+            for name, want in versions.get(snapshot, {}).items():
+                try:
+                    with open(mnt / "snapshots" / shown / name, "rb") as file:
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                        data = file.read()
+                except OSError as error:
+                    if snapshot not in gone or error.errno not in (errno.EIO, errno.ENOENT, errno.ESTALE):
+                        failures.append(f"{shown}/{name}: {error}")
+                    continue
+                if data != want:
+                    failures.append(f"{shown}/{name} is wrong")
+
+
+@pytest.mark.threads
+def test_a_mount_is_read_beside_forget_and_prune(coffer):
+    rng = random.Random(11)
+    source = coffer.work / "source"
+    source.mkdir()
+    versions, made = {}, []
+    rows = trees.rows(5, 40_000)
+
+    def backup():
+        for name in ("noise", "more"):
+            (source / name).write_bytes(rng.randbytes(2 << 20))
+        (source / "rows").write_bytes(trees.change_rows(rows, len(versions), 2))
+        made.append(coffer.backup(source)["snapshot"])
+        versions[made[-1][:8]] = {p.name: p.read_bytes() for p in source.iterdir()}
+
+    for _ in range(5):
+        backup()
+    with mounted(coffer, "--cache-size", "8M") as (mnt, process):
+        stop, gone, failures = threading.Event(), set(), []
+        held = open(mnt / "by-source" / os.listdir(mnt / "by-source")[0] / "latest/rows", "rb")
+        threads = [threading.Thread(target=read_snapshots, args=(mnt, versions, stop, gone, failures)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                forgotten = made.pop(0)
+                gone.add(forgotten[:8])
+                coffer.run("forget", forgotten, "--yes")
+                coffer.run("prune", "--now", "--yes")
+                backup()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert not failures
+        wait_until(lambda: {name.split("-")[-1] for name in os.listdir(mnt / "snapshots")} == {m[:8] for m in made})
+        with held:
+            assert held.read() == versions[made[1][:8]]["rows"], "opened before, and still right"
+        for name, want in versions[made[0][:8]].items():
+            shown, = (s for s in os.listdir(mnt / "snapshots") if s.endswith(made[0][:8]))
+            assert (mnt / "snapshots" / shown / name).read_bytes() == want
+    coffer.check()
