@@ -73,7 +73,7 @@ static void print_database_options(FILE *out, const struct cf_option_spec *optio
 			len += (size_t)snprintf(names + len, sizeof(names) - len, " --%s",
 						options->name);
 	if (len > 0)
-		print_wrapped(out, names + 1, fprintf(out, "  Databases: "), 4);
+		print_wrapped(out, names + 1, fprintf(out, "  Databases: "), 2);
 }
 
 void cf_help_overview(FILE *out)
