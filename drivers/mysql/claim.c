@@ -89,12 +89,10 @@ int cf_mysql_claim_take(struct cf_mysql_claim *claim, const struct cf_mysql_url 
 	char *server = NULL;
 	int rc = cf_mysql_connect(url, &connect_options, ctx, &claim->my, err);
 
-	/* Tables of one database may refer to another's. The session is idle as long as we work. */
+	/* Tables of one database may refer to another's. */
 	if (rc == 0)
 		rc = cf_mysql_run(claim->my,
-				  "SET SESSION foreign_key_checks = 0, lock_wait_timeout = 5,"
-				  " wait_timeout = 31536000",
-				  err);
+				  "SET SESSION foreign_key_checks = 0, lock_wait_timeout = 5", err);
 	if (rc == 0)
 		rc = cf_mysql_value(claim->my,
 				    "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)",

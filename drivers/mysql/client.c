@@ -3,6 +3,7 @@
 #include "base/ctx.h"
 #include "base/err.h"
 #include "drivers/mysql/errors.h"
+#include "drivers/mysql/session.h"
 #include "drivers/mysql/url.h"
 
 #include <assert.h>
@@ -294,6 +295,8 @@ int cf_mysql_connect(const struct cf_mysql_url *url, const struct cf_mysql_conne
 		if (!connect_handle(my->handle, url, options->database))
 			rc = fail(my, err);
 	}
+	if (rc == 0)
+		rc = cf_mysql_session_prepare(my, err);
 	if (rc == 0)
 		rc = learn_server(my, err);
 	if (rc < 0)

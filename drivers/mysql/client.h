@@ -54,7 +54,7 @@ struct cf_mysql_connect_options {
 	bool load_local;      /* cf_mysql_load_local() will be used */
 };
 
-/* url is borrowed as long as the session lives. */
+/* url is borrowed as long as the session lives, which begins as drivers/mysql/session.h says. */
 int cf_mysql_connect(const struct cf_mysql_url *url, const struct cf_mysql_connect_options *options,
 		     const struct cf_ctx *ctx, struct cf_mysql **my_out, struct cf_err *err);
 

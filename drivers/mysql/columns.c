@@ -207,12 +207,12 @@ static int append_columns(struct cf_mysql_result *result, enum history history,
 /*
  * The order of the clustered index is the one that changes least from day to day and loads fastest.
  * USE INDEX () asks for it: else the server may prefer a secondary index that happens to hold all
- * columns.
+ * columns. The limit is no limit but it stands above any that the session might have.
  */
 static int finish_select(const char *database, const struct cf_mysql_table *table,
 			 struct cf_buf *select, struct cf_err *err)
 {
-	return cf_mysql_sql(select, err, "%s FROM %n.%n%s USE INDEX ()",
+	return cf_mysql_sql(select, err, "%s FROM %n.%n%s USE INDEX () LIMIT 18446744073709551615",
 			    table->n_columns ? "" : "1", database, table->name,
 			    table->has_history ? " FOR SYSTEM_TIME ALL" : "");
 }

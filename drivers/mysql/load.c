@@ -19,17 +19,18 @@
 /* Tables and rows mean the same whatever the server's own settings are. What holds for rows was so
  * at the source: it is not checked again, and dates that are none stay. */
 static const char table_session[] =
-	"SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', time_zone='+00:00',"
-	" foreign_key_checks=0, unique_checks=1, sql_notes=0, autocommit=1, net_read_timeout=3600,"
-	" net_write_timeout=3600, wait_timeout=86400, lock_wait_timeout=60, "
-	"innodb_lock_wait_timeout=600";
+	"SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES',"
+	" time_zone='+00:00', foreign_key_checks=0, unique_checks=1";
 
-/* Of some servers only. */
+/* Of some servers only, or with some rights only. */
 static const char *const optional_settings[] = {
 	"SET SESSION innodb_strict_mode=OFF",
 	"SET SESSION check_constraint_checks=0",
+	"SET SESSION innodb_compression_default=OFF",
+	"SET SESSION binlog_format=ROW",
 	"SET SESSION system_versioning_insert_history=1",
-	"SET SESSION max_statement_time=0",
+	"SET SESSION sql_generate_invisible_primary_key=0",
+	"SET SESSION explicit_defaults_for_timestamp=1",
 };
 
 int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx *ctx,

@@ -17,45 +17,18 @@ enum {
 	LOCK_FREE_TRIES = 20
 };
 
-/* Values are read as the bytes they are. No timeout of the server ends a session that waits for the
- * others. */
-static int prepare(struct cf_mysql *my, struct cf_err *err)
-{
-	int rc = cf_mysql_run(
-		my,
-		"SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', "
-		"sql_quote_show_create = 1, net_write_timeout = 31536000, "
-		"net_read_timeout = 31536000, wait_timeout = 31536000, "
-		"character_set_results = binary",
-		err);
-
-	if (rc == 0 && cf_mysql_is_mariadb(my))
-		rc = cf_mysql_run(
-			my,
-			"SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, "
-			"idle_readonly_transaction_timeout = 0",
-			err);
-	else if (rc == 0)
-		rc = cf_mysql_run(
-			my,
-			"SET SESSION max_execution_time = 0, information_schema_stats_expiry = 0, "
-			"show_create_table_verbosity = 0",
-			err);
-	return rc;
-}
-
 static int connect_session(struct cf_mysql_snapshot *snapshot, struct cf_mysql **my_out,
 			   struct cf_err *err)
 {
 	const struct cf_mysql_connect_options options = {.program = "coffer backup"};
 	int rc = cf_mysql_connect(snapshot->url, &options, snapshot->ctx, my_out, err);
 
+	/* Values are read as the bytes they are; definitions may be about to be changed. */
 	if (rc == 0)
-		rc = prepare(*my_out, err);
-	/* Of definitions that somebody changes. */
-	if (rc == 0)
-		rc = cf_mysql_do(*my_out, err, "SET SESSION lock_wait_timeout = %u",
-				 snapshot->lock_wait_s);
+		rc = cf_mysql_do(
+			*my_out, err,
+			"SET SESSION character_set_results = binary, lock_wait_timeout = %u",
+			snapshot->lock_wait_s);
 	return rc;
 }
 
@@ -74,22 +47,13 @@ int cf_mysql_snapshot_open(struct cf_mysql_snapshot *snapshot, const struct cf_m
 	return rc;
 }
 
-static int begin_worker(struct cf_mysql *worker, struct cf_err *err)
-{
-	int rc = cf_mysql_run(worker, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-			      err);
-
-	if (rc == 0)
-		rc = cf_mysql_run(worker, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err);
-	return rc;
-}
-
 static int begin_workers(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < snapshot->n_workers; i++)
-		rc = begin_worker(snapshot->workers[i], err);
+		rc = cf_mysql_run(snapshot->workers[i],
+				  "START TRANSACTION WITH CONSISTENT SNAPSHOT", err);
 	return rc;
 }
 

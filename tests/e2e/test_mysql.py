@@ -210,18 +210,61 @@ def test_values_that_look_alike_stay_what_they_are(my, local_infile):
     my.fails("restore", f"latest:/{source}", "--to", my.server.url("alike"), "--data-only", "--table", "plain", code=FAILED, names="plain")
 
 
-def test_the_servers_modes_and_zones_do_not_matter(mariadb, stock, stock_backup, there):
-    settings = ("sql_mode = 'TRADITIONAL,ANSI_QUOTES,NO_BACKSLASH_ESCAPES'", "time_zone = '-07:00'",
-                "character_set_server = latin1", "collation_server = latin1_bin", "lower_case_file_system = 0")
-    for setting in settings[:-1]:
-        there.sql(f"SET GLOBAL {setting}")
-    try:
+# What a session begins with, and what is worst of it for a backup or a restore.
+HOSTILE = {
+    "sql_select_limit": "3", "sql_big_selects": "0", "max_join_size": "1", "sql_safe_updates": "1", "sql_auto_is_null": "1",
+    "sql_mode": "'TRADITIONAL,ORACLE,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH,TIME_ROUND_FRACTIONAL'",
+    "old_mode": "'ZERO_DATE_TIME_CAST'", "time_zone": "'-07:00'", "lc_time_names": "'de_DE'", "default_week_format": "3",
+    "div_precision_increment": "0", "group_concat_max_len": "4", "max_sort_length": "64", "sql_quote_show_create": "0",
+    "character_set_server": "latin1", "collation_server": "latin1_bin", "character_set_client": "latin1", "character_set_results": "latin1",
+    "character_set_connection": "latin1", "character_set_filesystem": "latin1", "system_versioning_asof": "'2001-01-01 00:00:00'",
+    "autocommit": "0", "completion_type": "1", "tx_isolation": "'READ-UNCOMMITTED'", "binlog_format": "'STATEMENT'",
+    "default_storage_engine": "MyISAM", "explicit_defaults_for_timestamp": "0", "foreign_key_checks": "1", "check_constraint_checks": "1",
+    "wait_timeout": "1", "net_read_timeout": "1", "net_write_timeout": "1", "idle_transaction_timeout": "1",
+    "idle_readonly_transaction_timeout": "1", "idle_write_transaction_timeout": "1", "max_statement_time": "0.5", "lock_wait_timeout": "1",
+    "innodb_lock_wait_timeout": "1", "sql_if_exists": "1", "alter_algorithm": "INSTANT", "innodb_strict_mode": "1",
+    "innodb_compression_default": "1", "max_error_count": "0", "sql_notes": "1", "sql_warnings": "1", "low_priority_updates": "1",
+    "big_tables": "1", "sql_buffer_result": "1", "tx_read_only": "1"}
+
+
+@contextlib.contextmanager
+def hostile_globals(server):
+    with server.connect() as connection, connection.cursor() as cursor:
+        before = {}
+        for name, value in HOSTILE.items():
+            cursor.execute(f"SELECT @@GLOBAL.{name}")
+            (before[name],) = cursor.fetchone()
+            cursor.execute(f"SET GLOBAL {name} = {value}")
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                cursor.execute(f"SET GLOBAL {name} = " + ("%s" if name != "system_versioning_asof" else "DEFAULT /* %s */"), (value,))
+
+
+def test_the_servers_settings_do_not_matter(mariadb, stock, stock_backup, there):
+    with hostile_globals(there):
         stock_backup.restore("latest", there.url(), env=there.variables)
-    finally:
-        there.sql("SET GLOBAL sql_mode = DEFAULT; SET GLOBAL time_zone = DEFAULT; SET GLOBAL character_set_server = DEFAULT; "
-                  "SET GLOBAL collation_server = DEFAULT")
     for name in stock:
         mariadb_state.assert_equal(mariadb_state.of(mariadb, name), mariadb_state.of(there, name))
+
+
+def test_the_servers_settings_do_not_change_what_is_saved(my, mariadb, stock, tree, tmp_path):
+    with user(mariadb, "driven", "GRANT ALL ON *.* TO driven@'%'; REVOKE SUPER, CONNECTION ADMIN ON *.* FROM driven@'%'"):
+        with hostile_globals(mariadb):
+            mariadb.sql("SET GLOBAL init_connect = 'SET sql_select_limit = 2, sql_mode = ORACLE'")
+            try:
+                my.run("backup", mariadb.url(*stock, user="driven"), env={"MYSQL_PWD": "x"})
+                my.run("verify", "latest", "--against", mariadb.url())
+            finally:
+                mariadb.sql("SET GLOBAL init_connect = ''")
+    my.restore("latest", tmp_path / "out")
+    files = {path.relative_to(tree) for path in tree.rglob("*.*") if path.name not in ("server.json", "users.sql")}
+    assert files == {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")
+                     if path.name not in ("server.json", "users.sql")}
+    for path in files:
+        if (tree / path).is_file():
+            assert (tmp_path / "out" / path).read_bytes() == (tree / path).read_bytes(), path
 
 
 def test_a_second_backup_of_what_was_restored_is_the_same(stock, stock_backup, there, coffer, tree, tmp_path):
