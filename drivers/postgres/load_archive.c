@@ -6,6 +6,7 @@
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/load.h"
 #include "drivers/postgres/program.h"
+#include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
 
 #include <errno.h>
@@ -35,6 +36,59 @@ static int make_file(const char *name, struct cf_span content, int *fd_out, char
 	snprintf(path, 32, "/proc/self/fd/%d", fd);
 	*fd_out = fd;
 	return 0;
+}
+
+/* public, where its owner is not the one that initdb gives it: the archive makes it by a comment. */
+static bool is_made_by_initdb(const struct cf_pg_toc_entry *entry)
+{
+	return strcmp(entry->desc, "SCHEMA") == 0 && entry->defn &&
+	       strncmp(entry->defn, "--", 2) == 0;
+}
+
+/* Who restores a database of his own may well not give its schema away: then it stays his, and all
+ * in it can be used by him. */
+static int give_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+		       struct cf_err *err)
+{
+	struct cf_err failure = CF_ERR_INIT;
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&sql, "ALTER SCHEMA ", err);
+
+	if (rc == 0)
+		rc = cf_sql_append_name(entry->tag, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, " OWNER TO ", err);
+	if (rc == 0)
+		rc = cf_sql_append_name(entry->owner, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0) {
+		rc = cf_pg_exec(load->pg, (const char *)sql.data, &failure);
+		if (rc == CF_ERR_ACCESS) {
+			cf_ctx_warn(load->ctx, "restore.owner", entry->tag,
+				    "schema %s keeps its owner instead of getting %s: %s",
+				    entry->tag, entry->owner, failure.text);
+			rc = 0;
+		} else if (rc < 0 && err) {
+			*err = failure;
+			cf_err_wrap(err, "owner of schema %s", entry->tag);
+		}
+	}
+	cf_buf_release(&sql);
+	return rc;
+}
+
+static int give_schemas(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && !load->options->no_owner && i < load->set.n; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
+
+		if (is_made_by_initdb(entry) && entry->owner && entry->owner[0])
+			rc = give_schema(load, entry, err);
+	}
+	return rc;
 }
 
 static int schema_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, bool *exists,
@@ -112,6 +166,8 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 		bool exists = false, wanted = true;
 
 		if (pass_of(load, index, parts) != pass)
+			continue;
+		if (is_made_by_initdb(&load->toc->entries[index]))
 			continue;
 		rc = schema_exists(load, &load->toc->entries[index], &exists, err);
 		if (rc == 0)
@@ -219,7 +275,9 @@ out:
 
 int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
 {
-	int rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
+	int rc = after ? 0 : give_schemas(load, err);
 
+	if (rc == 0)
+		rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
 	return rc < 0 || !after ? rc : run_pass(load, PASS_ALONE, err);
 }

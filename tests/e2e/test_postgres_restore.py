@@ -112,6 +112,27 @@ def test_clean_replaces_what_is_in_the_way(postgres, small):
     assert postgres.dump(target) == postgres.dump(small.source)
 
 
+def test_the_schema_public_gets_its_owner(postgres, coffer):
+    """As every database has it that came from a server before 15."""
+    coffer.variables = postgres.variables
+    postgres.sql("CREATE ROLE settler LOGIN")
+    source = postgres.make("ALTER SCHEMA public OWNER TO postgres; CREATE TABLE t (i int); ALTER TABLE t OWNER TO settler")
+    target, made, own = postgres.make(), postgres.new_name(), postgres.make(None, "-O", "settler")
+    try:
+        coffer.run("backup", url(source))
+        coffer.restore("latest", url(target), "--clean")
+        coffer.restore("latest", url(made), "--create")
+        assert postgres.dump(target) == postgres.dump(made) == postgres.dump(source)
+        coffer.run("verify", "latest", "--against", "postgres:")
+        # Who may not give it away keeps it, and gets the rest.
+        done = coffer.restore("latest", url(own), code=PARTIAL, env={"PGUSER": "settler"})
+        assert "schema public" in done.err and tables(postgres, own) == {("public", "t")}
+    finally:
+        for name in (source, target, made, own):
+            postgres.drop(name)
+        postgres.sql("DROP ROLE settler")
+
+
 # Views that hang on a key, and on each other.
 VIEWS = """
 CREATE SCHEMA s;
