@@ -8,6 +8,7 @@
  *     verify_data.c      quick: the rows in the snapshot, without a server
  *     verify_catalog.c   standard: what stands in the restored database, counted and listed
  *     verify_compare.c   standard and comprehensive: a dump of it, against the snapshot
+ *     verify_schema.c    the definitions, where that finds a difference
  *     verify_rows.c      what of that is compared as a set of rows instead
  */
 
@@ -50,6 +51,8 @@ int cf_pg_verify_data(struct cf_pg_verify *verify, struct cf_err *err);
 int cf_pg_verify_catalog(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_verify_compare(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_verify_rows(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
+/* archive is pg_dump's of the restored database. */
+int cf_pg_verify_schema(struct cf_pg_verify *verify, struct cf_span archive, struct cf_err *err);
 
 #define CF_PG_NO_LOT SIZE_MAX
 

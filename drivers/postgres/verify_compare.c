@@ -99,7 +99,9 @@ static const struct cf_tree_ops branch_ops = {
 struct picker {
 	struct cf_sink base;
 	struct cf_sink *inner;
-	char root; /* its address stands for the pushed root */
+	char root, archive; /* their addresses stand for the pushed root, and for schema.dump */
+	struct cf_dir *folder;	 /* of the database */
+	struct cf_buf *definitions; /* what schema.dump is kept in */
 };
 
 static struct cf_dir *root_of(struct picker *picker)
@@ -107,11 +109,17 @@ static struct cf_dir *root_of(struct picker *picker)
 	return (struct cf_dir *)(void *)&picker->root;
 }
 
+static struct cf_file *archive_of(struct picker *picker)
+{
+	return (struct cf_file *)(void *)&picker->archive;
+}
+
 static int pick_dir_begin(struct cf_sink *base, struct cf_dir *parent, const struct cf_entry *entry,
 			  unsigned flags, struct cf_dir **dir_out, struct cf_err *err)
 {
 	struct picker *picker = (struct picker *)base;
 	struct cf_entry as_root = *entry;
+	int rc;
 
 	if (!parent) {
 		*dir_out = root_of(picker);
@@ -121,7 +129,9 @@ static int pick_dir_begin(struct cf_sink *base, struct cf_dir *parent, const str
 		return picker->inner->ops->dir_begin(picker->inner, parent, entry, flags, dir_out,
 						     err);
 	as_root.name = "";
-	return picker->inner->ops->dir_begin(picker->inner, NULL, &as_root, flags, dir_out, err);
+	rc = picker->inner->ops->dir_begin(picker->inner, NULL, &as_root, flags, dir_out, err);
+	picker->folder = rc == 0 ? *dir_out : NULL;
+	return rc;
 }
 
 static int pick_dir_end(struct cf_sink *base, struct cf_dir *dir, const struct cf_entry *entry,
@@ -143,6 +153,10 @@ static int pick_file_begin(struct cf_sink *base, struct cf_dir *dir, const struc
 	*file_out = NULL;
 	if (dir == root_of(picker))
 		return 0;
+	if (dir == picker->folder && strcmp(entry->name, "schema.dump") == 0) {
+		*file_out = archive_of(picker);
+		return 0;
+	}
 	return picker->inner->ops->file_begin(picker->inner, dir, entry, profile, file_out, err);
 }
 
@@ -151,6 +165,8 @@ static int pick_file_write(struct cf_sink *base, struct cf_file *file, struct cf
 {
 	struct picker *picker = (struct picker *)base;
 
+	if (file == archive_of(picker))
+		return cf_buf_append(picker->definitions, data.data, data.len, err);
 	return picker->inner->ops->file_write(picker->inner, file, data, err);
 }
 
@@ -167,6 +183,8 @@ static int pick_file_end(struct cf_sink *base, struct cf_file *file, const struc
 {
 	struct picker *picker = (struct picker *)base;
 
+	if (file == archive_of(picker))
+		return 0;
 	return picker->inner->ops->file_end(picker->inner, file, entry, err);
 }
 
@@ -174,7 +192,8 @@ static void pick_file_abort(struct cf_sink *base, struct cf_file *file)
 {
 	struct picker *picker = (struct picker *)base;
 
-	picker->inner->ops->file_abort(picker->inner, file);
+	if (file != archive_of(picker))
+		picker->inner->ops->file_abort(picker->inner, file);
 }
 
 /* What a dump of PostgreSQL uses. */
@@ -193,6 +212,7 @@ static const struct cf_sink_ops picker_ops = {
 struct comparison {
 	struct cf_pg_verify *verify;
 	bool same_version;  /* of the server: else its programs write other text */
+	bool other_schema;  /* to the byte */
 	uint64_t n_objects; /* large objects that are equal */
 };
 
@@ -241,6 +261,9 @@ static bool is_ignored(void *user, const char *path)
 	/* Of a selection the snapshot has less than the database that it needs. */
 	if (text && (!comparison->same_version || manifest->filtered))
 		return true;
+	/* The scripts of all tables have a key that is made of all definitions. */
+	if (text && comparison->other_schema && begins(path, "tables/"))
+		return true;
 	return comparison->verify->options->level < CF_VERIFY_COMPREHENSIVE && path[0] &&
 	       strcmp(path, "schema.sql") != 0;
 }
@@ -264,7 +287,8 @@ static void report(struct comparison *comparison, const char *path, bool passed,
 		cf_pg_verify_report(comparison->verify, "checksum", (const char *)object.data,
 				    passed, "%s", detail);
 	else if (strcmp(path, "schema.sql") == 0)
-		cf_pg_verify_report(comparison->verify, "schema", NULL, passed, "%s", detail);
+		cf_pg_verify_report(comparison->verify, "schema",
+				    comparison->verify->manifest->name, passed, "%s", detail);
 	else if (strcmp(path, "sequences.sql") == 0)
 		cf_pg_verify_report(comparison->verify, "sequences", NULL, passed, "%s", detail);
 	else if (begins(path, "large-objects"))
@@ -277,7 +301,14 @@ static void report(struct comparison *comparison, const char *path, bool passed,
 
 static void on_difference(void *user, const struct cf_difference *difference)
 {
-	report(user, difference->path, false, cf_difference_text(difference).s);
+	struct comparison *comparison = user;
+
+	/* It comes before the tables. */
+	if (strcmp(difference->path, "schema.sql") == 0 &&
+	    (difference->kind == CF_DIFFERENCE_CONTENT || difference->kind == CF_DIFFERENCE_SIZE))
+		comparison->other_schema = true;
+	else
+		report(comparison, difference->path, false, cf_difference_text(difference).s);
 }
 
 static void on_equal(void *user, const char *path, uint64_t size)
@@ -293,12 +324,15 @@ static void on_equal(void *user, const char *path, uint64_t size)
 
 /* --- the dump --- */
 
-static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner, struct cf_err *err)
+static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner,
+		     struct cf_buf *definitions, struct cf_err *err)
 {
 	static const char *const all[] = {"*.*"};
 	struct cf_source_options options = {.jobs = verify->options->jobs,
 					    .allow_old_client = verify->options->allow_old_client};
-	struct picker picker = {.base = {.ops = &picker_ops}, .inner = inner};
+	struct picker picker = {.base = {.ops = &picker_ops},
+				.inner = inner,
+				.definitions = definitions};
 	struct cf_source *source = NULL;
 	int rc;
 
@@ -325,14 +359,18 @@ int cf_pg_verify_compare(struct cf_pg_verify *verify, struct cf_pg *pg, struct c
 					     .differs = on_difference,
 					     .equals = on_equal,
 					     .user = &comparison};
+	struct cf_buf definitions = CF_BUF_INIT;
 	struct cf_sink *compare = NULL;
 	int rc = cf_compare_new(&branch.base, &options, &compare, err);
 
 	if (rc == 0)
-		rc = dump_into(verify, compare, err);
+		rc = dump_into(verify, compare, &definitions, err);
+	if (rc == 0 && comparison.other_schema)
+		rc = cf_pg_verify_schema(verify, cf_buf_span(&definitions), err);
 	if (rc == 0 && comparison.n_objects > 0)
 		cf_pg_verify_report(verify, "large_objects", NULL, true, "%llu equal to the byte",
 				    (unsigned long long)comparison.n_objects);
 	cf_compare_free(compare);
+	cf_buf_release(&definitions);
 	return rc;
 }

@@ -557,6 +557,35 @@ def test_verify_fails_what_was_changed(postgres, coffer, level, statement):
     assert not postgres.rows("SELECT 1 FROM pg_database WHERE datname LIKE 'coffer%'")
 
 
+# What a server writes in another way once it has read it.
+LISTS = """
+CREATE TABLE t (s varchar(10) DEFAULT 'a' CHECK (s IN ('a', 'b')), p text);
+CREATE VIEW v AS SELECT * FROM t WHERE s NOT IN ('x', 'y');
+CREATE INDEX i ON t (s) WHERE s IN ('q', 'r');
+CREATE POLICY p ON t USING (s IN ('a', 'c'));
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW WHEN (new.s IN ('k', 'l')) EXECUTE FUNCTION f();
+CREATE DOMAIN d varchar(3) CHECK (value IN ('a', 'b'));
+CREATE RULE r AS ON INSERT TO t WHERE new.s IN ('m', 'n') DO INSTEAD NOTHING;
+CREATE STATISTICS st ON (s IN ('a', 'b')), p FROM t;
+CREATE FUNCTION g(s varchar) RETURNS bool BEGIN ATOMIC SELECT s IN ('a', 'b'); END;
+CREATE EXTENSION coffer_test; CREATE INDEX zz ON t (p);
+"""
+
+
+def test_verify_knows_what_the_server_writes_in_another_way(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make(LISTS)
+    coffer.run("backup", url(name))
+    done = coffer.run("verify", "latest", "--level", "comprehensive", "--against", "postgres:")
+    assert "another way" in done.out
+    tamper = "ALTER DOMAIN public.d DROP CONSTRAINT d_check; ALTER DOMAIN public.d ADD CONSTRAINT d_check CHECK (value IN ('a', 'B'))"
+    done = coffer.run("verify", "latest", "--level", "comprehensive", "--against", "postgres:", code=DAMAGED,
+                      env={"PGOPTIONS": "-c coffer_test.tamper=" + tamper.replace(" ", "\\ ")})
+    failed = [line for line in done.out.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1 and f"schema {name}" in failed[0] and "DOMAIN public.d differs" in failed[0], done.out
+
+
 def test_verify_fails_on_damage(postgres, small, tmp_path):
     bad = small.copy(tmp_path / "bad")
     bad.variables = postgres.variables

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/script.h"
+#include "drivers/postgres/settle.h"
 #include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
 
@@ -38,6 +39,14 @@ static void read_tokens(const char *sql)
 	}
 	require(at == end);
 	cf_buf_release(&name);
+}
+
+static void settle(const char *sql)
+{
+	struct cf_buf text = CF_BUF_INIT;
+
+	require(cf_pg_settle(sql, &text, NULL) == 0 && text.len > 0 && !text.data[text.len - 1]);
+	cf_buf_release(&text);
 }
 
 static void write_script(const struct cf_pg_script *script, uint32_t oid)
@@ -77,9 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (cf_pg_toc_decode(cf_span_of(data, len), &toc, NULL) < 0)
 		return 0;
-	for (size_t i = 0; i < toc->n_entries; i++)
-		if (toc->entries[i].defn)
+	for (size_t i = 0; i < toc->n_entries; i++) {
+		if (toc->entries[i].defn) {
 			read_tokens(toc->entries[i].defn);
+			settle(toc->entries[i].defn);
+		}
+	}
 	write_scripts(toc);
 	cf_pg_toc_free(toc);
 	return 0;
