@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/select.h"
 #include "cli/snapshot_json.h"
+#include "repo/forget.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,9 @@ static void print_change(const struct job *job, const struct cf_snapshot *snapsh
 static int store_hold(struct job *job, const struct cf_snapshot *snapshot,
 		      const struct cf_hold *hold, struct cf_id *after, struct cf_err *err)
 {
-	int rc = cf_snapshot_set_hold(job->select.repo, snapshot, hold, after, err);
+	const struct cf_forget_options who = {.host = job->audited.record.host, .user = job->audited.record.user};
+	int rc = hold ? cf_snapshot_set_hold(job->select.repo, snapshot, hold, after, err)
+		      : cf_forget_hold(job->select.repo, snapshot, &who, after, err);
 
 	if (rc < 0)
 		return rc;

@@ -43,6 +43,8 @@ static int append_reason(struct cf_buf *out, const struct cf_retained *item, enu
 		return append_kept_tags(out, item->snapshot, rules, err);
 	if (keep == CF_KEEP_FUTURE)
 		return cf_buf_append_str(out, "dated in the future", err);
+	if (keep == CF_KEEP_PRETENDER)
+		return cf_buf_append_str(out, "says falsely what it replaces", err);
 	if (keep < CF_N_KEEP_PERIODS && rules->periods[keep].count == 0)
 		return cf_buf_printf(out, err, "%s within %s", cf_keep_name(keep),
 				     cf_duration_text(&rules->periods[keep].within).s);

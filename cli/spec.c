@@ -543,7 +543,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"A TIME is made of y, m (months), w, d and h. Periods are those of the local "
 			"time zone (TZ).",
 			"Held snapshots, and those dated in the future, are always kept; the latter "
-			"count in no rule. Rules that would keep nothing of a group are refused with "
+			"count in no rule. Nor do forged ones, of which coffer check tells. Rules that would keep nothing of a group are refused with "
 			"status 6. Snapshots that are named are forgotten, even the last of a group, "
 			"unless they are held.",
 			"Forgetting removes snapshots only. The space of what nothing needs any more "

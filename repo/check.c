@@ -274,7 +274,9 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 		rc = load_snapshot(check, &ids[i], &snapshot, err);
 		if (snapshot) {
 			cf_check_history(check, snapshot, ids, n);
-			rc = cf_audit_anchors_add(&check->anchors, snapshot, err);
+			rc = cf_check_version(check, snapshot, ids, n, err);
+			if (rc == 0)
+				rc = cf_audit_anchors_add(&check->anchors, snapshot, err);
 			if (rc == 0)
 				rc = cf_check_tree(check, snapshot, err);
 		}

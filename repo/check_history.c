@@ -122,6 +122,30 @@ void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot
 				       cf_id_text(&snapshot->id).s);
 }
 
+int cf_check_version(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n,
+		     struct cf_err *err)
+{
+	struct cf_snapshot *older = NULL;
+	int rc;
+
+	if (!cf_id_among(ids, n, &snapshot->replaces))
+		return 0;
+	rc = cf_snapshot_load(check->repo, &snapshot->replaces, &older, err);
+	if (rc == 0)
+		rc = cf_snapshot_is_version_of(snapshot, older, err);
+	if (older && rc == 0)
+		cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s,
+			       "says that it replaces snapshot %.8s, which is another one: somebody forged it; find out who, then "
+			       "coffer forget %.8s",
+			       cf_id_text(&snapshot->replaces).s, cf_id_text(&snapshot->id).s);
+	cf_snapshot_free(older);
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) { /* damaged: it is reported itself */
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc < 0 ? rc : 0;
+}
+
 static bool is_there(const struct cf_check *check, const struct cf_id *id)
 {
 	struct cf_backend *store = check->repo->backend;

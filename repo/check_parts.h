@@ -84,6 +84,9 @@ int cf_check_records_load(struct cf_check *check, struct cf_err *err);
 void cf_check_records_release(struct cf_check_records *records);
 /* What a snapshot or the records know of that is neither among the n sorted ids nor forgotten; what is forgotten and there. */
 void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n);
+/* Whether it replaces what it says, when that is among them. */
+int cf_check_version(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n,
+		     struct cf_err *err);
 void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n);
 /* What earlier runs on this host saw, and is neither there nor forgotten; and what there is now, for later ones. */
 int cf_check_seen(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err);

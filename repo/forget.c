@@ -58,7 +58,7 @@ static int check_store(const struct cf_backend *store, struct cf_err *err)
 	if (store->ops->remove && (store->caps & CF_BACKEND_CAN_REMOVE))
 		return 0;
 	return cf_err_set(err, CF_ERR_UNSUPPORTED,
-			  "%s cannot delete, so nothing was forgotten: run forget where deleting is allowed",
+			  "%s cannot delete, so nothing was done: run it where deleting is allowed",
 			  store->url);
 }
 
@@ -156,6 +156,13 @@ static int append_versions(struct forget *f, const struct cf_snapshot *snapshot,
 			cf_err_clear(err);
 			rc = 0;
 		}
+		if (rc == 0 && next)
+			rc = cf_snapshot_is_version_of(snapshot, next, err);
+		if (rc == 0) { /* what it does not replace stays, whatever it says */
+			cf_snapshot_free(next);
+			next = NULL;
+		}
+		rc = rc < 0 ? rc : 0;
 		cf_snapshot_free(older);
 		snapshot = older = next;
 	}
@@ -292,6 +299,21 @@ static bool is_going(const struct forget *f, const struct cf_id *id)
 	return false;
 }
 
+/* 1 when a snapshot is a newer version of one that goes. */
+static int is_version_of_going(struct forget *f, const struct cf_snapshot *snapshot, struct cf_err *err)
+{
+	struct cf_snapshot *older = NULL;
+	int rc;
+
+	if (!is_going(f, &snapshot->replaces) || is_damaged(f, &snapshot->replaces))
+		return 0;
+	rc = cf_snapshot_load(f->repo, &snapshot->replaces, &older, err);
+	if (rc == 0)
+		rc = cf_snapshot_is_version_of(snapshot, older, err);
+	cf_snapshot_free(older);
+	return rc;
+}
+
 /* 1 when this object, which was not known, replaces one that goes. */
 static int replaces_going(struct forget *f, const struct cf_id *id, struct cf_err *err)
 {
@@ -302,7 +324,7 @@ static int replaces_going(struct forget *f, const struct cf_id *id, struct cf_er
 		return 0;
 	rc = cf_snapshot_load(f->repo, id, &snapshot, err);
 	if (rc == 0)
-		rc = is_going(f, &snapshot->replaces);
+		rc = is_version_of_going(f, snapshot, err);
 	cf_snapshot_free(snapshot);
 	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
 		cf_err_clear(err);
@@ -331,11 +353,33 @@ static int look_for_replacements(struct forget *f, struct cf_err *err)
 	return cf_err_set(err, CF_ERR_BUSY, "a snapshot was changed or forgotten meanwhile: run forget again");
 }
 
+/* What is in the record by now goes. */
+static int carry_out(struct forget *f, const struct cf_forget_options *options, struct cf_forget_figures *figures,
+		     struct cf_err *err)
+{
+	struct cf_id done;
+	int rc = take_over_history(f, err);
+
+	if (rc == 0)
+		rc = begin_record(f, options, err);
+	if (rc == 0)
+		rc = look_for_replacements(f, err);
+	if (rc == 0)
+		rc = remove_objects(f, figures, err);
+	return rc < 0 ? rc : put_record(f, true, &done, err);
+}
+
+static void release(struct forget *f)
+{
+	cf_snapshot_list_release(&f->list);
+	cf_forget_record_release(&f->record);
+	free(f->seen.ids);
+}
+
 int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,
 		  struct cf_forget_figures *figures_out, struct cf_err *err)
 {
 	struct forget f = {.repo = repo, .named = ids, .n_named = n};
-	struct cf_id done;
 	int rc;
 
 	*figures_out = (struct cf_forget_figures){0};
@@ -347,17 +391,45 @@ int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const
 	if (rc == 0)
 		rc = collect(&f, err);
 	if (rc == 0)
-		rc = take_over_history(&f, err);
+		rc = carry_out(&f, options, figures_out, err);
+	release(&f);
+	return rc;
+}
+
+/* The versions before this one. */
+static int collect_older(struct forget *f, const struct cf_id *id, struct cf_err *err)
+{
+	const struct cf_snapshot *snapshot = find_snapshot(f, id);
+	struct cf_forgotten *newest;
+	int rc;
+
+	if (!snapshot)
+		return cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s was changed or forgotten meanwhile: look at coffer snapshots",
+				  cf_id_text(id).s);
+	rc = append_versions(f, snapshot, err);
+	if (rc < 0)
+		return rc;
+	newest = &f->record.snapshots[--f->record.n_snapshots];
+	free(newest->host);
+	free(newest->source);
+	return 0;
+}
+
+int cf_forget_hold(struct cf_repo *repo, const struct cf_snapshot *snapshot, const struct cf_forget_options *options,
+		   struct cf_id *new_id_out, struct cf_err *err)
+{
+	struct forget f = {.repo = repo};
+	struct cf_forget_figures figures = {0};
+	int rc = check_store(repo->backend, err);
+
 	if (rc == 0)
-		rc = begin_record(&f, options, err);
+		rc = cf_snapshot_set_hold(repo, snapshot, NULL, new_id_out, err);
 	if (rc == 0)
-		rc = look_for_replacements(&f, err);
+		rc = cf_snapshots_load(repo, NULL, &f.list, err);
 	if (rc == 0)
-		rc = remove_objects(&f, figures_out, err);
+		rc = collect_older(&f, new_id_out, err);
 	if (rc == 0)
-		rc = put_record(&f, true, &done, err);
-	cf_snapshot_list_release(&f.list);
-	cf_forget_record_release(&f.record);
-	free(f.seen.ids);
+		rc = carry_out(&f, options, &figures, err);
+	release(&f);
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include "repo/format/forget_doc.h"
 
 struct cf_repo;
+struct cf_snapshot;
 
 struct cf_forget_options {
 	const char *host, *user; /* who forgets, for the record; required */
@@ -32,6 +33,13 @@ struct cf_forget_figures {
  */
 int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,
 		  struct cf_forget_figures *figures_out, struct cf_err *err);
+
+/*
+ * Take the hold off a snapshot: a version without it takes its place, and the versions before, which would still hold it, are forgotten.
+ * So nobody who may only write lifts a hold. The same errors.
+ */
+int cf_forget_hold(struct cf_repo *repo, const struct cf_snapshot *snapshot, const struct cf_forget_options *options,
+		   struct cf_id *new_id_out, struct cf_err *err);
 
 /* A record by its id. CF_ERR_DAMAGED naming the object. */
 int cf_forget_record_load(struct cf_repo *repo, const struct cf_id *id, struct cf_forget_record *record_out,

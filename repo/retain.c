@@ -109,6 +109,8 @@ static int compare_items(const void *x, const void *y, void *group_by)
 	const struct cf_snapshot *b = ((const struct cf_retained *)y)->snapshot;
 	int order = compare_groups(a, b, *(const unsigned *)group_by);
 
+	if (!order) /* what counts in no rule last */
+		order = (int)a->is_pretender - (int)b->is_pretender;
 	if (!order)
 		order = (a->time_ns > b->time_ns) - (a->time_ns < b->time_ns);
 	return order ? order : cf_id_compare(&a->id, &b->id);
@@ -187,6 +189,8 @@ static void apply_rules(struct cf_retained *items, size_t n, const struct cf_ret
 	size_t n_past = n;
 	int64_t after;
 
+	while (n_past > 0 && items[n_past - 1].snapshot->is_pretender)
+		items[--n_past].reasons |= 1u << CF_KEEP_PRETENDER;
 	while (n_past > 0 && items[n_past - 1].snapshot->time_ns > now_ns)
 		items[--n_past].reasons |= 1u << CF_KEEP_FUTURE;
 	for (size_t i = 0; i < n; i++)
@@ -225,7 +229,7 @@ static void note_group(struct cf_retain_plan *plan, size_t first, size_t n)
 		group->n_kept += group->items[i].reasons != 0;
 		all |= group->items[i].reasons;
 	}
-	group->is_emptied = group->n_kept < n && (all & ~(1u << CF_KEEP_HELD | 1u << CF_KEEP_FUTURE)) == 0;
+	group->is_emptied = group->n_kept < n && (all & ~(1u << CF_KEEP_HELD | 1u << CF_KEEP_FUTURE | 1u << CF_KEEP_PRETENDER)) == 0;
 	plan->n_kept += group->n_kept;
 }
 

@@ -12,6 +12,7 @@
  *   period among the snapshots within that time of the group's newest.
  * - Periods and durations are those of the process's time zone (TZ); an hour that a clock change repeats is one hour.
  * - Snapshots dated after now are kept. They count in no rule and are nobody's newest, so a clock that ran ahead pushes nothing out.
+ * - So are snapshots that say falsely that they replace another one: whoever stored them is to push nothing out.
  * - Held snapshots are kept, and count like others.
  */
 
@@ -32,6 +33,7 @@ enum cf_keep {
 	CF_KEEP_TAG,
 	CF_KEEP_HELD,
 	CF_KEEP_FUTURE,
+	CF_KEEP_PRETENDER,
 	CF_KEEP_UNNAMED, /* others were named to go */
 	CF_N_KEEPS
 };
@@ -74,7 +76,7 @@ struct cf_retained {
 struct cf_retain_group {
 	const struct cf_retained *items; /* oldest first */
 	size_t n, n_kept;
-	bool is_emptied; /* something goes, and no rule keeps anything: what stays is held, or dated in the future */
+	bool is_emptied; /* something goes, and no rule keeps anything: what stays is held, dated in the future, or a pretender */
 };
 
 struct cf_retain_plan {

@@ -14,6 +14,7 @@ static const char *const keep_names[CF_N_KEEPS] = {
 	[CF_KEEP_WEEKLY] = "weekly",  [CF_KEEP_MONTHLY] = "monthly",   [CF_KEEP_QUARTERLY] = "quarterly",
 	[CF_KEEP_YEARLY] = "yearly",  [CF_KEEP_WITHIN] = "within",     [CF_KEEP_TAG] = "tag",
 	[CF_KEEP_HELD] = "held",      [CF_KEEP_FUTURE] = "future",     [CF_KEEP_UNNAMED] = "unnamed",
+	[CF_KEEP_PRETENDER] = "pretender",
 };
 
 const char *cf_keep_name(enum cf_keep keep)

@@ -66,33 +66,121 @@ static int compare_age(const void *a, const void *b)
 	return cf_id_compare(&x->id, &y->id);
 }
 
-static bool is_replaced(const struct cf_snapshot *snapshot, const struct cf_snapshot_list *all)
+/* What no change of tags or hold touches. Figures and what was vouched for are left out: older programs drop fields they do not know. */
+static int encode_unmarked(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err)
 {
-	for (size_t i = 0; i < all->n; i++)
-		if (all->items[i] && cf_id_equal(&all->items[i]->replaces, &snapshot->id))
-			return true;
-	return false;
+	struct cf_snapshot bare = *snapshot;
+
+	bare.n_tags = bare.n_history = 0;
+	bare.audit = NULL;
+	bare.hold = NULL;
+	bare.replaces = (struct cf_id){0};
+	bare.figures = (struct cf_figures){0};
+	return cf_snapshot_encode(&bare, out, err);
 }
 
-/* Leave out what the filter does not admit and what another snapshot stands for. */
+int cf_snapshot_is_version_of(const struct cf_snapshot *newer, const struct cf_snapshot *older, struct cf_err *err)
+{
+	struct cf_buf a = CF_BUF_INIT, b = CF_BUF_INIT;
+	int rc;
+
+	if (!cf_id_equal(&newer->replaces, &older->id))
+		return 0;
+	rc = encode_unmarked(newer, &a, err);
+	if (rc == 0)
+		rc = encode_unmarked(older, &b, err);
+	if (rc == 0)
+		rc = a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+	cf_buf_release(&a);
+	cf_buf_release(&b);
+	return rc;
+}
+
+/* A snapshot of the list, and the version before it that is in the list, too. */
+struct version {
+	struct cf_snapshot *snapshot;
+	struct version *older;
+	bool is_replaced;
+};
+
+static int compare_versions(const void *a, const void *b)
+{
+	return cf_id_compare(&((const struct version *)a)->snapshot->id, &((const struct version *)b)->snapshot->id);
+}
+
+static struct version *find_version(struct version *versions, size_t n, const struct cf_id *id)
+{
+	struct cf_snapshot wanted = {.id = *id};
+	const struct version key = {.snapshot = &wanted};
+
+	return cf_id_is_zero(id) ? NULL : bsearch(&key, versions, n, sizeof(key), compare_versions);
+}
+
+static int link_versions(struct version *versions, size_t n, struct cf_err *err)
+{
+	int rc = 0;
+
+	qsort(versions, n, sizeof(*versions), compare_versions);
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		struct version *older = find_version(versions, n, &versions[i].snapshot->replaces);
+
+		if (!older)
+			continue;
+		rc = cf_snapshot_is_version_of(versions[i].snapshot, older->snapshot, err);
+		versions[i].snapshot->is_pretender = rc == 0;
+		if (rc != 1)
+			continue;
+		older->is_replaced = true;
+		versions[i].older = older;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* A hold is lifted by removing the versions that have it, which a store can forbid. */
+static int inherit_hold(struct version *newest, struct cf_err *err)
+{
+	struct cf_snapshot *snapshot = newest->snapshot;
+	const struct version *v = newest->older;
+
+	while (v && !v->snapshot->hold)
+		v = v->older;
+	if (!v || snapshot->hold)
+		return 0;
+	snapshot->hold = calloc(1, sizeof(*snapshot->hold));
+	if (!snapshot->hold)
+		return cf_err_nomem(err);
+	snapshot->hold->since_ns = v->snapshot->hold->since_ns;
+	snapshot->hold->reason = strdup(v->snapshot->hold->reason);
+	return snapshot->hold->reason ? 0 : cf_err_nomem(err);
+}
+
+/* Leave out older versions, and what the filter does not admit; the rest oldest first. */
 static int filter_list(struct cf_snapshot_list *list, const struct cf_snapshot_filter *filter, struct cf_err *err)
 {
-	bool *leave = calloc(list->n + 1, sizeof(*leave));
+	struct version *versions = calloc(list->n + 1, sizeof(*versions));
 	size_t n = 0;
+	int rc = versions ? 0 : cf_err_nomem(err);
 
-	if (!leave)
-		return cf_err_nomem(err);
-	for (size_t i = 0; i < list->n; i++)
-		leave[i] = is_replaced(list->items[i], list) || !cf_snapshot_matches(list->items[i], filter);
-	for (size_t i = 0; i < list->n; i++) {
-		if (leave[i])
-			cf_snapshot_free(list->items[i]);
+	for (size_t i = 0; rc == 0 && i < list->n; i++)
+		versions[i].snapshot = list->items[i];
+	if (rc == 0)
+		rc = link_versions(versions, list->n, err);
+	for (size_t i = 0; rc == 0 && i < list->n; i++)
+		rc = versions[i].is_replaced ? 0 : inherit_hold(&versions[i], err);
+	for (size_t i = 0; rc == 0 && i < list->n; i++) {
+		struct cf_snapshot *snapshot = versions[i].snapshot;
+
+		if (versions[i].is_replaced || !cf_snapshot_matches(snapshot, filter))
+			cf_snapshot_free(snapshot);
 		else
-			list->items[n++] = list->items[i];
+			list->items[n++] = snapshot;
 	}
-	list->n = n;
-	free(leave);
-	return 0;
+	if (rc == 0) {
+		list->n = n;
+		qsort(list->items, n, sizeof(struct cf_snapshot *), compare_age);
+	}
+	free(versions);
+	return rc;
 }
 
 static int part_quarantined(struct cf_repo *repo, struct cf_snapshot_list *list, struct cf_err *err)
@@ -142,7 +230,6 @@ int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *fil
 	if (rc == 0) {
 		/* Whoever knows these snapshots needs the index segments that came before them. */
 		cf_catalog_refresh(repo->catalog);
-		qsort(list.items, list.n, sizeof(struct cf_snapshot *), compare_age);
 		rc = filter_list(&list, filter, err);
 	}
 	if (rc < 0) {
@@ -216,6 +303,17 @@ static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_o
 	return 0;
 }
 
+/* One that says falsely what it replaces is to stand for nobody's newest. */
+static bool find_latest(const struct cf_snapshot_list *list, size_t *index_out)
+{
+	size_t i = list->n;
+
+	while (i > 0 && list->items[i - 1]->is_pretender)
+		i--;
+	*index_out = i - 1;
+	return i > 0;
+}
+
 int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_snapshot_filter *filter,
 			struct cf_snapshot **snapshot_out, struct cf_err *err)
 {
@@ -233,11 +331,9 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 		rc = cf_err_set(err, CF_ERR_DAMAGED,
 				"%s is damaged and may be the latest: name the snapshot you want by its id",
 				cf_object_name(CF_OBJECT_SNAPSHOT, &list.damaged[0]).s);
-	else if (rc == 0 && latest && list.n == 0)
+	else if (rc == 0 && latest && !find_latest(&list, &i))
 		rc = cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot yet that fits");
-	else if (rc == 0 && latest)
-		i = list.n - 1;
-	else if (rc == 0)
+	else if (rc == 0 && !latest)
 		rc = pick(&list, text, &i, err);
 	if (rc == 0) {
 		*snapshot_out = list.items[i];

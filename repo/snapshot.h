@@ -38,7 +38,8 @@ struct cf_snapshot {
 	size_t n_facts;
 	struct cf_id parent;   /* zero when there is none */
 	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags or hold were changed */
-	struct cf_hold *hold;  /* NULL: none */
+	bool is_pretender;     /* what it says it replaces is there, and is another snapshot: set by cf_snapshots_load() */
+	struct cf_hold *hold;  /* NULL: none. In a list that of an older version that is there counts as well */
 	struct cf_content root; /* a directory block holding the root directory's own entry: use cf_tree_find */
 	struct cf_figures figures;
 	struct cf_id *history; /* newest snapshots the writer saw */
@@ -65,7 +66,13 @@ struct cf_snapshot_list {
 	size_t n_quarantined;
 };
 
-/* Snapshots replaced by others are left out. */
+/*
+ * Whether one snapshot is another one with its tags or hold changed: 1, 0, or an error. Whoever may write can store a snapshot that says
+ * so of any other; nothing but tags and hold is given away by believing it.
+ */
+int cf_snapshot_is_version_of(const struct cf_snapshot *newer, const struct cf_snapshot *older, struct cf_err *err);
+
+/* Older versions are left out. */
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
 		      struct cf_snapshot_list *list_out, struct cf_err *err);
 void cf_snapshot_list_release(struct cf_snapshot_list *list);
@@ -84,7 +91,7 @@ int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
 
-/* The same with another hold: NULL for none. The hold is borrowed. */
+/* The same with another hold, which is borrowed. NULL for none: older versions still hold it, see cf_forget_hold(). */
 int cf_snapshot_set_hold(struct cf_repo *repo, const struct cf_snapshot *snapshot, const struct cf_hold *hold,
 			 struct cf_id *new_id_out, struct cf_err *err);
 

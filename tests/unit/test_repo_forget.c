@@ -58,7 +58,8 @@ static struct cf_id hold(struct cf_repo *repo, const struct cf_id *id, const cha
 	struct cf_id after;
 
 	assert_int_equal(cf_snapshot_load(repo, id, &snapshot, NULL), 0);
-	assert_int_equal(cf_snapshot_set_hold(repo, snapshot, reason ? &some : NULL, &after, NULL),
+	assert_int_equal(reason ? cf_snapshot_set_hold(repo, snapshot, &some, &after, NULL)
+				: cf_forget_hold(repo, snapshot, &who, &after, NULL),
 			 0);
 	cf_snapshot_free(snapshot);
 	return after;
