@@ -351,6 +351,23 @@ int cf_catalog_add_pack(struct cf_catalog *catalog, struct cf_segment_pack *pack
 	return rc;
 }
 
+int cf_catalog_lists(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = cf_catalog_sync_locked(catalog, err);
+	if (rc == 0)
+		rc = cf_index_find_pack(catalog->index, pack, err);
+	if (cf_catalog_index_failed(rc)) {
+		rc = cf_catalog_rebuild_locked(catalog, rc, err);
+		if (rc == 0)
+			rc = cf_index_find_pack(catalog->index, pack, err);
+	}
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
 int cf_catalog_each(struct cf_catalog *catalog, cf_index_fn *fn, void *user, struct cf_err *err)
 {
 	int rc;

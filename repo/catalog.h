@@ -77,6 +77,9 @@ int cf_catalog_adopt(struct cf_catalog *catalog, bool condemned_too, struct cf_e
 int cf_catalog_begin_run(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err);
 int cf_catalog_end_run(struct cf_catalog *catalog, struct cf_err *err);
 
+/* 1 when an index segment lists this pack, else 0. */
+int cf_catalog_lists(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
+
 /* Every chunk in the local index, under the catalog's lock: fn must not call the catalog. */
 int cf_catalog_each(struct cf_catalog *catalog, cf_index_fn *fn, void *user, struct cf_err *err);
 

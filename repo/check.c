@@ -17,6 +17,15 @@
 
 /* What is stored apart from packs: key slots, index segments, snapshots; and the list of packs they speak of. */
 
+/* What is looked at again is found again. */
+static bool was_said(struct cf_check *check, const char *object, const char *problem)
+{
+	const struct cf_span parts[] = {cf_span_of(object, strlen(object) + 1), cf_span_of(problem, strlen(problem))};
+	struct cf_id id;
+
+	return cf_sha256(parts, 2, &id, NULL) == 0 && cf_id_set_add(&check->said, &id) == 0;
+}
+
 void cf_check_found(struct cf_check *check, const char *object, const char *fmt, ...)
 {
 	char problem[CF_ERR_TEXT_MAX];
@@ -26,8 +35,10 @@ void cf_check_found(struct cf_check *check, const char *object, const char *fmt,
 	vsnprintf(problem, sizeof(problem), fmt, args);
 	va_end(args);
 	pthread_mutex_lock(&check->lock);
-	check->figures.errors++;
-	check->fn(check->user, object, problem);
+	if (!was_said(check, object, problem)) {
+		check->figures.errors++;
+		check->fn(check->user, object, problem);
+	}
 	pthread_mutex_unlock(&check->lock);
 }
 
@@ -39,6 +50,10 @@ int cf_check_judge(struct cf_check *check, const char *object, int rc, struct cf
 	cf_err_clear(err);
 	return 0;
 }
+
+enum {
+	SETTLE_MAX = 16
+};
 
 static int compare_packs(const void *a, const void *b)
 {
@@ -78,8 +93,11 @@ static int note_pack(void *user, const struct cf_id *name, uint64_t size, struct
 /* Packs that were set aside, and were not removed since. */
 static int mark_quarantined(struct cf_check *check, struct cf_err *err)
 {
-	int rc = cf_quarantine_load(check->repo, &check->quarantine, err);
+	int rc;
 
+	cf_quarantine_release(&check->quarantine);
+	check->figures.quarantined_packs = 0;
+	rc = cf_quarantine_load(check->repo, &check->quarantine, err);
 	for (size_t i = 0; rc == 0 && i < check->n_packs; i++) {
 		struct cf_checked_pack *pack = &check->packs[i];
 
@@ -191,12 +209,26 @@ static int check_segment_packs(struct segment_check *s, const struct cf_segment 
 	return 0;
 }
 
-static void report_bad(struct segment_check *s)
+/* Those that neither are superseded nor went meanwhile. */
+static int report_bad(struct segment_check *s, struct cf_err *err)
 {
-	for (size_t i = 0; i < s->n_bad; i++)
-		if (!cf_id_set_has(&s->superseded, &s->bad[i].id))
-			cf_check_found(s->check, cf_object_name(CF_OBJECT_INDEX, &s->bad[i].id).s, "%s",
-				       s->bad[i].err.text);
+	struct cf_backend *store = s->check->repo->backend;
+
+	for (size_t i = 0; i < s->n_bad; i++) {
+		struct cf_object_name name = cf_object_name(CF_OBJECT_INDEX, &s->bad[i].id);
+		uint64_t size;
+		int rc;
+
+		if (cf_id_set_has(&s->superseded, &s->bad[i].id))
+			continue;
+		rc = store->ops->size(store, name.s, &size, err);
+		if (rc == 0 || rc == CF_ERR_DAMAGED)
+			cf_check_found(s->check, name.s, "%s", s->bad[i].err.text);
+		else if (rc != CF_ERR_NOT_FOUND)
+			return rc;
+		cf_err_clear(err);
+	}
+	return 0;
 }
 
 static int note_bad(struct segment_check *s, const struct cf_id *id, struct cf_err *err)
@@ -234,12 +266,20 @@ static int check_segments(struct cf_check *check, const struct cf_id *ids, size_
 			rc = cf_ctx_check(check->repo->ctx, err);
 	}
 	if (rc == 0)
-		report_bad(&s);
+		rc = report_bad(&s, err);
 	free(s.bad);
 	cf_id_set_release(&s.superseded);
-	for (size_t i = 0; i < check->n_packs; i++)
-		check->figures.unreferenced_packs += !check->packs[i].is_indexed;
 	return rc;
+}
+
+/* A snapshot that went while it was looked at. */
+static int judge_gone(struct cf_check *check, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = cf_check_forgotten_since(check, id, err);
+
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	return cf_err_set(err, CF_ERR_DAMAGED, "was removed while it was looked at, and no record says so");
 }
 
 /* 0 and no snapshot when it was forgotten since it was listed. */
@@ -279,6 +319,8 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 				rc = cf_audit_anchors_add(&check->anchors, snapshot, err);
 			if (rc == 0)
 				rc = cf_check_tree(check, snapshot, err);
+			if (rc == 1)
+				rc = judge_gone(check, &ids[i], err);
 		}
 		rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s, rc, err);
 		cf_snapshot_free(snapshot);
@@ -309,9 +351,13 @@ int cf_check_swap_catalog(struct cf_check *check, struct cf_err *err)
 	check->usual_catalog = repo->catalog;
 	repo->catalog = fresh;
 	/* Of several copies those count first that are there and will stay. */
-	rc = cf_tombs_load(repo, &tombs, err);
+	rc = cf_check_note_index(check, err);
+	if (rc == 0)
+		rc = cf_tombs_load(repo, &tombs, err);
 	if (rc == 0)
 		rc = cf_catalog_survey(fresh, &tombs, err);
+	if (rc == 0)
+		rc = cf_check_mark_indexed(check, err);
 	cf_tombs_release(&tombs);
 	return rc;
 }
@@ -359,6 +405,8 @@ void cf_check_release(struct cf_check *check)
 	cf_id_set_release(&check->lost);
 	cf_id_set_release(&check->lost_packs);
 	cf_id_set_release(&check->reported);
+	cf_id_set_release(&check->said);
+	free(check->index_ids);
 	cf_check_records_release(&check->records);
 	cf_audit_anchors_release(&check->anchors);
 	cf_quarantine_release(&check->quarantine);
@@ -388,6 +436,94 @@ static void report_lost_packs(struct cf_check *check)
 				       "is in the index but missing from the store");
 }
 
+/* What was read of packs that are still there. */
+static void carry_over(struct cf_check *check, const struct cf_checked_pack *old, size_t n_old)
+{
+	for (size_t i = 0; i < check->n_packs; i++) {
+		struct cf_checked_pack *pack = &check->packs[i];
+		const struct cf_checked_pack *was =
+			n_old ? bsearch(pack, old, n_old, sizeof(*old), compare_packs) : NULL;
+
+		if (!was)
+			continue;
+		pack->is_reported = was->is_reported;
+		pack->is_bad = was->is_bad;
+		pack->was_read = was->was_read;
+		pack->is_doubtful = was->is_doubtful;
+		pack->is_baseless = was->is_baseless;
+		pack->read_ns = was->read_ns;
+	}
+}
+
+/* The list of packs anew, and everything that is known of snapshots forgotten. */
+static int begin_again(struct cf_check *check, struct inventory *inventory, struct cf_err *err)
+{
+	struct cf_checked_pack *old = check->packs;
+	size_t n_old = check->n_packs;
+	int rc;
+
+	free(inventory->snapshots);
+	free(inventory->segments);
+	*inventory = (struct inventory){0};
+	cf_id_set_release(&check->visited);
+	cf_id_set_release(&check->lost);
+	cf_id_set_release(&check->lost_packs);
+	check->n_lost_chunks = 0;
+	check->figures.snapshots = check->figures.segments = check->figures.chunks = 0;
+	check->figures.quarantined_snapshots = 0;
+	check->packs = NULL;
+	check->n_packs = 0;
+	rc = take_inventory(check, inventory, err);
+	if (rc == 0)
+		carry_over(check, old, n_old);
+	free(old);
+	return rc;
+}
+
+/* All but the bytes of packs. */
+static int check_structure(struct cf_check *check, struct inventory *inventory, bool is_again, struct cf_err *err)
+{
+	int rc = is_again ? begin_again(check, inventory, err) : take_inventory(check, inventory, err);
+
+	if (rc == 0 && !is_again)
+		rc = cf_check_verified_load(check, err);
+	if (rc == 0)
+		rc = check_segments(check, inventory->segments, inventory->n_segments, err);
+	if (rc == 0)
+		rc = is_again ? cf_check_renew(check, err) : cf_check_swap_catalog(check, err);
+	/* Read after snapshots were listed: what is not in that list because it was forgotten is in a record. */
+	if (rc == 0)
+		rc = cf_check_records_load(check, err);
+	if (rc == 0)
+		rc = check_snapshots(check, inventory->snapshots, inventory->n_snapshots, err);
+	if (rc == 0) {
+		report_lost_packs(check);
+		cf_check_records(check, inventory->snapshots, inventory->n_snapshots);
+	}
+	return rc;
+}
+
+/* Packs went, or the bases of deltas, while packs were read: what snapshots need is looked for as it is now. */
+static int settle(struct cf_check *check, const struct cf_check_options *options, struct inventory *inventory,
+		  struct cf_err *err)
+{
+	int rc = 0;
+
+	check->reads_doubtful = true;
+	for (unsigned i = 0; rc == 0 && (check->n_gone || check->n_doubtful); i++) {
+		bool is_doubtful = check->n_doubtful > 0;
+
+		if (i == SETTLE_MAX)
+			return cf_err_set(err, CF_ERR_BUSY,
+					  "packs are removed faster than they can be looked at: check again when prune is done");
+		check->n_gone = check->n_doubtful = 0;
+		rc = check_structure(check, inventory, true, err);
+		if (rc == 0 && is_doubtful)
+			rc = cf_check_packs(check, options, err);
+	}
+	return rc;
+}
+
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
 		 struct cf_check_figures *figures_out, struct cf_err *err)
 {
@@ -401,28 +537,15 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	pthread_mutex_init(&check.lock, NULL);
 	rc = check_keys(&check, own);
 	if (rc == 0)
-		rc = take_inventory(&check, &inventory, own);
-	if (rc == 0)
-		rc = cf_check_verified_load(&check, own);
-	if (rc == 0)
-		rc = check_segments(&check, inventory.segments, inventory.n_segments, own);
-	if (rc == 0)
-		rc = cf_check_swap_catalog(&check, own);
-	/* Read after snapshots were listed: what is not in that list because it was forgotten is in a record. */
-	if (rc == 0)
-		rc = cf_check_records_load(&check, own);
-	if (rc == 0)
-		rc = check_snapshots(&check, inventory.snapshots, inventory.n_snapshots, own);
-	if (rc == 0) {
-		report_lost_packs(&check);
-		cf_check_records(&check, inventory.snapshots, inventory.n_snapshots);
-	}
+		rc = check_structure(&check, &inventory, false, own);
 	if (rc == 0)
 		rc = cf_check_audit(&check, own);
 	if (rc == 0)
 		rc = cf_check_seen(&check, inventory.snapshots, inventory.n_snapshots, own);
 	if (rc == 0 && (options->read_percent > 0 || options->read_bytes || options->max_duration_ns))
 		rc = cf_check_packs(&check, options, own);
+	if (rc == 0)
+		rc = settle(&check, options, &inventory, own);
 	if (rc == 0)
 		cf_check_coverage(&check);
 	cf_check_swap_back(&check);
@@ -444,6 +567,12 @@ int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, 
 	for (size_t i = 0; i < check.n_packs; i++)
 		check.packs[i].is_indexed = true;
 	if (rc == 0)
+		rc = cf_check_note_index(&check, own);
+	cf_catalog_refresh(repo->catalog);
+	if (rc == 0)
 		rc = cf_check_tree(&check, snapshot, own);
+	if (rc == 1)
+		rc = cf_err_set(own, CF_ERR_NOT_FOUND, "snapshot %.8s was removed while it was looked at",
+				cf_id_text(&snapshot->id).s);
 	return finish(&check, rc, figures_out, own);
 }

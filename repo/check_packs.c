@@ -29,6 +29,26 @@ struct pack_job {
 	} *shared;
 };
 
+/* CF_ERR_DAMAGED, unless it cannot be told. */
+static int report_base(struct cf_check *check, struct cf_checked_pack *listed, struct cf_err *err)
+{
+	struct cf_err why = *err;
+	int rc;
+
+	cf_err_clear(err);
+	rc = cf_check_is_outdated(check, err);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&check->lock);
+	listed->is_doubtful = rc == 1;
+	listed->is_baseless = rc == 0;
+	check->n_doubtful += listed->is_doubtful;
+	pthread_mutex_unlock(&check->lock);
+	if (listed->is_baseless)
+		cf_check_found(check, cf_pack_name(&listed->name).s, "%s", why.text);
+	return CF_ERR_DAMAGED;
+}
+
 /*
  * A delta whose bases cannot be read: 1. That is no damage to this pack. Nor is it any when nothing needs the delta: prune may
  * have removed the bases with the last snapshot that did, and the delta waits for its own pack to go.
@@ -42,12 +62,14 @@ static int judge_bases(struct cf_check *check, struct cf_checked_pack *listed, c
 		pthread_mutex_lock(&check->lock);
 		check->figures.orphaned_deltas++;
 		pthread_mutex_unlock(&check->lock);
-	} else if (!listed->is_baseless) {
-		listed->is_baseless = true;
-		cf_check_found(check, cf_pack_name(&listed->name).s, "%s", err->text);
+	} else if (!listed->is_baseless && !listed->is_doubtful) {
+		rc = report_base(check, listed, err);
 	}
-	cf_err_clear(err);
-	return 1;
+	if (rc == CF_ERR_DAMAGED) {
+		cf_err_clear(err);
+		rc = 1;
+	}
+	return rc;
 }
 
 /* The plain text of a blob, delta or not. 1: it is a delta whose bases cannot be read. */
@@ -185,12 +207,12 @@ static void report(struct pack_job *job, bool is_read, bool is_good)
 
 	pthread_mutex_lock(&shared->lock);
 	if (is_read) {
+		check->figures.packs_read += !job->pack->was_read;
+		check->figures.bytes_read += job->pack->was_read ? 0 : job->pack->size;
 		job->pack->was_read = true;
 		job->pack->is_bad = !is_good;
 		job->pack->read_ns = now;
 		cf_verified_note(check->verified, &job->pack->name, now, is_good);
-		check->figures.packs_read++;
-		check->figures.bytes_read += job->pack->size;
 	}
 	shared->bytes_done += job->pack->size;
 	if (now - shared->reported_ns >= REPORT_NS) {
@@ -201,6 +223,17 @@ static void report(struct pack_job *job, bool is_read, bool is_good)
 	pthread_mutex_unlock(&shared->lock);
 	if (progress.bytes_done)
 		cf_ctx_progress(check->repo->ctx, "check.progress", &progress);
+}
+
+/* It went since it was listed: nothing can be said of it but what was known before it was. */
+static void note_gone(struct cf_check *check, struct cf_checked_pack *pack, struct cf_err *err)
+{
+	pthread_mutex_lock(&check->lock);
+	pack->is_gone = true;
+	pack->is_bad = false;
+	check->n_gone++;
+	pthread_mutex_unlock(&check->lock);
+	cf_err_clear(err);
 }
 
 /* The first pack is read however little time there is, so that checks get on. */
@@ -226,6 +259,11 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	is_read = is_read && rc == 0;
 	if (is_read)
 		rc = cf_check_read_pack(job->check, job->pack, &err);
+	if (is_read && rc == CF_ERR_NOT_FOUND) {
+		note_gone(job->check, job->pack, &err);
+		is_read = false;
+		rc = 0;
+	}
 	is_good = rc == 0;
 	rc = cf_check_judge(job->check, cf_pack_name(&job->pack->name).s, rc, &err);
 	pthread_mutex_lock(&shared->lock);

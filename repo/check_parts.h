@@ -21,6 +21,8 @@ struct cf_checked_pack {
 	bool is_bad;	  /* it was damaged when it was last read */
 	bool is_quarantined; /* and that was seen to: what is only in it is lost */
 	bool was_read;	  /* in this run */
+	bool is_gone;	  /* since it was listed */
+	bool is_doubtful; /* bases of its deltas could not be read, and the index was written anew meanwhile */
 	bool is_baseless; /* bases of its deltas cannot be read, which was reported */
 	int64_t read_ns;  /* when it was last read; 0: never */
 	uint32_t draw;	  /* order among equals */
@@ -57,6 +59,12 @@ struct cf_check {
 	struct cf_id_set visited; /* lists, directory blocks, single chunks that were looked at */
 	struct cf_id_set lost; /* those of them that cannot be read, or what is in them */
 	struct cf_id_set lost_packs; /* that something needs and that are not there */
+	uint64_t n_lost_chunks; /* counted in the figures, and lost */
+	struct cf_id *index_ids; /* the segments when the catalog was made, sorted */
+	size_t n_index_ids;
+	uint64_t n_gone, n_doubtful; /* packs */
+	bool reads_doubtful; /* no other packs than those */
+	struct cf_id_set said; /* findings, hashed: each is told once */
 	const struct cf_id_set *recovered; /* NULL, or chunks that count as there */
 	struct cf_quarantine quarantine;
 	struct cf_id_set reported; /* snapshots reported as missing, and damaged records */
@@ -76,7 +84,20 @@ int cf_check_judge(struct cf_check *check, const char *object, int rc, struct cf
 /* The pack of that name, or NULL. */
 struct cf_checked_pack *cf_check_pack(struct cf_check *check, const struct cf_id *name);
 
-/* check_tree.c: every directory, list and chunk of a snapshot that was not seen before. */
+/*
+ * check_again.c: what looks like damage may be what a prune did meanwhile. It writes the index anew before it removes a pack, so
+ * nothing is reported before the index was seen to be the one that the catalog was made of.
+ */
+/* Remember which segments there are, before the catalog is made of them. */
+int cf_check_note_index(struct cf_check *check, struct cf_err *err);
+/* 1: there are others now. */
+int cf_check_is_outdated(struct cf_check *check, struct cf_err *err);
+/* Which of the listed packs are in a segment, as the catalog has them. */
+int cf_check_mark_indexed(struct cf_check *check, struct cf_err *err);
+/* The catalog as the index is now; what was lost by the old one is to be looked at again. */
+int cf_check_renew(struct cf_check *check, struct cf_err *err);
+
+/* check_tree.c: every directory, list and chunk of a snapshot that was not seen before. 1: it is gone, and nothing was reported of it. */
 int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err);
 
 /* check_history.c: the records of forgetting, read anew. */
@@ -105,7 +126,7 @@ void cf_check_swap_back(struct cf_check *check);
 void cf_check_release(struct cf_check *check);
 
 /* check_packs.c: the bytes of packs. */
-/* One pack: CF_ERR_DAMAGED, or 0. */
+/* One pack: CF_ERR_DAMAGED, CF_ERR_NOT_FOUND when it is gone, or 0. */
 int cf_check_read_pack(struct cf_check *check, struct cf_checked_pack *pack, struct cf_err *err);
 int cf_check_packs(struct cf_check *check, const struct cf_check_options *options, struct cf_err *err);
 

@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+	WALKS_MAX = 16 /* of one snapshot, while the index is written anew all the time */
+};
+
 /* A directory on the way down. */
 struct check_level {
 	struct cf_node *node;
@@ -22,6 +26,10 @@ struct check_level {
 
 struct tree_check {
 	struct cf_check *check;
+	const struct cf_id *snapshot;
+	struct cf_id_set lost_packs; /* that something in it needs */
+	bool is_gone;	  /* the snapshot: nothing needs to be there for it */
+	bool is_outdated; /* the index was written anew: what looks lost may be elsewhere, and is looked at again */
 	struct check_level *level;
 	struct cf_buf path; /* "<snapshot>:a/b", NUL behind the end */
 };
@@ -47,6 +55,42 @@ static bool is_loss(int rc)
 	return rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED || rc == CF_ERR_NOT_FOUND;
 }
 
+/* 1: what looks lost need not be. */
+static int is_void(struct tree_check *t, struct cf_err *err)
+{
+	struct cf_backend *store = t->check->repo->backend;
+	uint64_t size;
+	int rc;
+
+	if (t->is_gone || t->is_outdated)
+		return 1;
+	rc = store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, t->snapshot).s, &size, err);
+	if (rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		t->is_gone = true;
+		return 1;
+	}
+	rc = rc < 0 && rc != CF_ERR_DAMAGED ? rc : cf_check_is_outdated(t->check, err);
+	t->is_outdated = rc == 1;
+	return rc;
+}
+
+/* A loss is a finding about the object, unless it is none. */
+static int judge(struct tree_check *t, const char *object, int rc, struct cf_err *err)
+{
+	struct cf_err loss = *err;
+	int is_none;
+
+	if (!is_loss(rc))
+		return rc;
+	cf_err_clear(err);
+	is_none = is_void(t, err);
+	if (is_none != 0)
+		return is_none < 0 ? is_none : 0;
+	*err = loss;
+	return cf_check_judge(t->check, object, rc, err);
+}
+
 /* Remember a loss, and pass it on. */
 static int note_loss(struct tree_check *t, const struct cf_id *id, int rc, struct cf_err *err)
 {
@@ -55,15 +99,22 @@ static int note_loss(struct tree_check *t, const struct cf_id *id, int rc, struc
 	return rc;
 }
 
-static void note_unindexed(struct cf_check *check, const struct cf_id *name)
+static int note_unindexed(struct tree_check *t, const struct cf_id *name, struct cf_err *err)
 {
-	struct cf_checked_pack *pack = cf_check_pack(check, name);
+	struct cf_checked_pack *pack = cf_check_pack(t->check, name);
+	int rc;
 
 	if (!pack || pack->is_indexed || pack->is_reported)
-		return;
+		return 0;
+	rc = is_void(t, err);
+	if (rc < 0)
+		return rc;
+	if (rc == 1) /* so that it is looked at again */
+		return cf_err_set(err, CF_ERR_DAMAGED, "%s is not in the index that was read", cf_pack_name(name).s);
 	pack->is_reported = true;
-	cf_check_found(check, cf_pack_name(name).s,
+	cf_check_found(t->check, cf_pack_name(name).s,
 		       "is needed by a snapshot but in no index segment: a segment is damaged or missing");
+	return 0;
 }
 
 /* 1 or 0. A pack that is not in the list may have been stored since: the index that names it was read later. */
@@ -80,8 +131,9 @@ static int is_missing(struct cf_check *check, const struct cf_id *pack, struct c
 }
 
 /* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
-static int check_place(struct cf_check *check, const struct cf_id *id, bool is_base, struct cf_err *err)
+static int check_place(struct tree_check *t, const struct cf_id *id, bool is_base, struct cf_err *err)
 {
+	struct cf_check *check = t->check;
 	const struct cf_checked_pack *pack;
 	struct cf_location place;
 	int rc;
@@ -97,21 +149,21 @@ static int check_place(struct cf_check *check, const struct cf_id *id, bool is_b
 	if (pack && pack->is_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
 				  cf_id_text(id).s, cf_pack_name(&place.pack).s);
-	rc = pack ? 0 : is_missing(check, &place.pack, err);
+	rc = pack && !pack->is_gone ? 0 : is_missing(check, &place.pack, err);
 	if (rc < 0)
 		return rc;
 	if (rc == 1) {
-		if (cf_id_set_add(&check->lost_packs, &place.pack) < 0)
+		if (cf_id_set_add(&t->lost_packs, &place.pack) < 0)
 			return cf_err_nomem(err);
 		return cf_err_set(err, CF_ERR_DAMAGED, "%s, which holds chunk %.16s of it, is missing",
 				  cf_pack_name(&place.pack).s, cf_id_text(id).s);
 	}
-	note_unindexed(check, &place.pack);
-	if (is_base && place.bases.n)
+	rc = note_unindexed(t, &place.pack, err);
+	if (rc == 0 && is_base && place.bases.n)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
 				  cf_id_text(id).s);
 	for (unsigned i = 0; rc == 0 && i < place.bases.n; i++)
-		rc = check_place(check, &place.bases.ids[i], true, err);
+		rc = check_place(t, &place.bases.ids[i], true, err);
 	return rc;
 }
 
@@ -122,7 +174,9 @@ static int check_chunk(struct tree_check *t, const struct cf_id *id, struct cf_e
 	if (rc != 1)
 		return rc < 0 ? rc : judge_again(t, id, err);
 	t->check->figures.chunks++;
-	return note_loss(t, id, check_place(t->check, id, false, err), err);
+	rc = check_place(t, id, false, err);
+	t->check->n_lost_chunks += is_loss(rc);
+	return note_loss(t, id, rc, err);
 }
 
 /* Every chunk of a content, reading its lists. Contents seen before are passed over. */
@@ -221,7 +275,7 @@ static int visit(struct tree_check *t, const struct cf_node *node, struct cf_err
 	}
 	rc = check_content(t, &node->content, err);
 	t->level->has_loss |= is_loss(rc);
-	return cf_check_judge(t->check, (const char *)t->path.data, rc, err);
+	return judge(t, (const char *)t->path.data, rc, err);
 }
 
 /* The directory the walk is in cannot be read to its end. */
@@ -233,7 +287,7 @@ static int judge_dir(struct tree_check *t, int rc, struct cf_err *err)
 		cf_buf_resize(&t->path, t->level->path_len, NULL);
 		t->path.data[t->path.len] = '\0';
 	}
-	return set < 0 ? set : cf_check_judge(t->check, (const char *)t->path.data, rc, err);
+	return set < 0 ? set : judge(t, (const char *)t->path.data, rc, err);
 }
 
 static int walk(struct tree_check *t, struct cf_err *err)
@@ -260,30 +314,63 @@ static int walk(struct tree_check *t, struct cf_err *err)
 	return rc;
 }
 
-int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err)
+static int walk_snapshot(struct tree_check *t, const struct cf_snapshot *snapshot, struct cf_err *err)
 {
-	struct tree_check t = {.check = check};
 	struct cf_node *root = NULL;
 	char prefix[16];
 	int rc;
 
 	snprintf(prefix, sizeof(prefix), "%.8s:", cf_id_text(&snapshot->id).s);
-	rc = cf_buf_append(&t.path, prefix, strlen(prefix) + 1, err);
+	cf_buf_clear(&t->path);
+	rc = cf_buf_append(&t->path, prefix, strlen(prefix) + 1, err);
 	if (rc < 0)
 		return rc;
-	t.path.len--;
-	rc = cf_tree_find(check->repo, snapshot, "", &root, err);
+	t->path.len--;
+	rc = cf_tree_find(t->check->repo, snapshot, "", &root, err);
 	if (rc == 0)
-		rc = check_content(&t, &snapshot->root, err);
+		rc = check_content(t, &snapshot->root, err);
 	if (rc == 0 && !cf_id_is_zero(&root->content.id)) {
-		rc = is_to_walk(&t, &root->content.id, err);
+		rc = is_to_walk(t, &root->content.id, err);
 		if (rc == 1)
-			rc = push(&t, root, err);
+			rc = push(t, root, err);
 	}
 	if (rc == 0)
-		rc = walk(&t, err);
-	rc = cf_check_judge(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s, rc, err);
+		rc = walk(t, err);
 	free(root);
+	return judge(t, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s, rc, err);
+}
+
+/* What a walk that was not in vain found missing. */
+static int note_lost_packs(struct tree_check *t, struct cf_err *err)
+{
+	const struct cf_id_set *lost = &t->lost_packs;
+
+	for (size_t i = 0; lost->n && i <= lost->mask; i++)
+		if (!cf_id_is_zero(&lost->slots[i]) && cf_id_set_add(&t->check->lost_packs, &lost->slots[i]) < 0)
+			return cf_err_nomem(err);
+	return 0;
+}
+
+int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err)
+{
+	struct tree_check t = {.check = check, .snapshot = &snapshot->id};
+	unsigned walks = 0;
+	int rc;
+
+	do {
+		t.is_outdated = false;
+		cf_id_set_release(&t.lost_packs);
+		rc = walk_snapshot(&t, snapshot, err);
+		if (rc == 0 && (t.is_outdated || t.is_gone))
+			rc = cf_check_renew(check, err);
+	} while (rc == 0 && t.is_outdated && !t.is_gone && ++walks < WALKS_MAX);
+	if (rc == 0 && t.is_outdated && !t.is_gone)
+		rc = cf_err_set(err, CF_ERR_BUSY,
+				"packs are removed faster than snapshot %.8s can be looked at: check again when prune is done",
+				cf_id_text(&snapshot->id).s);
+	if (rc == 0 && !t.is_gone)
+		rc = note_lost_packs(&t, err);
+	cf_id_set_release(&t.lost_packs);
 	cf_buf_release(&t.path);
-	return rc;
+	return rc < 0 ? rc : t.is_gone;
 }

@@ -88,8 +88,9 @@ static size_t sort_packs(struct cf_check *check, struct cf_checked_pack **packs,
 	size_t n = 0;
 
 	for (size_t i = 0; i < check->n_packs; i++) {
-		if (check->packs[i].is_quarantined)
+		if (check->packs[i].is_quarantined || (check->reads_doubtful && !check->packs[i].is_doubtful))
 			continue;
+		check->packs[i].is_doubtful = false;
 		packs[n++] = &check->packs[i];
 		*n_bad_out += check->packs[i].is_bad;
 	}
@@ -107,6 +108,11 @@ int cf_check_choose(struct cf_check *check, const struct cf_check_options *optio
 	if (!packs)
 		return cf_err_nomem(err);
 	n_there = sort_packs(check, packs, &n_bad);
+	if (check->reads_doubtful) {
+		*packs_out = packs;
+		*n_out = n_there;
+		return 0;
+	}
 	n_max = options->read_percent > 0 ? share(n_there, options->read_percent) : n_there;
 	n_min = options->reads_bad ? n_bad : 1;
 	if (options->reads_bad && !(options->read_percent > 0) && !options->read_bytes)

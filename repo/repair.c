@@ -254,7 +254,7 @@ static int name_lost(struct cf_repair *repair, struct cf_err *err)
 	rc = cf_snapshots_load(repair->repo, NULL, &list, err);
 	for (size_t i = 0; rc == 0 && i < list.n; i++) {
 		rc = cf_check_tree(check, list.items[i], err);
-		if (rc == 0)
+		if (rc >= 0)
 			rc = cf_ctx_check(repair->repo->ctx, err);
 	}
 	cf_snapshot_list_release(&list);

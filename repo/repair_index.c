@@ -105,6 +105,10 @@ static int take_packs(struct cf_repair *repair, const struct cf_id *id, struct c
 	struct cf_segment_pack *packs;
 	int rc = cf_segment_read(repair->repo, id, &segment, err);
 
+	if (rc == CF_ERR_NOT_FOUND) { /* superseded meanwhile */
+		cf_err_clear(err);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	packs = realloc(into->packs, (into->n_packs + segment.n_packs + 1) * sizeof(*packs));
@@ -166,7 +170,7 @@ int cf_repair_index(struct cf_repair *repair, struct cf_err *err)
 	for (size_t i = 0; i < check->n_packs; i++) {
 		const struct cf_checked_pack *pack = &check->packs[i];
 
-		if (pack->is_indexed || pack->is_quarantined || pack->is_bad)
+		if (pack->is_indexed || pack->is_quarantined || pack->is_bad || pack->is_gone)
 			continue;
 		repair->figures.packs_indexed++;
 		cf_repair_say(repair, CF_REPAIR_STEP, cf_pack_name(&pack->name).s, "%s",

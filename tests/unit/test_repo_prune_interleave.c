@@ -8,6 +8,7 @@
 #include "backends/wrap.h"
 #include "repo/forget.h"
 #include "repo/prune.h"
+#include "repo/repair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +226,39 @@ static int tag_and_forget_old(struct history *h, struct cf_repo *repo, struct cf
 	return rc;
 }
 
+/* Damage that is none is a failure. */
+static int check(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	struct cf_buf findings = CF_BUF_INIT;
+	int rc = fixture_check(repo, &findings, err);
+
+	(void)h;
+	if (findings.len)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%.*s", (int)findings.len, (const char *)findings.data);
+	cf_buf_release(&findings);
+	return rc;
+}
+
+static void note_repaired(void *user, enum cf_repair_kind kind, const char *object, const char *text)
+{
+	if (kind != CF_REPAIR_STEP)
+		cf_buf_printf(user, NULL, "%s: %s\n", object, text);
+}
+
+static int repair(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	const struct cf_repair_options options = {.read_percent = 100, .host = "h", .user = "u"};
+	struct cf_repair_figures figures;
+	struct cf_buf findings = CF_BUF_INIT;
+	int rc = cf_repair_run(repo, &options, note_repaired, &findings, &figures, err);
+
+	(void)h;
+	if (findings.len || (rc == 0 && (figures.packs_indexed || figures.packs_quarantined || figures.lost)))
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "it found: %.*s", (int)findings.len, (const char *)findings.data);
+	cf_buf_release(&findings);
+	return rc;
+}
+
 static void history_init(struct history *h)
 {
 	struct cf_err err = CF_ERR_INIT;
@@ -293,6 +327,7 @@ struct scene {
 	bool kills;	/* the one, at its call; only then the other runs */
 	bool forgets;	/* version 3 may be gone */
 	bool yields;	/* the one may fail, shut out by the other */
+	unsigned step;	/* of the calls one in so many; 0: each */
 	const char *name;
 };
 
@@ -352,6 +387,10 @@ static struct scene scenes[] = {
 	{prune_now, tag_and_forget_old, .name = "prune --now, and a tag and forget in it"},
 	{prune_now, back_up, .kills = true, .name = "prune --now killed, and a backup"},
 	{back_up, prune, .kills = true, .name = "a backup killed, and a prune"},
+	{check, prune, .step = 3, .name = "a check, and a prune in it"},
+	{check, forget_and_prune, .step = 3, .forgets = true, .name = "a check, and forget and prune in it"},
+	{repair, prune, .step = 3, .name = "a repair, and a prune in it"},
+	{repair, forget_and_prune, .step = 3, .forgets = true, .name = "a repair, and forget and prune in it"},
 };
 
 static void any_order_of_steps_is_safe(void **state)
@@ -362,7 +401,7 @@ static void any_order_of_steps_is_safe(void **state)
 
 	history_init(&h);
 	while (play(&h, scene, at))
-		at++;
+		at += scene->step ? scene->step : 1;
 	assert_in_range(at, 5, CALLS_MAX);
 	history_release(&h);
 }
