@@ -234,6 +234,8 @@ static int load_into(struct cf_mysql_load *load, const char *target, struct cf_e
 	if (rc == 0)
 		rc = cf_mysql_load_select(load, err);
 	if (rc == 0)
+		rc = cf_mysql_load_check_engines(load, err);
+	if (rc == 0)
 		rc = cf_mysql_load_examine(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_check_definers(load, err);
@@ -251,7 +253,7 @@ int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load
 	return rc;
 }
 
-int cf_mysql_load_trial(const char *target, bool events_sleep, struct cf_tree *tree,
+int cf_mysql_load_trial(const char *target, bool is_shared, struct cf_tree *tree,
 			const struct cf_load_options *options, const struct cf_ctx *ctx,
 			struct cf_load_figures *figures_out, struct cf_err *err)
 {
@@ -259,7 +261,7 @@ int cf_mysql_load_trial(const char *target, bool events_sleep, struct cf_tree *t
 				     .options = options,
 				     .ctx = ctx,
 				     .is_trial = true,
-				     .events_sleep = events_sleep};
+				     .is_shared = is_shared};
 	int rc = load_into(&load, target, err);
 
 	*figures_out = load.figures;

@@ -5,6 +5,7 @@
  * Restoring into a server, in its parts:
  *
  *     load_select.c    what of the snapshot is wanted, and under which names
+ *     load_engines.c   what tables need of the server
  *     load_target.c    what is in the way on the server: refuse, or make a list of what to drop
  *     load_text.c      the statements for new names and owners
  *     load_objects.c   what has no rows
@@ -80,7 +81,7 @@ struct cf_mysql_load {
 	struct cf_mysql *my; /* the session for all but rows */
 	unsigned pattern_flags;
 	bool is_trial;
-	bool events_sleep;    /* they are made, but do not run */
+	bool is_shared;	      /* a trial beside others: events are made, but do not run */
 	bool increments_lock; /* a statement that loads rows locks its table's AUTO_INCREMENT */
 	struct cf_renames renames;
 	struct cf_selector *selector;
@@ -106,6 +107,9 @@ struct cf_mysql_load {
 
 /* Manifests, patterns, names and statements. The session is open. */
 int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err);
+
+/* CF_ERR_NOT_FOUND names a table whose engine the server lacks. */
+int cf_mysql_load_check_engines(struct cf_mysql_load *load, struct cf_err *err);
 
 /* Looks at the server: CF_ERR_EXISTS for what is in the way, or fills drops. */
 int cf_mysql_load_examine(struct cf_mysql_load *load, struct cf_err *err);

@@ -183,7 +183,7 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&
 	    cf_mysql_ddl_mentions(from->create, old))
 		rc = compose_trigger(from, &object->create, err);
-	else if (from->kind == CF_MYSQL_EVENT && load->events_sleep)
+	else if (from->kind == CF_MYSQL_EVENT && load->is_shared)
 		rc = cf_mysql_ddl_disable_event(from->create, &object->create, err);
 	else
 		rc = set_text(&object->create, from->create, err);

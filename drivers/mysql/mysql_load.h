@@ -15,9 +15,9 @@ struct cf_verify_options;
 int cf_mysql_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 		  const struct cf_ctx *ctx, struct cf_load_figures *figures_out,
 		  struct cf_err *err);
-/* The same as a trial, whose target goes away again. events_sleep: they are made, but do not run,
- * for there are others at work on the server. */
-int cf_mysql_load_trial(const char *target, bool events_sleep, struct cf_tree *tree,
+/* The same as a trial, whose target goes away again. is_shared: there are others at work on the
+ * server, so that events are made, but do not run. */
+int cf_mysql_load_trial(const char *target, bool is_shared, struct cf_tree *tree,
 			const struct cf_load_options *options, const struct cf_ctx *ctx,
 			struct cf_load_figures *figures_out, struct cf_err *err);
 int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *options,

@@ -362,6 +362,33 @@ def test_triggers_sleep_while_rows_alone_are_loaded_and_no_kill_loses_one(my):
     assert_triggers_act(server, "rows_only")
 
 
+@contextlib.contextmanager
+def engine(server, name):
+    server.sql(f"INSTALL SONAME '{name}'")
+    try:
+        yield
+    finally:
+        server.sql(f"FLUSH TABLES; UNINSTALL SONAME '{name}'")
+
+
+def test_no_engine_takes_the_place_of_one_that_is_missing(my, mariadb):
+    with engine(mariadb, "ha_archive"):
+        source = my.server.make("CREATE TABLE filed (i INT) ENGINE = ARCHIVE; INSERT INTO filed VALUES (1), (2); CREATE TABLE plain (i INT)")
+        my.run("backup", mariadb.url(source))
+        want = mariadb_state.of(mariadb, source)
+        my.restore(f"latest:/{source}", mariadb.url("filed_again"))
+        mariadb_state.assert_equal(want, mariadb_state.of(mariadb, "filed_again"))
+        mariadb.drop(source)
+        mariadb.drop("filed_again")
+    line = my.fails("restore", f"latest:/{source}", "--to", mariadb.url("without"), code=FAILED, names="without.filed")
+    assert "ARCHIVE" in line and "without" not in mariadb.databases()
+    my.restore(f"latest:/{source}", mariadb.url("without"), "--exclude-table", "filed")
+    assert tables(mariadb, "without") == {"plain"}
+    # A server of our own takes what is installed beside it.
+    my.run("verify", "latest", timeout=120)
+    my.fails("verify", "latest", "--against", mariadb.url(), code=FAILED, names="filed")
+
+
 # Parts.
 
 def tables(server, database):
