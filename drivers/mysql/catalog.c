@@ -195,7 +195,7 @@ static int read_tables(struct listing *listing, struct cf_err *err)
 	struct cf_mysql_row row;
 	int rc = cf_mysql_ask(listing->my, &result, err,
 			      "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, DATA_LENGTH, TABLE_COMMENT "
-			      "FROM information_schema.TABLES WHERE TABLE_SCHEMA = %t "
+			      "FROM information_schema.TABLES WHERE TABLE_SCHEMA = %i "
 			      "ORDER BY CAST(TABLE_NAME AS BINARY)",
 			      listing->catalog->manifest.database);
 
@@ -214,7 +214,7 @@ static int read_database_facts(struct cf_mysql *my, struct cf_mysql_database_cat
 	struct cf_mysql_row row;
 	int rc = cf_mysql_ask(my, &result, err,
 			      "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, %s "
-			      "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %t",
+			      "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %i",
 			      has_comment ? "NULLIF(SCHEMA_COMMENT, '')" : "NULL",
 			      manifest->database);
 

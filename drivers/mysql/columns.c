@@ -140,7 +140,7 @@ static int ask_columns(struct cf_mysql *my, const char *database, const char *ta
 	return cf_mysql_ask(my, result_out, err,
 			    "SELECT COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE, EXTRA, "
 			    "GENERATION_EXPRESSION, COLUMN_TYPE FROM information_schema.COLUMNS "
-			    "WHERE TABLE_SCHEMA = %t AND TABLE_NAME = %t ORDER BY ORDINAL_POSITION",
+			    "WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i ORDER BY ORDINAL_POSITION",
 			    database, table);
 }
 

@@ -83,7 +83,8 @@ static int learn_server(struct cf_mysql_load *load, struct cf_err *err)
 		rc = cf_mysql_value(load->my, "SELECT @@innodb_autoinc_lock_mode", &mode, err);
 	if (rc == 0) {
 		load->pattern_flags = CF_PATTERN_MYSQL;
-		if (lower && strcmp(lower, "0") != 0)
+		load->folds = lower && strcmp(lower, "0") != 0;
+		if (load->folds)
 			load->pattern_flags |= CF_PATTERN_ANY_CASE;
 		load->increments_lock = !mode || strcmp(mode, "2") != 0;
 	}

@@ -81,8 +81,10 @@ static int check_reference(void *user, const char *db, const char *name, struct 
 	if (is_restored(load, database, name))
 		return 0;
 	rc = cf_mysql_ask_value(load->my, &found, err,
-				"SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %t "
-				"AND TABLE_NAME = %t",
+				load->folds ? "SELECT 1 FROM information_schema.TABLES "
+					      "WHERE TABLE_SCHEMA = %t AND TABLE_NAME = %t"
+					    : "SELECT 1 FROM information_schema.TABLES "
+					      "WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i",
 				database, name);
 	if (rc == 0 && !found)
 		cf_ctx_warn(load->ctx, "reference.missing", reference->table->label,

@@ -27,8 +27,9 @@ static int set_session(struct cf_mysql *my, const struct cf_mysql_session *sessi
 
 	if (rc == 0)
 		rc = append_setting(&sql, "sql_mode",
-				    session->sql_mode ? session->sql_mode
-						      : "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION",
+				    session->sql_mode
+					    ? session->sql_mode
+					    : "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION",
 				    err);
 	if (rc == 0)
 		rc = append_setting(&sql, "time_zone",

@@ -142,36 +142,31 @@ static int refuse(const struct cf_mysql_load *load, size_t target, const char *w
 	return rc;
 }
 
-static char *quoted_target(const struct cf_mysql_load *load, size_t target)
+/* The target's name as information_schema has it. */
+static int append_target(const struct cf_mysql_load *load, size_t target, struct cf_buf *sql,
+			 struct cf_err *err)
 {
-	struct cf_buf quoted = CF_BUF_INIT;
-
-	if (cf_mysql_quote_text(load->targets[target].name, &quoted, NULL) < 0)
-		cf_buf_release(&quoted);
-	return (char *)quoted.data;
+	return cf_mysql_sql(sql, err, load->folds ? "%t" : "%i", load->targets[target].name);
 }
 
-/* Rows of a query about one target; %1$s in sql stands for its quoted name. */
+/* Rows of a query about one target; %1$s in sql stands for its name. */
 static int query_target(struct cf_mysql_load *load, size_t target, const char *sql,
 			struct cf_mysql_result **result_out, struct cf_err *err)
 {
-	char *quoted = quoted_target(load, target), *text = NULL;
 	struct cf_buf full = CF_BUF_INIT;
 	const char *at = sql, *mark;
-	int rc = quoted ? 0 : cf_err_nomem(err);
+	int rc = 0;
 
 	for (; rc == 0 && (mark = strstr(at, "%1$s")); at = mark + 4) {
 		rc = cf_buf_append(&full, at, (size_t)(mark - at), err);
 		if (rc == 0)
-			rc = cf_buf_append_str(&full, quoted, err);
+			rc = append_target(load, target, &full, err);
 	}
 	if (rc == 0)
 		rc = cf_buf_append(&full, at, strlen(at) + 1, err);
-	text = (char *)full.data;
 	if (rc == 0)
-		rc = cf_mysql_query(load->my, text, result_out, err);
+		rc = cf_mysql_query(load->my, (const char *)full.data, result_out, err);
 	cf_buf_release(&full);
-	free(quoted);
 	return rc;
 }
 

@@ -21,23 +21,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As the server spells it: information_schema compares without case. */
+/* As the server spells it. */
 static int add_table(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
 		     struct cf_mysql_manifest *manifest, struct cf_err *err)
 {
-	bool any_case = load->pattern_flags & CF_PATTERN_ANY_CASE;
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_table *added;
 	struct cf_mysql_row row;
 	int rc = cf_mysql_ask(load->my, &result, err,
-			      "SELECT DISTINCT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS "
-			      "WHERE TRIGGER_SCHEMA = %t AND EVENT_OBJECT_TABLE = %t",
+			      load->folds ? "SELECT DISTINCT EVENT_OBJECT_TABLE "
+					    "FROM information_schema.TRIGGERS "
+					    "WHERE TRIGGER_SCHEMA = %t AND EVENT_OBJECT_TABLE = %t"
+					  : "SELECT DISTINCT EVENT_OBJECT_TABLE "
+					    "FROM information_schema.TRIGGERS "
+					    "WHERE TRIGGER_SCHEMA = %i AND EVENT_OBJECT_TABLE = %i",
 			      manifest->database, table->name);
 
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
-		rc = 0;
-		if (!any_case && strcmp(row.values[0], table->name) != 0)
-			continue;
 		rc = cf_mysql_manifest_add_table(manifest, &added, err);
 		if (rc == 0)
 			rc = cf_mysql_copy(row.values[0], &added->name, err);

@@ -98,7 +98,7 @@ static int read_columns(struct cf_mysql *my, const char *database, struct cf_mys
 	int rc = cf_mysql_ask(
 		my, &result, err,
 		"SELECT COLUMN_NAME FROM information_schema.COLUMNS "
-		"WHERE TABLE_SCHEMA = %t AND TABLE_NAME = %t ORDER BY ORDINAL_POSITION",
+		"WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i ORDER BY ORDINAL_POSITION",
 		database, view->name);
 
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
@@ -114,7 +114,7 @@ int cf_mysql_catalog_add_view(struct cf_mysql *my, const struct cf_ctx *ctx, con
 	char *definer = NULL;
 	int rc = cf_mysql_ask_value(my, &definer, err,
 				    "SELECT DEFINER FROM information_schema.VIEWS "
-				    "WHERE TABLE_SCHEMA = %t AND TABLE_NAME = %t",
+				    "WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i",
 				    manifest->database, name);
 
 	if (rc == 0)
@@ -146,7 +146,7 @@ static int read_routines(struct cf_mysql *my, struct cf_mysql_manifest *manifest
 	int rc = cf_mysql_ask(
 		my, &result, err,
 		"SELECT ROUTINE_TYPE, ROUTINE_NAME, DEFINER FROM information_schema.ROUTINES "
-		"WHERE ROUTINE_SCHEMA = %t "
+		"WHERE ROUTINE_SCHEMA = %i "
 		"ORDER BY CAST(ROUTINE_TYPE AS BINARY), CAST(ROUTINE_NAME AS BINARY)",
 		manifest->database);
 
@@ -226,7 +226,7 @@ int cf_mysql_catalog_read_triggers(struct cf_mysql *my, struct cf_mysql_manifest
 		my, &result, err,
 		"SELECT TRIGGER_NAME, DEFINER, EVENT_OBJECT_TABLE, ACTION_TIMING, "
 		"EVENT_MANIPULATION, ACTION_STATEMENT FROM information_schema.TRIGGERS "
-		"WHERE TRIGGER_SCHEMA = %t ORDER BY CAST(EVENT_OBJECT_TABLE AS BINARY), "
+		"WHERE TRIGGER_SCHEMA = %i ORDER BY CAST(EVENT_OBJECT_TABLE AS BINARY), "
 		"ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
 		manifest->database);
 

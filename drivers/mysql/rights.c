@@ -44,7 +44,8 @@ static int covers(struct cf_mysql *my, const struct grant *grant, const char *da
 	*covers_out = grant->is_global;
 	if (grant->is_global)
 		return 0;
-	rc = cf_mysql_ask_value(my, &matches, err, "SELECT %t LIKE %t", database, grant->database);
+	rc = cf_mysql_ask_value(my, &matches, err, "SELECT %t LIKE %t COLLATE utf8mb4_bin",
+				database, grant->database);
 	*covers_out = rc == 0 && matches && strcmp(matches, "1") == 0;
 	free(matches);
 	return rc;

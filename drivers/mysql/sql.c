@@ -7,6 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In the columns' own character set, or the server would not look the name up but read all. */
+static int append_identifier(struct cf_buf *out, const char *name, struct cf_err *err)
+{
+	int rc = cf_buf_append_str(out, "CONVERT(", err);
+
+	if (rc == 0)
+		rc = cf_mysql_quote_text(name, out, err);
+	return rc == 0 ? cf_buf_append_str(out, " USING utf8) COLLATE utf8_bin", err) : rc;
+}
+
 static int append_argument(struct cf_buf *out, char kind, va_list *args, struct cf_err *err)
 {
 	switch (kind) {
@@ -14,6 +24,8 @@ static int append_argument(struct cf_buf *out, char kind, va_list *args, struct 
 		return cf_mysql_quote_name(va_arg(*args, const char *), out, err);
 	case 't':
 		return cf_mysql_quote_text(va_arg(*args, const char *), out, err);
+	case 'i':
+		return append_identifier(out, va_arg(*args, const char *), err);
 	case 's':
 		return cf_buf_append_str(out, va_arg(*args, const char *), err);
 	case 'u':

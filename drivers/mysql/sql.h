@@ -6,7 +6,9 @@
  * session.
  *
  * Formats know %n (a name: backquoted), %t (a text: a literal in single quotes, for a session
- * without NO_BACKSLASH_ESCAPES), %s (as it is), %u (unsigned) and %%.
+ * without NO_BACKSLASH_ESCAPES), %i (the same, to be compared with names of information_schema:
+ * these differ only where their bytes do, although the collation of its columns says otherwise),
+ * %s (as it is), %u (unsigned) and %%.
  */
 
 #include "base/buf.h"

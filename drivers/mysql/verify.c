@@ -246,7 +246,7 @@ static bool is_there(struct cf_mysql *my, const char *name)
 	struct cf_mysql_result *result = NULL;
 	bool found =
 		cf_mysql_ask(my, &result, NULL,
-			     "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %t",
+			     "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %i",
 			     name) == 0 &&
 		cf_mysql_n_rows(result) > 0;
 

@@ -32,17 +32,17 @@ class State:
         # The name may differ, the rest not.
         text = self.rows(f"SHOW CREATE DATABASE {quoted(self.database)}")[0]["Create Database"]
         self.found["database"] = text.replace(quoted(self.database), "DB")
-        for row in self.rows("SELECT table_name AS n, table_type AS t FROM information_schema.tables WHERE table_schema = %s",
+        for row in self.rows("SELECT table_name AS n, table_type AS t FROM information_schema.tables WHERE table_schema = BINARY %s",
                              self.database):
             {"BASE TABLE": self.table, "SYSTEM VERSIONED": self.table, "VIEW": self.view, "SEQUENCE": self.sequence}[row["t"]](row["n"])
-        for row in self.rows("SELECT routine_name AS n, routine_type AS t FROM information_schema.routines WHERE routine_schema = %s",
+        for row in self.rows("SELECT routine_name AS n, routine_type AS t FROM information_schema.routines WHERE routine_schema = BINARY %s",
                              self.database):
             self.shown(row["t"], row["n"])
-        for row in self.rows("SELECT trigger_name AS n, action_order AS o FROM information_schema.triggers WHERE trigger_schema = %s",
+        for row in self.rows("SELECT trigger_name AS n, action_order AS o FROM information_schema.triggers WHERE trigger_schema = BINARY %s",
                              self.database):
             self.shown("TRIGGER", row["n"])
             self.found["TRIGGER", row["n"], "order"] = row["o"]
-        for row in self.rows("SELECT event_name AS n, status AS s FROM information_schema.events WHERE event_schema = %s", self.database):
+        for row in self.rows("SELECT event_name AS n, status AS s FROM information_schema.events WHERE event_schema = BINARY %s", self.database):
             self.shown("EVENT", row["n"])
             self.found["EVENT", row["n"], "status"] = row["s"]
 
@@ -68,7 +68,7 @@ class State:
             self.found["checksum", name] = self.rows(f"CHECKSUM TABLE {quoted(name)} EXTENDED")[0]["Checksum"]
         if "WITH SYSTEM VERSIONING" in create:
             columns = ", ".join(quoted(row["n"]) for row in self.rows(
-                "SELECT column_name AS n FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
+                "SELECT column_name AS n FROM information_schema.columns WHERE table_schema = BINARY %s AND table_name = BINARY %s",
                 self.database, name))
             if "PERIOD FOR SYSTEM_TIME" not in create:
                 columns += ", row_start, row_end"

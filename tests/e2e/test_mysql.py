@@ -267,6 +267,29 @@ def test_the_servers_settings_do_not_change_what_is_saved(my, mariadb, stock, tr
             assert (tmp_path / "out" / path).read_bytes() == (tree / path).read_bytes(), path
 
 
+ALIKE = """
+CREATE TABLE {0} (i INT, c_{0} INT); INSERT INTO {0} VALUES (1, {1}); CREATE TABLE same (a{1} INT); CREATE VIEW v AS SELECT c_{0} FROM {0};
+CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN {1}; CREATE PROCEDURE only_in_{1}() SELECT {1};
+CREATE TRIGGER t BEFORE INSERT ON {0} FOR EACH ROW SET NEW.i = {1}; CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT {1};
+"""
+
+
+def test_databases_whose_names_are_alike_keep_what_is_theirs(my, there):
+    """To information_schema names that differ in case or accent are the same."""
+    names = ["cs", "CS", "cafe", "café"]
+    for number, name in enumerate(names):
+        my.server.make(ALIKE.format(("tab", "Tab", "tab2", "täb2")[number], number), name=name)
+    my.run("backup", my.server.url(*names))
+    my.restore("latest", there.url(), env=there.variables)
+    for name in names:
+        mariadb_state.assert_equal(mariadb_state.of(my.server, name), mariadb_state.of(there, name))
+    # One of them goes where the others are.
+    there.drop("CS")
+    my.restore("latest", there.url(), "--schema", "CS", env=there.variables)
+    mariadb_state.assert_equal(mariadb_state.of(my.server, "CS"), mariadb_state.of(there, "CS"))
+    my.run("verify", "latest", "--against", my.server.url())
+
+
 def test_a_second_backup_of_what_was_restored_is_the_same(stock, stock_backup, there, coffer, tree, tmp_path):
     stock_backup.restore("latest", there.url(), env=there.variables)
     coffer.variables = there.variables
