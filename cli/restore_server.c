@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum cf_option_id folder_options[] = {CF_OPT_OVERWRITE, CF_OPT_VERIFY,
-						   CF_OPT_KEEP_GOING, CF_OPT_SYNC, CF_OPT_NONE};
+static const enum cf_option_id folder_options[] = {CF_OPT_OVERWRITE, CF_OPT_VERIFY, CF_OPT_SYNC,
+						   CF_OPT_NONE};
 static const enum cf_option_id server_options[] = {
 	CF_OPT_TABLE,	  CF_OPT_SCHEMA,	CF_OPT_EXCLUDE_TABLE, CF_OPT_EXCLUDE_TABLE_DATA,
 	CF_OPT_RENAME,	  CF_OPT_CREATE,	CF_OPT_CLEAN,	      CF_OPT_SCHEMA_ONLY,
@@ -57,7 +57,8 @@ static int refuse_both(const struct cf_args *args, enum cf_option_id a, enum cf_
 			  cf_spec_option_text(cf_spec_by_id(args->command, b)).s);
 }
 
-static int check_options(const struct cf_args *args, struct cf_err *err)
+static int check_options(const struct cf_args *args, const struct cf_driver *driver,
+			 struct cf_err *err)
 {
 	const struct cf_option_spec *given = cf_database_given(args, folder_options);
 	int rc;
@@ -65,6 +66,9 @@ static int check_options(const struct cf_args *args, struct cf_err *err)
 	if (given)
 		return cf_err_set(err, CF_ERR_USAGE, "%s makes no sense for a database server",
 				  cf_spec_option_text(given).s);
+	if (cf_args_has(args, CF_OPT_KEEP_GOING) && !driver->can_keep_going)
+		return cf_err_set(err, CF_ERR_USAGE, "--keep-going makes no sense for a %s: server",
+				  driver->scheme);
 	rc = refuse_both(args, CF_OPT_SCHEMA_ONLY, CF_OPT_DATA_ONLY, err);
 	if (rc == 0)
 		rc = refuse_both(args, CF_OPT_DATA_ONLY, CF_OPT_CLEAN, err);
@@ -125,6 +129,7 @@ static int read_options(struct loading *loading, struct cf_err *err)
 	options->data_only = cf_args_has(args, CF_OPT_DATA_ONLY);
 	options->no_owner = cf_args_has(args, CF_OPT_NO_OWNER);
 	options->no_privileges = cf_args_has(args, CF_OPT_NO_PRIVILEGES);
+	options->keep_going = cf_args_has(args, CF_OPT_KEEP_GOING);
 	options->dry_run = cf_args_has(args, CF_OPT_DRY_RUN);
 	options->allow_old_client = cf_args_has(args, CF_OPT_ALLOW_OLD_CLIENT);
 	options->jobs = (unsigned)cf_args_number(args, CF_OPT_JOBS);
@@ -225,7 +230,7 @@ int cf_restore_to_server(struct cf_cli *cli, const struct cf_driver *driver, con
 		.cli = cli, .driver = driver, .rest = rest, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct cf_select select = {0};
 	struct cf_place place = {0};
-	int rc = check_options(cli->args, err);
+	int rc = check_options(cli->args, driver, err);
 
 	if (rc == 0)
 		rc = read_options(&loading, err);

@@ -154,7 +154,7 @@ static const struct cf_option_spec restore_options[] = {
 	FLAG(CF_OPT_OVERWRITE, 0, "overwrite", "Replace files that exist there"),
 	FLAG(CF_OPT_VERIFY, 0, "verify", "Read back and compare what was restored"),
 	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Say what would be done, change nothing"),
-	FLAG(CF_OPT_KEEP_GOING, 0, "keep-going", "Leave out damaged files instead of stopping"),
+	FLAG(CF_OPT_KEEP_GOING, 0, "keep-going", "Leave out what fails instead of stopping"),
 	FLAG(CF_OPT_NO_OWNER, 0, "no-owner", "Do not set owners"),
 	FLAG(CF_OPT_SYNC, 0, "sync", "End when everything is on disk, not only written"),
 	SELECTION_OPTIONS,

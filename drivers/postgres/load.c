@@ -256,6 +256,7 @@ static int run_steps(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = cf_pg_load_configure(load, load->pg, err);
 
+	load->began = true;
 	if (rc == 0 && !load->everything)
 		rc = cf_pg_exec(load->pg, "BEGIN", err);
 	if (rc == 0)
@@ -271,6 +272,17 @@ static int run_steps(struct cf_pg_load *load, struct cf_err *err)
 	return rc;
 }
 
+/* For what one object is the reason of. */
+static const char *way_out(const struct cf_pg_load *load, int code)
+{
+	bool may_help = code == CF_ERR_FAILED || code == CF_ERR_EXISTS || code == CF_ERR_NOT_FOUND ||
+			code == CF_ERR_ACCESS || code == CF_ERR_DAMAGED;
+
+	return may_help && load->began && !load->options->keep_going
+		       ? "; --keep-going restores the rest"
+		       : "";
+}
+
 static void tell_state(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	bool made = load->made_database;
@@ -282,17 +294,17 @@ static void tell_state(struct cf_pg_load *load, const char *target, struct cf_er
 		return;
 	failure = *err;
 	if (made && !load->made_database)
-		cf_err_set(err, failure.code, "%.700s (database %s was dropped again)",
-			   failure.text, load->database);
+		cf_err_set(err, failure.code, "%.700s (database %s was dropped again%s)",
+			   failure.text, load->database, way_out(load, failure.code));
 	else if (load->changed)
 		cf_err_set(err, failure.code,
 			   "%.700s (database %s is left incomplete: %llu of %zu tables have their "
-			   "rows)",
+			   "rows%s)",
 			   failure.text, load->database, (unsigned long long)load->n_loaded,
-			   load->n_tables);
+			   load->n_tables, way_out(load, failure.code));
 	else
-		cf_err_set(err, failure.code, "%.700s (database %s was not changed)", failure.text,
-			   load->database);
+		cf_err_set(err, failure.code, "%.700s (database %s was not changed%s)",
+			   failure.text, load->database, way_out(load, failure.code));
 }
 
 static int restore_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
@@ -371,6 +383,36 @@ unsigned cf_pg_load_jobs(unsigned wanted)
 	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
 }
 
+/* Of several databases one that fails does not keep the others away, unless none works. */
+static int load_folders(const struct cf_pg_folders *folders, const char *target,
+			struct cf_tree *tree, const struct cf_load_options *options,
+			const struct cf_ctx *ctx, struct cf_load_figures *figures,
+			struct cf_err *err)
+{
+	size_t n_failed = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < folders->n; i++) {
+		struct cf_err failure = CF_ERR_INIT;
+		char name[STEP_TEXT_MAX];
+
+		rc = cf_pg_load_database(folders->items[i], target, tree, options, ctx, figures,
+					 &failure);
+		if (rc == 0)
+			continue;
+		if (rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || ++n_failed == folders->n) {
+			if (err)
+				*err = failure;
+			return rc;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)strlen(folders->items[i]) - 1,
+			 folders->items[i]);
+		cf_ctx_warn(ctx, "restore.database", name, "%s: not restored: %s", name,
+			    failure.text);
+	}
+	return 0;
+}
+
 int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err)
 {
@@ -384,9 +426,8 @@ int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_op
 		rc = cf_pg_folders_find(tree, &folders, err);
 	if (rc == 0)
 		rc = check_options(target, &folders, &own, err);
-	for (size_t i = 0; rc == 0 && i < folders.n; i++)
-		rc = cf_pg_load_database(folders.items[i], target, tree, &own, ctx, figures_out,
-					 err);
+	if (rc == 0)
+		rc = load_folders(&folders, target, tree, &own, ctx, figures_out, err);
 	cf_pg_folders_release(&folders);
 	return rc;
 }

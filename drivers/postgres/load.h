@@ -12,6 +12,7 @@
  *     load_archive.c   schema by pg_restore: everything, in parallel
  *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
  *     load_rename.c    names in SQL
+ *     load_going.c     what fails and is left out
  *     load_copy.c      rows
  *     load_triggers.c  triggers and foreign keys that are there before the rows
  *     load_objects.c   values of sequences, large objects, materialized views
@@ -95,8 +96,25 @@ struct cf_pg_load {
 
 	atomic_uint_least64_t n_loaded, rows_loaded, bytes_loaded; /* tables */
 	atomic_uint_least64_t reported_ns;
+	bool began;
 	bool changed; /* something was committed */
 };
+
+/*
+ * load_going.c: one step between begin and end, both with pg. What the server refuses of it, or the
+ * snapshot does not have, is undone, told as a warning about object, and no error of the end, when
+ * --keep-going was given or the step is one that others can do without. inside: of a transaction
+ * that has begun.
+ */
+struct cf_pg_step {
+	bool inside, dispensable;
+};
+int cf_pg_load_begin_step(struct cf_pg_load *load, struct cf_pg *pg, const struct cf_pg_step *step,
+			  struct cf_err *err);
+int cf_pg_load_end_step(struct cf_pg_load *load, struct cf_pg *pg, const struct cf_pg_step *step,
+			int rc, const char *object, struct cf_err *err);
+bool cf_pg_load_forgives(const struct cf_pg_load *load, struct cf_pg *pg, int rc);
+void cf_pg_load_tell_failed(const struct cf_pg_load *load, const char *object, const char *text);
 
 static inline bool cf_pg_load_wants_schema(const struct cf_pg_load *load)
 {
@@ -137,6 +155,9 @@ int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);
 
 /* load_schema.c: the same by load->pg, within the caller's transaction. */
 int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err);
+/* "TABLE shop.orders", appended and ended by NUL. */
+int cf_pg_load_entry_name(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
+			  struct cf_err *err);
 /* False for what the restore leaves out. Warns of a foreign key that has nothing to refer to. */
 int cf_pg_load_wants_entry(struct cf_pg_load *load, size_t index, bool *wanted_out,
 			   struct cf_err *err);

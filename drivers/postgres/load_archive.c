@@ -203,9 +203,67 @@ done:
 	return 0;
 }
 
+/* What pg_restore says while it goes on. */
+struct listener {
+	struct cf_pg_load *load;
+	int dump_id; /* of the entry at work, or 0 */
+	bool told_all;
+};
+
+static void tell_failed_entry(const struct listener *listener, const char *text)
+{
+	const struct cf_pg_load *load = listener->load;
+	size_t index = cf_pg_graph_entry(load->graph, listener->dump_id);
+	struct cf_buf object = CF_BUF_INIT;
+
+	if (index != CF_PG_NO_ENTRY)
+		cf_pg_load_entry_name(&load->toc->entries[index], &object, NULL);
+	cf_pg_load_tell_failed(load, object.len ? (const char *)object.data : "pg_restore", text);
+	cf_buf_release(&object);
+}
+
+/* An error is behind the entry it is of, and once for each statement of it. */
+static void on_said(void *user, const char *line)
+{
+	static const char entry[] = "from TOC entry ", error[] = "error: ",
+			  query[] = "could not execute query: ", all[] = "warning: errors ignored";
+	struct listener *listener = user;
+
+	if (strncmp(line, entry, strlen(entry)) == 0) {
+		listener->dump_id = atoi(line + strlen(entry));
+	} else if (strncmp(line, error, strlen(error)) == 0) {
+		line += strlen(error);
+		if (strncmp(line, query, strlen(query)) == 0)
+			line += strlen(query);
+		tell_failed_entry(listener, line);
+	} else if (strncmp(line, all, strlen(all)) == 0) {
+		listener->told_all = true;
+	} else if (line[0]) {
+		cf_ctx_note(listener->load->ctx, "postgres.said", "pg_restore", "%s", line);
+	}
+}
+
+/* It exits as if it had failed, behind a last line that says so. */
+static int run_on(struct cf_pg_load *load, struct cf_pg_run *run, struct cf_err *err)
+{
+	struct listener listener = {.load = load};
+	int rc;
+
+	run->said = on_said;
+	run->said_user = &listener;
+	rc = cf_pg_program_run(run, NULL, NULL, load->ctx, err);
+	if (rc == CF_ERR_FAILED && listener.told_all) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc;
+}
+
 static int run_program(struct cf_pg_load *load, const char *archive, const char *list,
 		       enum pass pass, struct cf_err *err)
 {
+	bool keep_going = load->options->keep_going;
+	struct cf_pg_run run = {.input_fd = -1};
 	struct cf_pg_program program = {0};
 	const char *args[ARGS_MAX];
 	char **environment = NULL;
@@ -221,7 +279,9 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 		rc = session_environment(load, &environment, err);
 	if (rc < 0)
 		goto out;
-	args[n++] = "--exit-on-error";
+	/* Which entry an error is of it says when it is to say much, and one after the other only when
+	 * it is alone. */
+	args[n++] = keep_going ? "--verbose" : "--exit-on-error";
 	/* Which one says PGDATABASE. */
 	args[n++] = "--dbname=";
 	args[n++] = "--use-list";
@@ -232,18 +292,18 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 		args[n++] = "--no-privileges";
 	if (load->no_tablespaces)
 		args[n++] = "--no-tablespaces";
-	if (pass == PASS_PARALLEL) {
+	if (pass == PASS_PARALLEL && !keep_going) {
 		snprintf(jobs, sizeof(jobs), "%u", load->options->jobs);
 		args[n++] = "--jobs";
 		args[n++] = jobs;
 	}
 	args[n++] = archive;
 	args[n] = NULL;
-	rc = cf_pg_program_run(&(struct cf_pg_run){.program = &program,
-						   .args = args,
-						   .environment = environment,
-						   .input_fd = -1},
-			       NULL, NULL, load->ctx, err);
+	run.program = &program;
+	run.args = args;
+	run.environment = environment;
+	rc = keep_going ? run_on(load, &run, err)
+			: cf_pg_program_run(&run, NULL, NULL, load->ctx, err);
 out:
 	cf_pg_environment_free(environment);
 	cf_pg_program_release(&program);

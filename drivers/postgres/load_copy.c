@@ -21,7 +21,8 @@
 #include <string.h>
 #include <time.h>
 
-#define PROGRESS_NS 200000000
+#define PROGRESS_NS    200000000
+#define NAME_SHOWN_MAX 256
 
 int cf_pg_load_configure(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
@@ -223,26 +224,64 @@ static bool is_first(const struct cf_pg_load *load, size_t index)
 }
 
 /* The first of those that go together, and the others. */
-static int load_tables(struct cf_pg_load *load, struct cf_pg *pg, size_t first, struct cf_err *err)
+static int fill_tables(struct cf_pg_load *load, struct cf_pg *pg, size_t first, struct cf_err *err)
 {
 	const struct cf_pg_load_table *table = &load->tables[first];
 	struct cf_pg_silence silence = {0};
-	int rc = load->single ? 0 : cf_pg_exec(pg, "BEGIN", err);
+	int rc = cf_pg_load_silence(load, pg, table, &silence, err);
 
-	if (rc == 0)
-		rc = cf_pg_load_silence(load, pg, table, &silence, err);
 	for (size_t i = first; rc == 0 && i < load->n_tables; i++)
 		if (goes_with(load, first, i))
 			rc = fill_table(load, pg, &load->tables[i], err);
 	if (rc == 0) {
 		rc = cf_pg_load_end_silence(pg, &silence, err);
-		if (rc == 0 && !load->single)
-			rc = cf_pg_exec(pg, "COMMIT", err);
 		if (rc < 0 && rc != CF_ERR_CANCELED)
 			cf_err_wrap(err, "table %s.%s", table->schema, table->name);
 	}
 	cf_pg_silence_release(&silence);
 	return rc;
+}
+
+static int commit_tables(struct cf_pg_load *load, struct cf_pg *pg, size_t first, struct cf_err *err)
+{
+	int rc = cf_pg_exec(pg, "COMMIT", err);
+
+	if (rc < 0 && rc != CF_ERR_CANCELED)
+		cf_err_wrap(err, "table %s.%s", load->tables[first].schema,
+			    load->tables[first].name);
+	return rc;
+}
+
+/* All that went with it, too, is left without rows. */
+static void tell_empty(struct cf_pg_load *load, size_t first, const char *text)
+{
+	for (size_t i = first; i < load->n_tables; i++) {
+		char name[NAME_SHOWN_MAX];
+
+		if (!goes_with(load, first, i))
+			continue;
+		snprintf(name, sizeof(name), "rows of table %s.%s", load->tables[i].schema,
+			 load->tables[i].name);
+		cf_pg_load_tell_failed(load, name, text);
+	}
+}
+
+static int load_tables(struct cf_pg_load *load, struct cf_pg *pg, size_t first, struct cf_err *err)
+{
+	bool keep_going = load->options->keep_going;
+	const char *begin = !load->single ? "BEGIN" : keep_going ? "SAVEPOINT step" : "";
+	int rc = cf_pg_exec(pg, begin, err);
+
+	if (rc < 0)
+		return rc;
+	rc = fill_tables(load, pg, first, err);
+	if (rc == 0 && !load->single)
+		rc = commit_tables(load, pg, first, err);
+	if (rc == 0 || !cf_pg_load_forgives(load, pg, rc))
+		return rc;
+	tell_empty(load, first, err ? err->text : "");
+	cf_err_clear(err);
+	return cf_pg_exec(pg, load->single ? "ROLLBACK TO SAVEPOINT step" : "ROLLBACK", err);
 }
 
 /* --- several connections --- */

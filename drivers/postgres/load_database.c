@@ -226,13 +226,17 @@ static bool is_finish(const struct cf_pg_load *load, const struct cf_pg_toc_entr
 
 int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err)
 {
+	const struct cf_pg_step step = {.inside = false};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++) {
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
 
 		if (is_finish(load, entry))
-			rc = exec_for_database(load, load->pg, entry->defn, err);
+			rc = cf_pg_load_end_step(
+				load, load->pg, &step,
+				exec_for_database(load, load->pg, entry->defn, err), entry->desc,
+				err);
 	}
 	if (rc < 0)
 		cf_err_wrap(err, "settings of database %s", load->database);

@@ -65,6 +65,23 @@ static int run_batch(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err 
 	return rc;
 }
 
+static int set_alone(struct cf_pg_load *load, const struct cf_pg_sequence *sequence,
+		     struct cf_buf *sql, struct cf_err *err)
+{
+	const struct cf_pg_step step = {.inside = load->single};
+	struct cf_buf object = CF_BUF_INIT;
+	int rc = cf_buf_printf(&object, err, "value of sequence %s.%s%c", sequence->schema,
+			       sequence->name, 0);
+
+	if (rc == 0)
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+	if (rc == 0)
+		rc = cf_pg_load_end_step(load, load->pg, &step, run_batch(load, sql, err),
+					 (const char *)object.data, err);
+	cf_buf_release(&object);
+	return rc;
+}
+
 int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err)
 {
 	struct cf_buf sql = CF_BUF_INIT;
@@ -75,7 +92,9 @@ int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err)
 		cf_pg_load_step(load, 0, "set", "values of sequences");
 	for (size_t i = 0; rc == 0 && i < load->manifest->n_sequences; i++) {
 		rc = add_sequence(load, &load->manifest->sequences[i], &n, &sql, err);
-		if (rc == 0 && n % BATCH == BATCH - 1)
+		if (rc == 0 && load->options->keep_going)
+			rc = set_alone(load, &load->manifest->sequences[i], &sql, err);
+		else if (rc == 0 && n % BATCH == BATCH - 1)
 			rc = run_batch(load, &sql, err);
 	}
 	if (rc == 0)
@@ -201,17 +220,23 @@ static int append_attributes(struct cf_pg_load *load, const struct cf_pg_large_o
 static int load_object(struct cf_pg_load *load, const struct cf_pg_large_object *large,
 		       struct cf_buf *sql, struct cf_err *err)
 {
+	const struct cf_pg_step step = {.inside = true};
+	char object[32];
 	int rc = cf_ctx_check(load->ctx, err);
 
+	snprintf(object, sizeof(object), "large object %u", large->oid);
 	if (rc == 0)
-		rc = append_attributes(load, large, sql, err);
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+	if (rc < 0)
+		return rc;
+	rc = append_attributes(load, large, sql, err);
 	if (rc == 0)
 		rc = run_batch(load, sql, err);
 	if (rc == 0)
 		rc = write_content(load, large, err);
 	if (rc < 0 && rc != CF_ERR_CANCELED)
-		cf_err_wrap(err, "large object %u", large->oid);
-	return rc;
+		cf_err_wrap(err, "%s", object);
+	return cf_pg_load_end_step(load, load->pg, &step, rc, object, err);
 }
 
 int cf_pg_load_large_objects(struct cf_pg_load *load, struct cf_err *err)
@@ -249,6 +274,36 @@ static bool is_populated(const struct cf_pg_load *load, uint32_t oid)
 	return false;
 }
 
+static int refresh(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, struct cf_err *err)
+{
+	/* Its rows are those of others: what it needs may come later, as roles or a search path do. */
+	const struct cf_pg_step step = {.inside = load->single, .dispensable = true};
+	struct cf_buf sql = CF_BUF_INIT, object = CF_BUF_INIT;
+	const char *schema, *name;
+	int rc;
+
+	cf_renames_apply(&load->renames, entry->nspname, entry->tag, &schema, &name);
+	cf_pg_load_step(load, 0, "refresh", "materialized view %s.%s", schema, name);
+	rc = cf_buf_printf(&object, err, "rows of materialized view %s.%s%c", schema, name, 0);
+	if (rc == 0)
+		rc = cf_buf_append_str(&sql, "REFRESH MATERIALIZED VIEW ", err);
+	if (rc == 0)
+		rc = cf_sql_append_qualified(schema, name, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0)
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+	if (rc == 0)
+		rc = cf_pg_load_end_step(load, load->pg, &step,
+					 cf_pg_exec(load->pg, (const char *)sql.data, err),
+					 (const char *)object.data, err);
+	if (rc < 0)
+		cf_err_wrap(err, "materialized view %s.%s", schema, name);
+	cf_buf_release(&object);
+	cf_buf_release(&sql);
+	return rc;
+}
+
 /* In the archive's order: a view that reads another one comes after it. */
 int cf_pg_load_refresh(struct cf_pg_load *load, struct cf_err *err)
 {
@@ -257,24 +312,10 @@ int cf_pg_load_refresh(struct cf_pg_load *load, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
 		size_t index = load->set.list[i];
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
-		struct cf_buf sql = CF_BUF_INIT;
-		const char *schema, *name;
 
-		if (strcmp(entry->desc, "MATERIALIZED VIEW") != 0 ||
-		    load->set.marks[index] != CF_PG_CHOSEN || !is_populated(load, entry->oid))
-			continue;
-		cf_renames_apply(&load->renames, entry->nspname, entry->tag, &schema, &name);
-		cf_pg_load_step(load, 0, "refresh", "materialized view %s.%s", schema, name);
-		rc = cf_buf_append_str(&sql, "REFRESH MATERIALIZED VIEW ", err);
-		if (rc == 0)
-			rc = cf_sql_append_qualified(schema, name, &sql, err);
-		if (rc == 0)
-			rc = cf_buf_append(&sql, "", 1, err);
-		if (rc == 0)
-			rc = cf_pg_exec(load->pg, (const char *)sql.data, err);
-		if (rc < 0)
-			cf_err_wrap(err, "materialized view %s.%s", schema, name);
-		cf_buf_release(&sql);
+		if (strcmp(entry->desc, "MATERIALIZED VIEW") == 0 &&
+		    load->set.marks[index] == CF_PG_CHOSEN && is_populated(load, entry->oid))
+			rc = refresh(load, entry, err);
 	}
 	return rc;
 }

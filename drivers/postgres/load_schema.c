@@ -166,10 +166,18 @@ static int append_owner(struct cf_pg_load *load, const struct cf_pg_toc_entry *e
 	return rc;
 }
 
+int cf_pg_load_entry_name(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
+			  struct cf_err *err)
+{
+	return cf_buf_printf(out, err, "%s %s%s%s%c", entry->desc,
+			     entry->nspname ? entry->nspname : "", entry->nspname ? "." : "",
+			     entry->tag, 0);
+}
+
 static int make_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
 		      struct cf_err *err)
 {
-	struct cf_buf sql = CF_BUF_INIT;
+	struct cf_buf sql = CF_BUF_INIT, object = CF_BUF_INIT;
 	int rc = append_settings(load, entry, &sql, err);
 
 	if (rc == 0)
@@ -178,9 +186,9 @@ static int make_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *ent
 		rc = append_owner(load, entry, &sql, err);
 	if (rc == 0)
 		rc = exec_text(load, &sql, err);
-	if (rc < 0)
-		cf_err_wrap(err, "%s %s%s%s", entry->desc, entry->nspname ? entry->nspname : "",
-			    entry->nspname ? "." : "", entry->tag);
+	if (rc < 0 && cf_pg_load_entry_name(entry, &object, NULL) == 0)
+		cf_err_wrap(err, "%s", (const char *)object.data);
+	cf_buf_release(&object);
 	cf_buf_release(&sql);
 	return rc;
 }
@@ -211,6 +219,26 @@ static int make_unless_there(struct cf_pg_load *load, const struct cf_pg_toc_ent
 		rc = cf_pg_exec(load->pg, "ROLLBACK TO SAVEPOINT coffer", err);
 	}
 	return rc < 0 ? rc : cf_pg_exec(load->pg, "RELEASE SAVEPOINT coffer", err);
+}
+
+/* made_out: NULL when what is there is in the way. */
+static int make_or_leave_out(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
+			     bool *made_out, struct cf_err *err)
+{
+	const struct cf_pg_step step = {.inside = true};
+	struct cf_buf object = CF_BUF_INIT;
+	int rc = cf_pg_load_entry_name(entry, &object, err);
+
+	if (rc == 0)
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+	if (rc == 0) {
+		rc = made_out ? make_unless_there(load, entry, made_out, err)
+			      : make_entry(load, entry, err);
+		rc = cf_pg_load_end_step(load, load->pg, &step, rc, (const char *)object.data,
+					 err);
+	}
+	cf_buf_release(&object);
+	return rc;
 }
 
 static void tell_kept(struct cf_pg_load *load, size_t index, bool made)
@@ -360,8 +388,8 @@ static int restore_entry(struct cf_pg_load *load, size_t index, struct cf_err *e
 		return rc;
 	if (load->set.marks[index] == CF_PG_SATELLITE ||
 	    (load->set.marks[index] == CF_PG_CHOSEN && cf_pg_is_relation(entry)))
-		return make_entry(load, entry, err);
-	rc = make_unless_there(load, entry, &made, err);
+		return make_or_leave_out(load, entry, NULL, err);
+	rc = make_or_leave_out(load, entry, &made, err);
 	if (rc == 0) {
 		load->kept[index] = !made;
 		tell_kept(load, index, made);

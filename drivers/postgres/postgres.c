@@ -234,6 +234,7 @@ const struct cf_driver cf_postgres_driver = {
 	.usage = "postgres://[USER@]HOST[:PORT]/DATABASE",
 	.about = "A PostgreSQL database, or all of a server, dumped from one snapshot",
 	.is_server = true,
+	.can_keep_going = true,
 	.open = open_source,
 	.names = cf_pg_names,
 	.run = run_source,

@@ -183,6 +183,11 @@ static int take_error_line(struct process *process, struct cf_err *err)
 		return rc;
 	line = behind((const char *)process->line.data, process->name);
 	line = behind(line, ": ");
+	if (process->run->said) {
+		process->run->said(process->run->said_user, line);
+		cf_buf_clear(&process->line);
+		return 0;
+	}
 	text = behind(line, "error: ");
 	if (text == line)
 		text = behind(line, "fatal: ");

@@ -219,8 +219,11 @@ def test_a_snapshot_of_all_databases_gives_each(postgres, coffer, tmp_path):
     assert postgres.dump(target) == want[1]
     for name in names:
         postgres.drop(name)
-    # The databases that are still there are in the way.
-    coffer.fails("restore", "latest", "--to", "postgres:", "--create", code={FAILED, BUSY})
+    # The database postgres is still there, which keeps no other away.
+    assert "postgres: not restored" in coffer.run("restore", "latest", "--to", "postgres:", "--create", code=PARTIAL).err
+    assert [postgres.dump(name) for name in names] == want
+    line = coffer.fails("restore", "latest:/postgres", "--to", "postgres:", "--create", code={FAILED, BUSY})
+    assert "--clean" in line
     for name in names:
         postgres.drop(name)
         coffer.run("restore", f"latest:/{name}", "--to", url(name), "--create")
@@ -385,6 +388,48 @@ def test_one_table_of_a_hundred_is_read_without_the_others(postgres, coffer):
     assert tables(postgres, one) == {("public", "t42")}
     assert much > stored * 0.8
     assert little < stored * 0.2 and little < much * 0.2, (little, much, stored)
+
+
+# A disaster, in which some of it does not hold.
+
+TROUBLED = """
+CREATE TABLE a (id int PRIMARY KEY);
+CREATE TABLE b (a int REFERENCES a, note text);
+CREATE INDEX b_note ON b (note);
+CREATE FUNCTION may(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+CREATE TABLE c (id serial, i int CHECK (may(i)));
+INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 'one'); INSERT INTO c (i) VALUES (-1);
+CREATE OR REPLACE FUNCTION may(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+SET session_replication_role = replica; INSERT INTO b VALUES (2, 'two'); RESET session_replication_role;
+CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM a';
+CREATE MATERIALIZED VIEW m AS SELECT counted();
+CREATE MATERIALIZED VIEW sound AS SELECT * FROM a;
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--schema", "public"]])
+def test_what_fails_may_be_left_out(postgres, coffer, options):
+    coffer.variables = postgres.variables
+    name, target = postgres.make(TROUBLED), postgres.new_name()
+    coffer.run("backup", url(name))
+    assert "--keep-going" in coffer.fails("restore", "latest", "--to", url(target), "--create", *options, code=FAILED)
+    done = coffer.restore("latest", url(target), "--create", "--keep-going", *options, code=PARTIAL)
+    lines = done.err.splitlines()
+    assert [word for word in ("FK CONSTRAINT public.b b_a_fkey", "rows of table public.c", "rows of materialized view public.m")
+            if not any(word in line for line in lines)] == [], lines
+    assert len(lines) == 3
+    assert postgres.rows("SELECT * FROM b ORDER BY a", target) == [(1, "one"), (2, "two")]
+    assert postgres.rows("SELECT * FROM sound", target) == [(1,)] and postgres.rows("SELECT * FROM c", target) == []
+    assert postgres.rows("SELECT nextval('c_id_seq')", target) == [(2,)]
+    assert postgres.rows("SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1", target) == [("a_pkey",), ("b_note",)]
+    # One table, in one transaction.
+    one = postgres.make()
+    coffer.fails("restore", "latest", "--to", url(one), "--table", "c", code=FAILED)
+    coffer.restore("latest", url(one), "--table", "c", "--keep-going", code=PARTIAL)
+    assert tables(postgres, one) == {("public", "c")}
+    # A view whose rows cannot be had now keeps nothing away.
+    coffer.restore("latest", url(one), "--table", "m", code=PARTIAL)
+    postgres.assert_idle()
 
 
 # Owners, rights, plans.

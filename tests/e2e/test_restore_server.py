@@ -63,7 +63,7 @@ def test_a_plan_is_printed_and_nothing_done(source):
 
 def test_options_that_make_no_sense_are_refused(source):
     to = ["restore", source.id, "--to", source.url]
-    for option in ("--overwrite", "--verify", "--keep-going", "--sync"):
+    for option in ("--overwrite", "--verify", "--sync"):
         source.fails(*to, option, code=USAGE, names=option)
     for pair in (["--schema-only", "--data-only"], ["--data-only", "--clean"], ["--data-only", "--create"]):
         source.fails(*to, *pair, code=USAGE, names=pair)
