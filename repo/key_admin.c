@@ -12,7 +12,7 @@ static int add_slot(struct cf_repo *repo, enum cf_key_role role, const struct cf
 
 	if (rc == 0) {
 		cf_hex_encode(slot.id, sizeof(slot.id), id_text_out);
-		rc = cf_slot_put(repo->backend, &slot, err);
+		rc = cf_slot_put(repo->backend, &slot, NULL, err);
 	}
 	cf_keyslot2_release(&slot);
 	return rc;

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { PREFIX_MIN = 4 };
+enum { PREFIX_MIN = 4, TRIES = 4 };
 
 static bool same_slot(const uint8_t a[CF_SLOT_ID_LEN], const uint8_t b[CF_SLOT_ID_LEN])
 {
@@ -117,10 +117,26 @@ static int compare_age(const void *a, const void *b)
 	return memcmp(x->id, y->id, sizeof(x->id));
 }
 
+/* Again when objects were removed since they were listed: a rotation may have put the slot's new one just behind the listing. */
+static int load_objects(struct cf_repo *repo, struct cf_slot_list *objects, struct cf_err *err)
+{
+	bool has_changed = true;
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && has_changed && i < TRIES; i++) {
+		cf_slots_release(objects);
+		rc = cf_slots_load(repo->backend, objects, err);
+		has_changed = false;
+		for (size_t k = 0; rc == 0 && k < objects->n; k++)
+			has_changed |= objects->items[k].problem_code == CF_ERR_NOT_FOUND;
+	}
+	return rc;
+}
+
 int cf_key_list_load(struct cf_repo *repo, struct cf_key_list *list_out, struct cf_err *err)
 {
 	struct cf_key_list list = {.objects = calloc(1, sizeof(*list.objects))};
-	int rc = list.objects ? cf_slots_load(repo->backend, list.objects, err) : cf_err_nomem(err);
+	int rc = list.objects ? load_objects(repo, list.objects, err) : cf_err_nomem(err);
 
 	if (rc == 0 && !(list.items = calloc(list.objects->n + 1, sizeof(*list.items))))
 		rc = cf_err_nomem(err);

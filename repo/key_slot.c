@@ -277,12 +277,13 @@ int cf_slot_make(struct cf_secret *full, enum cf_key_role role, const struct cf_
 	return rc;
 }
 
-int cf_slot_put(struct cf_backend *backend, const struct cf_keyslot2 *slot, struct cf_err *err)
+int cf_slot_put(struct cf_backend *backend, const struct cf_keyslot2 *slot, char name_out[CF_SLOT_NAME_LEN],
+		struct cf_err *err)
 {
 	struct cf_buf doc = CF_BUF_INIT;
 	struct cf_span span;
 	struct cf_id id;
-	char name[80];
+	char name[CF_SLOT_NAME_LEN];
 	int rc = cf_keyslot2_encode(slot, &doc, err);
 
 	span = cf_buf_span(&doc);
@@ -291,6 +292,8 @@ int cf_slot_put(struct cf_backend *backend, const struct cf_keyslot2 *slot, stru
 	if (rc == 0) {
 		snprintf(name, sizeof(name), "keys/%s", cf_id_text(&id).s);
 		rc = cf_backend_put(backend, name, span, err);
+		if (name_out)
+			memcpy(name_out, name, sizeof(name));
 	}
 	cf_buf_release(&doc);
 	return rc;

@@ -13,11 +13,16 @@ int cf_slot_make(struct cf_secret *full, enum cf_key_role role, const struct cf_
 		 const struct cf_slot_about *about, int64_t now_ns, struct cf_keyslot2 *slot_out,
 		 struct cf_err *err);
 
+enum {
+	CF_SLOT_NAME_LEN = 80
+};
+
 /* Give a slot the full keyring, or its write part, and sign it anew. */
 int cf_slot_fill(struct cf_keyslot2 *slot, struct cf_secret *full, struct cf_err *err);
 
-/* Store it as keys/<SHA-256 of the object>. */
-int cf_slot_put(struct cf_backend *backend, const struct cf_keyslot2 *slot, struct cf_err *err);
+/* Store it as keys/<SHA-256 of the object>. name_out (may be NULL): that. */
+int cf_slot_put(struct cf_backend *backend, const struct cf_keyslot2 *slot, char name_out[CF_SLOT_NAME_LEN],
+		struct cf_err *err);
 
 /* Remove one object below keys/; one that is gone is no failure. CF_ERR_BUSY when the store cannot. */
 int cf_slot_remove_object(struct cf_backend *backend, const char *name, struct cf_err *err);

@@ -300,6 +300,8 @@ static int open_any(const struct cf_slot_list *slots, const struct cf_credential
 		if (rc == CF_ERR_KEY) {
 			n_tried++;
 			why = last;
+		} else if (rc == CF_ERR_NOMEM) {
+			return cf_err_nomem(err);
 		} else {
 			damage = last;
 			cf_err_wrap(&damage, "%s", object->name);

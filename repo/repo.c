@@ -111,7 +111,7 @@ static int put_first_slot(struct cf_backend *backend, struct cf_secret *ring,
 	int rc = cf_slot_make(ring, CF_ROLE_FULL, credentials, &about, now_ns, &slot, err);
 
 	if (rc == 0)
-		rc = cf_slot_put(backend, &slot, err);
+		rc = cf_slot_put(backend, &slot, NULL, err);
 	cf_keyslot2_release(&slot);
 	return rc;
 }

@@ -437,7 +437,7 @@ static void planted_slot_gets_no_new_epoch(void **state)
 	 */
 	ok(cf_keyring_new(&other, &err), &err);
 	ok(cf_slot_make(other, CF_ROLE_FULL, &thief.credentials, &about, 5, &slot, &err), &err);
-	ok(cf_slot_put(f.store, &slot, &err), &err);
+	ok(cf_slot_put(f.store, &slot, NULL, &err), &err);
 	rotate_as(&f, &f.credentials, &rotation);
 	assert_int_equal(rotation.n_slots, 1);
 	repo = fixture_open(&f);

@@ -7,6 +7,8 @@
 
 #include "backends/wrap.h"
 #include "repo/forget.h"
+#include "repo/key_admin.h"
+#include "repo/key_list.h"
 #include "repo/prune.h"
 #include "repo/repair.h"
 
@@ -31,6 +33,8 @@ enum {
 struct history {
 	struct fixture f;
 	struct cf_snapshot *snapshots[N_VERSIONS];
+	struct cf_secret *spare; /* another key file */
+	char spare_id[2 * CF_SLOT_ID_LEN + 1];
 };
 
 /* What one of the two does, over a handle of its own. */
@@ -376,6 +380,110 @@ static bool play(struct history *h, const struct scene *scene, unsigned at)
 	return reached;
 }
 
+/* Keys: a slot that was removed stays removed. */
+
+static const char *const spare_text = "spare spare spare spare spare spa";
+static const struct cf_slot_about about = {.host = "h", .user = "u", .comment = "c"};
+
+static int rotate(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	struct cf_key_rotation rotation;
+
+	return cf_key_rotate(repo, &h->f.credentials, &about, &rotation, err);
+}
+
+static int remove_spare(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	const struct cf_key_info *info;
+	struct cf_key_list list = {0};
+	int rc = cf_key_list_load(repo, &list, err);
+
+	if (rc == 0)
+		rc = cf_key_list_find(&list, h->spare_id, &info, err);
+	if (rc == 0)
+		rc = cf_key_remove(repo, info, false, false, err);
+	cf_key_list_release(&list);
+	return rc;
+}
+
+static int rotate_and_remove(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	int rc = rotate(h, repo, err);
+
+	return rc < 0 ? rc : remove_spare(h, repo, err);
+}
+
+/* 1, or 0. */
+static int opens_as(struct history *h, const struct cf_credentials *credentials)
+{
+	const struct cf_credentials own = h->f.credentials;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_repo *repo;
+
+	h->f.credentials = *credentials;
+	repo = fixture_open_over(&h->f, fixture_share(h->f.store), NULL, &err);
+	h->f.credentials = own;
+	cf_repo_close(repo);
+	return repo != NULL;
+}
+
+static bool play_keys(struct history *h, act_fn *one, act_fn *other, bool is_removed, unsigned at)
+{
+	const struct cf_credentials spare = {.key_file = h->spare};
+	struct cf_backend *original = h->f.store;
+	struct cf_err err = CF_ERR_INIT;
+	struct turn *turn;
+	bool reached;
+
+	assert_int_equal(cf_memory_copy(original, &h->f.store, NULL), 0);
+	turn = cf_wrap_new(sizeof(*turn), &turn_ops, h->f.store, NULL);
+	assert_non_null(turn);
+	turn->h = h;
+	turn->other = other;
+	turn->at = at;
+	if (act_alone(h, &turn->wrap.base, one, &err) < 0)
+		fail_msg("call %u: the one: %s", at, err.text);
+	if (turn->other_rc < 0)
+		fail_msg("call %u: the other: %s", at, turn->other_err.text);
+	reached = atomic_load(&turn->n_calls) > at;
+	assert_true(opens_as(h, &h->f.credentials));
+	if (reached && opens_as(h, &spare) == is_removed)
+		fail_msg("call %u: the other key %s", at, is_removed ? "opens again" : "is lost");
+	free(turn->wrap.base.url);
+	free(turn);
+	cf_backend_close(h->f.store);
+	h->f.store = original;
+	return reached;
+}
+
+static void a_removed_key_stays_removed(void **state)
+{
+	static const struct {
+		act_fn *one, *other;
+		bool is_removed;
+	} pairs[] = {{rotate, remove_spare, true},
+		     {remove_spare, rotate, true},
+		     {rotate, rotate_and_remove, true},
+		     {rotate, rotate, false}};
+	struct history h = {0};
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_credentials spare;
+	struct cf_repo *repo;
+
+	(void)state;
+	fixture_init(&h.f, 0);
+	assert_int_equal(cf_secret_copy(cf_span_str(spare_text), &h.spare, NULL), 0);
+	spare = (struct cf_credentials){.key_file = h.spare};
+	repo = fixture_open(&h.f);
+	assert_int_equal(cf_key_add(repo, CF_ROLE_FULL, &spare, &about, h.spare_id, &err), 0);
+	cf_repo_close(repo);
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		for (unsigned at = 0; play_keys(&h, pairs[i].one, pairs[i].other, pairs[i].is_removed, at);)
+			at++;
+	cf_secret_free(h.spare);
+	fixture_release(&h.f);
+}
+
 static struct scene scenes[] = {
 	{back_up, prune, .name = "a backup, and a prune in it"},
 	{back_up, forget_and_prune, .forgets = true, .name = "a backup, and forget and prune in it"},
@@ -408,12 +516,13 @@ static void any_order_of_steps_is_safe(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[sizeof(scenes) / sizeof(scenes[0])] = {0};
+	struct CMUnitTest tests[sizeof(scenes) / sizeof(scenes[0]) + 1] = {0};
 	const size_t n = sizeof(scenes) / sizeof(scenes[0]);
 
 	for (size_t i = 0; i < n; i++)
 		tests[i] = (struct CMUnitTest){.name = scenes[i].name,
 					       .test_func = any_order_of_steps_is_safe,
 					       .initial_state = &scenes[i]};
-	return _cmocka_run_group_tests("any_order_of_steps_is_safe", tests, n, NULL, NULL);
+	tests[n] = (struct CMUnitTest)cmocka_unit_test(a_removed_key_stays_removed);
+	return _cmocka_run_group_tests("any_order_of_steps_is_safe", tests, n + 1, NULL, NULL);
 }
