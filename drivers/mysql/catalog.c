@@ -57,8 +57,7 @@ static bool is_transactional(const struct engines *engines, const char *engine)
 	return false;
 }
 
-/* Their rows are in other tables, on other servers, or nowhere. */
-static bool holds_rows(const char *engine)
+bool cf_mysql_engine_holds_rows(const char *engine)
 {
 	static const char *const without[] = {"MRG_MyISAM", "MRG_ISAM", "FEDERATED", "BLACKHOLE"};
 
@@ -126,7 +125,7 @@ static int add_table(struct listing *listing, const struct cf_mysql_row *row, st
 	plan = (struct cf_mysql_table_plan){
 		.data_len = row->values[3] ? strtoull(row->values[3], NULL, 10) : 0,
 		.is_versioned = strcmp(type, "SYSTEM VERSIONED") == 0,
-		.takes_rows = holds_rows(engine) &&
+		.takes_rows = cf_mysql_engine_holds_rows(engine) &&
 			      cf_selector_takes_data(listing->options->selector, NULL,
 						     manifest->database, name),
 	};

@@ -58,6 +58,9 @@ bool cf_mysql_definition_equal(const char *a, const char *b);
 int cf_mysql_catalog_read_sequences(struct cf_mysql *my, struct cf_mysql_catalog *catalog,
 				    struct cf_err *err);
 
+/* Else a table's rows are in other tables, on other servers, or nowhere. */
+bool cf_mysql_engine_holds_rows(const char *engine);
+
 /* SHOW CREATE TABLE; free() it. */
 int cf_mysql_show_table(struct cf_mysql *my, const char *database, const char *table,
 			char **create_out, struct cf_err *err);

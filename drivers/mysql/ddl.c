@@ -419,6 +419,42 @@ int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_e
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
+/* DIRECTORY = 'text' behind DATA or INDEX; *pos goes behind it. */
+static bool take_directory(const char **pos)
+{
+	const char *ahead = *pos;
+	struct cf_mysql_token word = cf_mysql_token_next(&ahead),
+			      equals = cf_mysql_token_next(&ahead),
+			      value = cf_mysql_token_next(&ahead);
+
+	if (!cf_mysql_token_is_word(&word, "DIRECTORY") || !cf_mysql_token_is_byte(&equals, '=') ||
+	    value.kind != CF_MYSQL_TOKEN_STRING)
+		return false;
+	*pos = ahead;
+	return true;
+}
+
+int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	const char *pos = text, *copied = text, *before = text;
+	struct cf_mysql_token token;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		if ((cf_mysql_token_is_word(&token, "DATA") ||
+		     cf_mysql_token_is_word(&token, "INDEX")) &&
+		    take_directory(&pos)) {
+			rc = append_between(out, copied, before, err);
+			copied = pos;
+		}
+		before = pos;
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, copied, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
 /* `b` or `a`.`b`; db->text is NULL without the first. */
 static bool take_name(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
 {

@@ -86,6 +86,10 @@ int cf_mysql_ddl_drop_definer(const char *text, struct cf_buf *out, struct cf_er
 /* The text of an event that does not run by itself. out is replaced and ended by NUL. */
 int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_err *err);
 
+/* CREATE TABLE's text without DATA DIRECTORY='...' and INDEX DIRECTORY='...', of the table and its
+ * partitions. out is replaced and ended by NUL. */
+int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct cf_err *err);
+
 /* A name, and the database before it or "". Without quotes, borrowed for the call. Non-zero stops.
  */
 typedef int cf_mysql_name_fn(void *user, const char *db, const char *name, struct cf_err *err);

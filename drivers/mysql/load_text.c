@@ -63,6 +63,32 @@ static int rename_databases(struct cf_mysql_load *load, struct cf_buf *text, boo
 	return rc;
 }
 
+/* Files in a directory that is named would be those of the table that keeps its name. */
+static bool leaves_directories(const struct cf_mysql_load *load,
+			       const struct cf_mysql_load_table *table)
+{
+	return load->is_trial || strcmp(table->name, table->from->name) != 0 ||
+	       strcmp(load->targets[table->target].name, table->source->manifest.database) != 0;
+}
+
+static int drop_directories(const struct cf_mysql_load *load,
+			    const struct cf_mysql_load_table *table, struct cf_buf *text,
+			    struct cf_err *err)
+{
+	struct cf_buf without = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_drop_directories((const char *)text->data, &without, err);
+
+	if (rc == 0 && without.len < text->len) {
+		cf_ctx_note(load->ctx, "table.directory", table->label,
+			    "%s goes where the server keeps its data: DATA DIRECTORY and INDEX "
+			    "DIRECTORY belong to the table of the old name",
+			    table->label);
+		rc = set_text(text, (const char *)without.data, err);
+	}
+	cf_buf_release(&without);
+	return rc;
+}
+
 /* Making indexes afterwards takes a statement more: it pays from here on. */
 enum { DEFER_LEN_MIN = 1 << 20 };
 
@@ -83,6 +109,8 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 	rc = set_text(&text, table->from->create, err);
 	if (rc == 0)
 		rc = rename_databases(load, &text, false, table->label, err);
+	if (rc == 0 && leaves_directories(load, table))
+		rc = drop_directories(load, table, &text, err);
 	if (rc == 0)
 		rc = cf_mysql_create_table_parse((const char *)text.data, &parsed, err);
 	if (rc == 0) {

@@ -60,6 +60,18 @@ int cf_mysql_verify_expect(const struct cf_mysql_verify *verify, const char *tex
 	return rc;
 }
 
+int cf_mysql_verify_expect_table(const struct cf_mysql_verify *verify, const char *create,
+				 struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf moved = CF_BUF_INIT;
+	int rc = cf_mysql_verify_expect(verify, create, &moved, err);
+
+	if (rc == 0)
+		rc = cf_mysql_ddl_drop_directories((const char *)moved.data, out, err);
+	cf_buf_release(&moved);
+	return rc;
+}
+
 /* Accounts that objects belong to, so that what needs one can be used. On a server of our own only.
  */
 static int make_definer(struct cf_mysql_verify *verify, const char *definer, struct cf_err *err)

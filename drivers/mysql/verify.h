@@ -44,6 +44,9 @@ char *cf_mysql_verify_label(const struct cf_mysql_load_source *source, const cha
  * ended by NUL. */
 int cf_mysql_verify_expect(const struct cf_mysql_verify *verify, const char *text,
 			   struct cf_buf *out, struct cf_err *err);
+/* The same of CREATE TABLE; no table of a trial keeps directories of its own. */
+int cf_mysql_verify_expect_table(const struct cf_mysql_verify *verify, const char *create,
+				 struct cf_buf *out, struct cf_err *err);
 
 /* Every table's rows can be read and are as many as they should be. */
 int cf_mysql_verify_read(struct cf_mysql_verify *verify, struct cf_err *err);

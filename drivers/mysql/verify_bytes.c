@@ -1,27 +1,49 @@
 /*
  * What was restored is dumped and compared with the snapshot. On a server of our own the two trees
  * are the same but for what tells of the server. Elsewhere databases have other names, and the rows
- * are compared: the dumped tree's folders are looked up under the names of the snapshot.
+ * are compared: the dumped tree's folders are looked up under the names of the snapshot. A table
+ * whose definition is another there, for it names another database or a directory, is compared
+ * with a file of that definition and the snapshot's rows.
  */
 
 #include "base/err.h"
 #include "base/tree.h"
 #include "drivers/compare.h"
 #include "drivers/mysql/dump.h"
+#include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/script.h"
 #include "drivers/mysql/verify.h"
 #include "drivers/names.h"
 #include "drivers/pattern.h"
 #include "drivers/selector.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A file in which head stands for what precedes rest_off. */
+struct changed_file {
+	char *path; /* as the dump has it */
+	struct cf_buf head;
+	uint64_t rest_off;
+};
 
 /* The snapshot's tree with the folders' names on the scratch server. */
 struct renamed {
 	struct cf_tree base;
 	const struct cf_mysql_verify *verify;
 	struct cf_buf *folders; /* of each source, as the dump names it */
+	struct changed_file *changed;
+	size_t n_changed;
 };
+
+static const struct changed_file *changed_at(const struct renamed *renamed, const char *path)
+{
+	for (size_t i = 0; i < renamed->n_changed; i++)
+		if (!strcmp(renamed->changed[i].path, path))
+			return &renamed->changed[i];
+	return NULL;
+}
 
 /* The path in the snapshot, free() it; NULL when memory is out. */
 static char *path_in_snapshot(const struct renamed *renamed, const char *path)
@@ -47,10 +69,16 @@ static int find(struct cf_tree *tree, const char *path, struct cf_entry **entry_
 		struct cf_err *err)
 {
 	const struct renamed *renamed = (const struct renamed *)tree;
+	const struct changed_file *changed = changed_at(renamed, path);
 	struct cf_tree *inner = renamed->verify->tree;
 	char *own = path_in_snapshot(renamed, path);
 	int rc = own ? inner->ops->find(inner, own, entry_out, err) : cf_err_nomem(err);
 
+	if (rc == 0 && changed) {
+		uint64_t size = (*entry_out)->size, off = changed->rest_off;
+
+		(*entry_out)->size = changed->head.len + (size > off ? size - off : 0);
+	}
 	free(own);
 	return rc;
 }
@@ -103,14 +131,34 @@ static int list(struct cf_tree *tree, const char *path, cf_tree_entry_fn *each, 
 	return rc;
 }
 
+/* What of off .. off + len is in the head; both become those of the file behind it. */
+static struct cf_span take_head(const struct changed_file *changed, uint64_t *off, uint64_t *len)
+{
+	struct cf_span head = cf_buf_span(&changed->head);
+	size_t from = *off < head.len ? (size_t)*off : head.len;
+	size_t n = *len < head.len - from ? (size_t)*len : head.len - from;
+
+	*off = changed->rest_off + (*off - from);
+	*len -= n;
+	return cf_span_of(head.data + from, n);
+}
+
 static int read_piece(struct cf_tree *tree, const char *path, uint64_t off, uint64_t len,
 		      cf_tree_piece_fn *take, void *user, struct cf_err *err)
 {
 	const struct renamed *renamed = (const struct renamed *)tree;
+	const struct changed_file *changed = changed_at(renamed, path);
 	struct cf_tree *inner = renamed->verify->tree;
 	char *own = path_in_snapshot(renamed, path);
-	int rc = own ? inner->ops->read(inner, own, off, len, take, user, err) : cf_err_nomem(err);
+	int rc = own ? 0 : cf_err_nomem(err);
 
+	if (rc == 0 && changed) {
+		struct cf_span head = take_head(changed, &off, &len);
+
+		rc = head.len > 0 ? take(user, head, err) : 0;
+	}
+	if (rc == 0 && len > 0)
+		rc = inner->ops->read(inner, own, off, len, take, user, err);
 	free(own);
 	return rc;
 }
@@ -203,6 +251,75 @@ static int name_folders(struct renamed *renamed, struct cf_err *err)
 	return rc;
 }
 
+static int name_changed(struct renamed *renamed, size_t source, const char *table, char **path_out,
+			struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	int rc = cf_file_name_of((const char *const *)&table, 1, ".sql", &name, err);
+
+	if (rc == 0 &&
+	    asprintf(path_out, "%s/tables/%s", (const char *)renamed->folders[source].data,
+		     (const char *)name.data) < 0) {
+		*path_out = NULL;
+		rc = cf_err_nomem(err);
+	}
+	cf_buf_release(&name);
+	return rc;
+}
+
+/* create: the definition that source's table should have. */
+static int add_changed(struct renamed *renamed, size_t source, const struct cf_mysql_table *table,
+		       struct cf_buf *create, struct cf_err *err)
+{
+	struct changed_file *changed =
+		cf_mysql_grow(&renamed->changed, &renamed->n_changed, sizeof(*changed));
+	struct cf_mysql_table like = *table;
+	int rc = changed ? name_changed(renamed, source, table->name, &changed->path, err)
+			 : cf_err_nomem(err);
+
+	if (rc < 0)
+		return rc;
+	like.create = (char *)create->data;
+	changed->rest_off = table->file ? table->data_off : UINT64_MAX;
+	rc = cf_mysql_script_table_head(&like, renamed->verify->names[source], &changed->head, err);
+	if (rc == 0 && !table->file)
+		rc = cf_mysql_script_table_tail(&like, &changed->head, err);
+	return rc;
+}
+
+static int find_changed(struct renamed *renamed, struct cf_err *err)
+{
+	const struct cf_mysql_verify *verify = renamed->verify;
+	struct cf_buf expected = CF_BUF_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < verify->n_sources; i++) {
+		const struct cf_mysql_manifest *manifest = &verify->sources[i].manifest;
+
+		for (size_t j = 0; rc == 0 && j < manifest->n_tables; j++) {
+			const struct cf_mysql_table *table = &manifest->tables[j];
+
+			rc = cf_mysql_verify_expect_table(verify, table->create, &expected, err);
+			if (rc == 0 && strcmp((const char *)expected.data, table->create) != 0)
+				rc = add_changed(renamed, i, table, &expected, err);
+		}
+	}
+	cf_buf_release(&expected);
+	return rc;
+}
+
+static void release_renamed(struct renamed *renamed)
+{
+	for (size_t i = 0; i < renamed->n_changed; i++) {
+		free(renamed->changed[i].path);
+		cf_buf_release(&renamed->changed[i].head);
+	}
+	for (size_t i = 0; renamed->folders && i < renamed->verify->n_sources; i++)
+		cf_buf_release(&renamed->folders[i]);
+	free(renamed->changed);
+	free(renamed->folders);
+}
+
 int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err)
 {
 	struct renamed renamed = {.base = {.ops = &ops},
@@ -215,13 +332,13 @@ int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err)
 	struct cf_sink *sink = NULL;
 	int rc = renamed.folders ? name_folders(&renamed, err) : cf_err_nomem(err);
 
+	if (rc == 0)
+		rc = find_changed(&renamed, err);
 	if (rc == 0 && verify->n_sources > 0)
 		rc = cf_compare_new(&renamed.base, &options, &sink, err);
 	if (rc == 0 && sink)
 		rc = dump_all(verify, sink, err);
 	cf_compare_free(sink);
-	for (size_t i = 0; renamed.folders && i < verify->n_sources; i++)
-		cf_buf_release(&renamed.folders[i]);
-	free(renamed.folders);
+	release_renamed(&renamed);
 	return rc;
 }

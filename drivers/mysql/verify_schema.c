@@ -95,7 +95,7 @@ static int check_table(struct cf_mysql_verify *verify, const struct cf_mysql_loa
 	const struct cf_mysql_table *found = table_named(actual, table->name);
 	char *label = cf_mysql_verify_label(source, table->name);
 	struct cf_buf expected = CF_BUF_INIT;
-	int rc = label ? cf_mysql_verify_expect(verify, table->create, &expected, err)
+	int rc = label ? cf_mysql_verify_expect_table(verify, table->create, &expected, err)
 		       : cf_err_nomem(err);
 
 	if (rc == 0 && found)

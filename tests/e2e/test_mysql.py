@@ -907,6 +907,34 @@ def test_verify_starts_a_server_of_its_own(mariadb, stock_backup):
         assert list(scratch.iterdir()) == []
 
 
+def test_verify_knows_tables_of_which_not_all_comes_back_as_it_was(my, mariadb):
+    """In scratch databases they name other databases; none is made in the directory of the original."""
+    with servers.open_folder() as folder:
+        first, second = mariadb.make("CREATE TABLE parent (i INT PRIMARY KEY); INSERT INTO parent VALUES (1), (2)"), mariadb.new_name()
+        mariadb.make(f"CREATE SEQUENCE s; CREATE TABLE child (i INT DEFAULT NEXTVAL(s), j INT, FOREIGN KEY (j) REFERENCES {first}.parent (i));"
+                     f"CREATE TABLE empty_child (j INT, FOREIGN KEY (j) REFERENCES {first}.parent (i)); INSERT INTO child (j) VALUES (1), (2);"
+                     f"CREATE TABLE part1 (i INT) ENGINE = MyISAM; CREATE TABLE part2 LIKE part1; INSERT INTO part1 VALUES (1);"
+                     f"CREATE TABLE merged (i INT) ENGINE = MERGE UNION = (part1, part2); INSERT INTO part2 VALUES (2), (3);"
+                     f"CREATE TABLE elsewhere (i INT) DATA DIRECTORY = '{folder}' COMMENT 'x'; INSERT INTO elsewhere VALUES (1);"
+                     f"CREATE TABLE elsewhere2 (i INT) ENGINE = MyISAM DATA DIRECTORY = '{folder}' INDEX DIRECTORY = '{folder}';"
+                     f"CREATE TABLE parted (i INT) PARTITION BY HASH (i) (PARTITION a DATA DIRECTORY = '{folder}', PARTITION b)", name=second)
+        my.run("backup", mariadb.url(first, second))
+        want = mariadb_state.of(mariadb, second)
+        before = sorted(folder.rglob("*"))
+        for options in ((), ("--against", mariadb.url())):
+            my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
+            assert sorted(folder.rglob("*")) == before
+        my.restore(f"latest:/{second}", mariadb.url(), "--rename", f"{second}=beside")
+        assert sorted(folder.rglob("*")) == before
+        assert mariadb_state.of(mariadb, "beside")["checksum", "elsewhere"] == want["checksum", "elsewhere"]
+        mariadb.drop("beside")
+        mariadb.drop(second)
+        my.restore(f"latest:/{second}", mariadb.url())
+        mariadb_state.assert_equal(want, mariadb_state.of(mariadb, second))
+        assert sorted(folder.rglob("*")) == before
+        mariadb.drop(second)
+
+
 def test_verify_fails_what_was_changed(small):
     """Somebody deletes rows from what was restored."""
     my = small.server

@@ -246,6 +246,34 @@ static void events_fall_asleep(void **state)
 	cf_buf_release(&out);
 }
 
+static void directories_go(void **state)
+{
+	static const struct {
+		const char *text, *without;
+	} cases[] = {
+		{"CREATE TABLE `DATA DIRECTORY='x'` (\n  `data` int COMMENT 'DATA DIRECTORY=''/a'' "
+		 "'\n)"
+		 " ENGINE=MyISAM DATA DIRECTORY='/d/it''s/' INDEX DIRECTORY='/i/' COMMENT='c'",
+		 "CREATE TABLE `DATA DIRECTORY='x'` (\n  `data` int COMMENT 'DATA DIRECTORY=''/a'' "
+		 "'\n)"
+		 " ENGINE=MyISAM COMMENT='c'"},
+		{"CREATE TABLE `t` (\n  `i` int\n) ENGINE=InnoDB\n PARTITION BY HASH (`i`)\n"
+		 "(PARTITION `a` COMMENT = 'x' DATA DIRECTORY = '/d' ENGINE = InnoDB,\n"
+		 " PARTITION `b` DATA DIRECTORY = '/e'\nINDEX DIRECTORY = '/f' ENGINE = InnoDB)",
+		 "CREATE TABLE `t` (\n  `i` int\n) ENGINE=InnoDB\n PARTITION BY HASH (`i`)\n"
+		 "(PARTITION `a` COMMENT = 'x' ENGINE = InnoDB,\n"
+		 " PARTITION `b` ENGINE = InnoDB)"},
+		{"DATA DIRECTORY", "DATA DIRECTORY"},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_drop_directories(cases[i].text, &out, NULL), 0);
+		assert_string_equal((char *)out.data, cases[i].without);
+	}
+	cf_buf_release(&out);
+}
+
 static void references_are_found(void **state)
 {
 	struct cf_buf out = CF_BUF_INIT;
@@ -276,6 +304,7 @@ int main(void)
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
 		cmocka_unit_test(events_fall_asleep),
+		cmocka_unit_test(directories_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
