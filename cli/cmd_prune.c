@@ -105,6 +105,9 @@ static void print_text(const struct job *job)
 	if (f->packs_unknown)
 		printf("%-12s%s whose contents cannot be read\n", "left alone",
 		       cf_text_count(f->packs_unknown, "pack", "packs").s);
+	if (f->packs_kept_back)
+		printf("%-12s%s, as other copies of what is in them are damaged\n", "kept",
+		       cf_text_count(f->packs_kept_back, "pack", "packs").s);
 	if (f->packs_removed + f->packs_condemned + f->packs_waiting == 0)
 		puts("nothing to prune");
 	else if (dry)
@@ -137,6 +140,7 @@ static int print_json(const struct job *job, struct cf_err *err)
 		{"bytes_waiting", f->bytes_waiting},
 		{"packs_young", f->packs_young},
 		{"packs_unknown", f->packs_unknown},
+		{"packs_kept_back", f->packs_kept_back},
 		{"segments_removed", f->segments_removed},
 		{"backups_waited_for", f->runs_waited_for},
 		{"backups_given_up", f->runs_shut_out},

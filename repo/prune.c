@@ -5,6 +5,7 @@
 #include "repo/prune_parts.h"
 #include "repo/quarantine.h"
 #include "repo/snapshot.h"
+#include "repo/verified.h"
 
 #include <stdlib.h>
 
@@ -422,7 +423,7 @@ static void count(struct cf_prune *p)
 
 static bool is_to_condemn(const struct cf_prune_pack *pack)
 {
-	if (!pack->is_indexed || pack->is_condemned || pack->is_wanted || pack->is_young)
+	if (!pack->is_indexed || pack->is_condemned || pack->is_wanted || pack->is_young || pack->is_kept_back)
 		return false;
 	return pack->n_needed == 0 || pack->is_repacked;
 }
@@ -448,12 +449,17 @@ static int put_tomb(struct cf_prune *p, struct cf_id *packs, size_t n, struct cf
 	return rc;
 }
 
-/* Packs that nobody needs, and those whose needed chunks were copied. */
+/* Packs that nobody needs, and those whose needed chunks were copied. The new copies are read before these are removed. */
 static int condemn(struct cf_prune *p, struct cf_err *err)
 {
 	struct cf_id *packs = calloc(p->n_packs + 1, sizeof(*packs));
 	size_t n = 0;
 	int rc = packs ? 0 : cf_err_nomem(err);
+
+	for (size_t i = 0; i < p->n_packs; i++)
+		p->packs[i].is_going = is_to_condemn(&p->packs[i]) && !p->packs[i].is_repacked;
+	if (rc == 0)
+		rc = cf_prune_verify(p, err);
 
 	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
 		if (!is_to_condemn(&p->packs[i]))
@@ -554,6 +560,24 @@ static int tidy_quarantine(struct cf_prune *p, struct cf_err *err)
 	return cf_prune_note_refusal(p, cf_quarantine_drop_gone(p->repo, err), err);
 }
 
+static int note_bad(void *user, const struct cf_id *pack, int64_t time_ns, bool is_good)
+{
+	struct cf_prune *p = user;
+
+	(void)time_ns;
+	return is_good ? 0 : cf_id_set_add(&p->bad, pack) < 0;
+}
+
+/* Packs that were damaged when this host read them last. */
+static int load_bad(struct cf_prune *p, struct cf_err *err)
+{
+	int rc = cf_verified_open(p->repo, &p->verified, err);
+
+	if (rc == 0 && cf_verified_each(p->verified, note_bad, p))
+		rc = cf_err_nomem(err);
+	return rc;
+}
+
 int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, struct cf_prune_figures *figures_out,
 		 struct cf_err *err)
 {
@@ -562,6 +586,8 @@ int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, s
 	int rc = cf_repo_require_full(repo, err);
 
 	*figures_out = (struct cf_prune_figures){0};
+	if (rc == 0)
+		rc = load_bad(&p, err);
 	if (rc == 0)
 		rc = run(&p, err ? err : &local);
 	if (rc == 0)
@@ -574,5 +600,8 @@ int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, s
 	cf_live_release(&p.live);
 	cf_id_set_release(&p.walked);
 	cf_id_set_release(&p.bases);
+	cf_id_set_release(&p.good_bases);
+	cf_id_set_release(&p.bad);
+	cf_verified_close(p.verified);
 	return rc;
 }

@@ -38,6 +38,7 @@ struct cf_prune_figures {
 	uint64_t bytes_written;			     /* packs and index segments */
 	uint64_t packs_young;			     /* not needed, but stored since a backup that runs began */
 	uint64_t packs_unknown;			     /* their tables cannot be read, and no index segment lists them */
+	uint64_t packs_kept_back;		     /* unneeded, but the copies elsewhere are not what they are to be */
 	uint64_t segments_removed;
 	uint64_t runs_waited_for, runs_shut_out;
 	int64_t next_ns; /* until the first of those that wait can be removed; 0: none waits, or a backup is waited for */

@@ -20,10 +20,12 @@ struct cf_prune_pack {
 	enum cf_object_type type;
 	bool is_indexed;
 	bool is_condemned; /* by a tomb that was there when this was looked at */
-	bool is_damaged;   /* set aside by repair, which has copied what could be read */
+	bool is_damaged;   /* set aside by repair, which has copied what could be read, or known to this host as damaged */
 	bool is_wanted;	   /* condemned, but the only place of something needed */
 	bool is_young;	   /* stored since a backup that runs began */
 	bool is_repacked;
+	bool is_going;	   /* to be condemned or removed, by the step at work */
+	bool is_kept_back; /* it was, see cf_prune_verify() */
 };
 
 struct cf_prune {
@@ -43,6 +45,9 @@ struct cf_prune {
 	struct cf_prune_pack *packs; /* by name */
 	size_t n_packs, packs_capacity;
 	struct cf_id_set bases; /* whole chunks that needed deltas are against */
+	struct cf_id_set good_bases; /* chunks that deltas are against and that have a whole copy in a good pack */
+	struct cf_verified *verified;
+	struct cf_id_set bad; /* packs that this run, or an earlier one or a check on this host, found damaged */
 };
 
 /* 0 instead of what a store said that lets nothing be removed: what is condemned then waits for somebody who may. */
@@ -53,8 +58,17 @@ struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct 
 /* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. */
 int cf_prune_plan(struct cf_prune *p, struct cf_err *err);
 
+/* For each chunk that is needed, by a snapshot or as base: its copies, of which home is one, or NULL when it has none. Non-zero stops
+ * and is returned. */
+typedef int cf_prune_home_fn(void *user, const struct cf_id *id, const struct cf_location *home, const struct cf_location *copies,
+			     size_t n);
+int cf_prune_each_home(struct cf_prune *p, cf_prune_home_fn *fn, void *user, struct cf_err *err);
+
 /* prune_repack.c: copy what is needed out of packs with waste, and out of condemned ones that are wanted. Marks those. */
 int cf_prune_repack(struct cf_prune *p, struct cf_err *err);
+
+/* prune_verify.c: of the packs that are going, those stay of whose chunks a copy that is to stay cannot be read. Warns. */
+int cf_prune_verify(struct cf_prune *p, struct cf_err *err);
 
 /* prune_sweep.c: remove the packs of ripe tombs that are not wanted. */
 int cf_prune_sweep(struct cf_prune *p, struct cf_err *err);

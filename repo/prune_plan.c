@@ -16,8 +16,9 @@ struct scan {
 	struct cf_location *copies;
 	size_t n, capacity;
 	struct cf_id_set bases;	     /* of all deltas that may be homes */
-	struct cf_id_set good_bases; /* those with a whole copy in a good pack */
 	int (*chunk)(struct scan *s);
+	cf_prune_home_fn *each;
+	void *each_user;
 };
 
 static int compare_packs(const void *a, const void *b)
@@ -53,13 +54,19 @@ static int note_pack(void *user, const char *object, uint64_t size)
 	return 0;
 }
 
+/* The catalog is not to rely on them either. */
 static int mark_damaged(struct cf_prune *p, struct cf_err *err)
 {
 	struct cf_id_set damaged = {0};
 	int rc = cf_quarantine_add_packs(p->repo, &damaged, err);
 
-	for (size_t i = 0; rc == 0 && i < p->n_packs; i++)
-		p->packs[i].is_damaged = cf_id_set_has(&damaged, &p->packs[i].name);
+	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
+		struct cf_prune_pack *pack = &p->packs[i];
+
+		pack->is_damaged = cf_id_set_has(&damaged, &pack->name) || cf_id_set_has(&p->bad, &pack->name);
+		if (pack->is_damaged)
+			rc = cf_catalog_condemn(p->repo->catalog, &pack->name, err);
+	}
 	cf_id_set_release(&damaged);
 	return rc;
 }
@@ -93,7 +100,7 @@ static bool is_good(const struct cf_prune_pack *pack)
 static bool has_good_bases(const struct scan *s, const struct cf_location *copy)
 {
 	for (unsigned i = 0; i < copy->bases.n; i++)
-		if (!cf_id_set_has(&s->good_bases, &copy->bases.ids[i]))
+		if (!cf_id_set_has(&s->p->good_bases, &copy->bases.ids[i]))
 			return false;
 	return true;
 }
@@ -151,7 +158,7 @@ static int judge_base(struct scan *s)
 	if (!cf_id_set_has(&s->bases, &s->id))
 		return 0;
 	home = choose_home(s);
-	return home && home->bases.n == 0 && cf_id_set_add(&s->good_bases, &s->id) < 0 ? cf_err_nomem(s->err) : 0;
+	return home && home->bases.n == 0 && cf_id_set_add(&s->p->good_bases, &s->id) < 0 ? cf_err_nomem(s->err) : 0;
 }
 
 /* Third: the bases that the homes need. */
@@ -160,15 +167,20 @@ static int choose_bases(struct scan *s)
 	return is_needed(s) ? add_bases(s, choose_home(s), &s->p->bases) : 0;
 }
 
+/* Only a whole chunk serves as base. */
+static const struct cf_location *choose_whole_home(const struct scan *s, bool is_base)
+{
+	const struct cf_location *home = choose_home(s);
+
+	return is_base && home && home->bases.n ? NULL : home;
+}
+
 /* Fourth: what each pack holds. */
 static int count_copies(struct scan *s)
 {
 	bool is_base = cf_id_set_has(&s->p->bases, &s->id), needed = is_needed(s) || is_base;
-	const struct cf_location *home = needed ? choose_home(s) : NULL;
+	const struct cf_location *home = needed ? choose_whole_home(s, is_base) : NULL;
 
-	/* Only a whole chunk serves as base. */
-	if (is_base && home && home->bases.n)
-		home = NULL;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct cf_location *copy = &s->copies[i];
 		struct cf_prune_pack *pack = cf_prune_find_pack(s->p, &copy->pack);
@@ -233,6 +245,22 @@ static int scan_index(struct scan *s, int (*chunk)(struct scan *s), struct cf_er
 	return rc == 0 ? end_chunk(s) : rc;
 }
 
+static int show_home(struct scan *s)
+{
+	bool is_base = cf_id_set_has(&s->p->bases, &s->id);
+
+	return is_base || is_needed(s) ? s->each(s->each_user, &s->id, choose_whole_home(s, is_base), s->copies, s->n) : 0;
+}
+
+int cf_prune_each_home(struct cf_prune *p, cf_prune_home_fn *fn, void *user, struct cf_err *err)
+{
+	struct scan s = {.p = p, .err = err, .each = fn, .each_user = user};
+	int rc = scan_index(&s, show_home, err);
+
+	free(s.copies);
+	return rc;
+}
+
 static int judge_missing(struct cf_prune *p, struct cf_err *err)
 {
 	if (p->live.n_unfound == 0)
@@ -249,6 +277,7 @@ int cf_prune_plan(struct cf_prune *p, struct cf_err *err)
 	int rc = list_packs(p, err);
 
 	cf_id_set_release(&p->bases);
+	cf_id_set_release(&p->good_bases);
 	if (rc == 0)
 		rc = scan_index(&s, collect_bases, err);
 	if (rc == 0 && s.bases.n)
@@ -261,6 +290,5 @@ int cf_prune_plan(struct cf_prune *p, struct cf_err *err)
 		rc = judge_missing(p, err);
 	free(s.copies);
 	cf_id_set_release(&s.bases);
-	cf_id_set_release(&s.good_bases);
 	return rc;
 }

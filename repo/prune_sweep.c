@@ -33,25 +33,35 @@ static void count_removed(struct cf_prune *p, const struct cf_prune_pack *pack)
 	p->figures->bytes_removed += pack->size;
 }
 
-/* Packs of ripe tombs that are there and not wanted. */
+/* Packs of ripe tombs that are there, not wanted, and all of which is known to be good elsewhere. */
 static int choose_going(struct sweep *s, struct cf_err *err)
 {
 	struct cf_prune *p = s->p;
+	int rc;
 
+	for (size_t i = 0; i < p->n_packs; i++)
+		p->packs[i].is_going = false;
 	for (size_t t = 0; t < p->tombs.n; t++) {
 		const struct cf_tomb_doc *doc = &p->tombs.items[t].doc;
 
 		for (size_t i = 0; p->is_ripe[t] && i < doc->n_packs; i++) {
-			const struct cf_prune_pack *pack = cf_prune_find_pack(p, &doc->packs[i]);
-			int rc = pack && !pack->is_wanted ? cf_id_set_add(&s->going, &pack->name) : 0;
+			struct cf_prune_pack *pack = cf_prune_find_pack(p, &doc->packs[i]);
 
-			if (rc < 0)
-				return cf_err_nomem(err);
-			if (rc == 1 && p->options->dry_run)
-				count_removed(p, pack);
+			if (pack)
+				pack->is_going = !pack->is_wanted;
 		}
 	}
-	return 0;
+	rc = cf_prune_verify(p, err);
+	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
+		const struct cf_prune_pack *pack = &p->packs[i];
+
+		if (!pack->is_going)
+			continue;
+		rc = cf_id_set_add(&s->going, &pack->name) < 0 ? cf_err_nomem(err) : 0;
+		if (rc == 0 && p->options->dry_run)
+			count_removed(p, pack);
+	}
+	return rc;
 }
 
 static bool is_stale_entry(const struct sweep *s, const struct cf_id *pack)

@@ -9,6 +9,7 @@
 #include "repo/pack_reader.h"
 #include "repo/prune.h"
 #include "repo/retain.h"
+#include "repo/segments.h"
 #include "repo/snapshot.h"
 
 #include <setjmp.h>
@@ -28,6 +29,7 @@ struct scene {
 	struct cf_repo *repo;
 	struct cf_snapshot *victim, *other;
 	struct cf_buf findings;
+	size_t n_packs, n_forged;
 };
 
 static struct cf_snapshot *backup(struct cf_repo *repo, unsigned version)
@@ -250,6 +252,216 @@ static void forged_versions_push_nothing_out(void **state)
 	cf_snapshot_list_release(&list);
 }
 
+
+/* A segment that lists for each pack junk of the same size, with the table that the pack has. */
+struct forgery {
+	struct scene *s;
+	struct cf_segment segment;
+	bool empty; /* the real packs are listed as well, with something that nobody needs; all other segments are superseded */
+};
+
+static void list_pack(struct forgery *forgery, const struct cf_segment_pack *pack)
+{
+	struct cf_segment *segment = &forgery->segment;
+
+	segment->packs = realloc(segment->packs, (segment->n_packs + 1) * sizeof(*segment->packs));
+	assert_non_null(segment->packs);
+	segment->packs[segment->n_packs++] = *pack;
+}
+
+static int forge_pack(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
+{
+	struct forgery *forgery = user;
+	struct cf_backend *store = forgery->s->f.store;
+	struct cf_segment_pack pack = {0};
+	struct cf_buf bytes = CF_BUF_INIT;
+	struct cf_span span;
+
+	if (cf_pack_read_table(forgery->s->repo, name, size, &pack, NULL) < 0)
+		return 0; /* forged before */
+	if (pack.type == CF_OBJECT_TREE_PACK) { /* so that prune finds what is needed */
+		list_pack(forgery, &pack);
+		return 0;
+	}
+	if (forgery->empty) {
+		struct cf_segment_pack part = {0};
+
+		assert_int_equal(cf_pack_read_table(forgery->s->repo, name, size, &part, err), 0);
+		part.table.n_blobs = 1;
+		part.table.n_chunks = part.table.blobs[0].n_chunks;
+		for (size_t i = 0; i < part.table.n_chunks; i++)
+			part.table.chunks[i].id.bytes[0] ^= 1;
+		list_pack(forgery, &part);
+	}
+	assert_int_equal(cf_buf_resize(&bytes, size, NULL), 0);
+	memset(bytes.data, (int)forgery->s->n_forged, bytes.len);
+	memcpy(bytes.data, name, sizeof(*name)); /* each its own */
+	span = cf_buf_span(&bytes);
+	assert_int_equal(cf_sha256(&span, 1, &pack.name, NULL), 0);
+	assert_int_equal(store->ops->put(store, cf_pack_name(&pack.name).s, &span, 1, NULL), 0);
+	list_pack(forgery, &pack);
+	cf_buf_release(&bytes);
+	return 0;
+}
+
+static void forge_packs(struct scene *s, bool empty)
+{
+	struct forgery forgery = {.s = s, .empty = empty};
+	struct cf_id id, *ids = NULL;
+	size_t n = 0;
+
+	s->n_forged++;
+	assert_int_equal(cf_object_list(s->repo, CF_OBJECT_INDEX, &ids, &n, NULL), 0);
+	assert_int_equal(cf_object_each_pack(s->repo, forge_pack, &forgery, NULL), 0);
+	if (empty) {
+		forgery.segment.supersedes = ids;
+		forgery.segment.n_supersedes = n;
+		ids = NULL;
+	}
+	assert_int_equal(cf_segment_put(s->repo, &forgery.segment, &id, NULL, NULL), 0);
+	/* So that nothing but the forged one is known of what real packs hold. */
+	for (size_t i = 0; i < forgery.segment.n_supersedes; i++)
+		assert_int_equal(cf_object_remove(s->repo, CF_OBJECT_INDEX, &forgery.segment.supersedes[i], NULL), 0);
+	cf_segment_release(&forgery.segment);
+	free(ids);
+}
+
+static void reopen(struct scene *s)
+{
+	cf_repo_close(s->repo);
+	s->repo = fixture_open(&s->f);
+}
+
+/* A handle that knows nothing yet prunes; what it removes is not needed. */
+static void prune_anew(struct scene *s)
+{
+	struct cf_prune_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+	int rc;
+
+	reopen(s);
+	rc = cf_prune_run(s->repo, &now, &figures, &err);
+	if (rc < 0 && rc != CF_ERR_DAMAGED)
+		fail_msg("%s", err.text);
+}
+
+static int count_packs(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
+{
+	struct scene *s = user;
+	struct cf_segment_pack pack = {0};
+
+	/* Those that are what they say. */
+	if (cf_pack_read_table(s->repo, name, size, &pack, NULL) == 0)
+		s->n_packs++;
+	cf_pack_table_release(&pack.table);
+	return 0;
+}
+
+static size_t good_packs(struct scene *s)
+{
+	s->n_packs = 0;
+	assert_int_equal(cf_object_each_pack(s->repo, count_packs, s, NULL), 0);
+	return s->n_packs;
+}
+
+static void junk_of_the_right_size_removes_no_pack(void **state)
+{
+	struct scene *s = *state;
+	size_t n = good_packs(s);
+
+	/* Which of several copies comes first is chance. */
+	for (unsigned i = 0; i < 4; i++)
+		forge_packs(s, false);
+	prune_anew(s);
+	prune_anew(s);
+	assert_int_equal(good_packs(s), n);
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+}
+
+static void a_segment_with_wrong_tables_removes_no_pack(void **state)
+{
+	struct scene *s = *state;
+	size_t n = good_packs(s);
+
+	forge_packs(s, true);
+	prune_anew(s);
+	prune_anew(s);
+	assert_int_equal(good_packs(s), n);
+}
+
+/* Two backups of the same at once: everything is there twice. */
+static void back_up_twice_at_once(struct scene *s, struct cf_snapshot *snapshots[2])
+{
+	const struct cf_writer_options options = {.source = "twice:", .driver = "test", .host = "h", .user = "u"};
+	struct cf_repo *repos[2] = {s->repo, fixture_open(&s->f)};
+	struct cf_writer *writers[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(cf_writer_open(repos[i], &options, &writers[i], NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(source_push(500, cf_writer_sink(writers[i]), NULL), 0);
+		assert_int_equal(cf_writer_commit(writers[i], &snapshots[i], NULL), 0);
+		cf_writer_close(writers[i]);
+	}
+	cf_repo_close(repos[1]);
+}
+
+struct packs {
+	struct cf_id names[32];
+	size_t n;
+};
+
+static int note_pack(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
+{
+	struct packs *packs = user;
+
+	packs->names[packs->n++] = *name;
+	return 0;
+}
+
+static void damage(struct scene *s, const struct cf_id *name, bool truncate)
+{
+	const char *object = cf_pack_name(name).s;
+	uint64_t size;
+
+	assert_int_equal(s->f.store->ops->size(s->f.store, object, &size, NULL), 0);
+	if (truncate)
+		assert_int_equal(cf_memory_truncate(s->f.store, object, size / 2, NULL), 0);
+	else
+		assert_int_equal(cf_memory_flip(s->f.store, object, size / 2, 1, NULL), 0);
+}
+
+/* Whichever of two packs with the same in them is damaged, what it holds is left. */
+static void the_good_copy_stays(void **state)
+{
+	struct scene *s = *state;
+	struct cf_snapshot *snapshots[2];
+	struct packs packs = {0};
+
+	assert_int_equal(forget(s, &s->victim->id), 0);
+	assert_int_equal(forget(s, &s->other->id), 0);
+	prune(s);
+	back_up_twice_at_once(s, snapshots);
+	assert_int_equal(cf_object_each_pack(s->repo, note_pack, &packs, NULL), 0);
+	assert_int_equal(packs.n, 4);
+	for (size_t i = 0; i < 2 * packs.n; i++) {
+		struct cf_backend *whole = s->f.store;
+
+		assert_int_equal(cf_memory_copy(whole, &s->f.store, NULL), 0);
+		damage(s, &packs.names[i / 2], i % 2 == 0);
+		prune_anew(s);
+		prune_anew(s);
+		assert_restores(s, &snapshots[0]->id, 500);
+		cf_repo_close(s->repo);
+		cf_backend_close(s->f.store);
+		s->f.store = whole;
+		s->repo = fixture_open(&s->f);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		cf_snapshot_free(snapshots[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +470,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_version_without_the_hold_lifts_no_hold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hold_stays_where_nothing_can_be_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forged_versions_push_nothing_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(junk_of_the_right_size_removes_no_pack, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_segment_with_wrong_tables_removes_no_pack, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_good_copy_stays, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
