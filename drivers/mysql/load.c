@@ -176,6 +176,8 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 		rc = trigger_rc;
 	if (rc == 0 && !load->options->dry_run)
 		rc = cf_mysql_load_check_references(load, err);
+	if (rc == 0 && !load->options->dry_run && !load->is_trial)
+		rc = cf_mysql_load_check_keys(load, err);
 	if (rc < 0 && load->has_begun && !load->is_trial)
 		cf_err_wrap(err, "%s: stopped with a part restored (%s)",
 			    cf_mysql_server_name(load->my),

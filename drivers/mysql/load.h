@@ -10,6 +10,7 @@
  *     load_text.c      the statements for new names and owners
  *     load_objects.c   what has no rows
  *     load_check.c     what the user must be told of
+ *     load_keys.c      foreign keys that do not hold afterwards
  *     load_triggers.c  triggers that would act on rows
  *     load_rows.c      a part of a table's rows
  *     load_run.c       sessions that load tables and make indexes at once
@@ -135,6 +136,12 @@ int cf_mysql_load_create(struct cf_mysql_load *load, struct cf_mysql_load_object
 int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err);
 /* A warning for each table whose foreign keys refer to one that is not there. Afterwards. */
 int cf_mysql_load_check_references(struct cf_mysql_load *load, struct cf_err *err);
+/* A warning for each foreign key between what was restored and what was there, where rows refer to
+ * nothing. After cf_mysql_load_check_references(). */
+int cf_mysql_load_check_keys(struct cf_mysql_load *load, struct cf_err *err);
+/* By its names on the server; NULL: the restore has none such. */
+const struct cf_mysql_load_table *cf_mysql_load_find_table(const struct cf_mysql_load *load,
+							   const char *database, const char *name);
 
 /* Rows alone: triggers of their tables do nothing in the sessions that load, until they are bared
  * again, also after a failure. */

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* False also when we may not look. */
 static bool account_is_missing(struct cf_mysql *my, const char *account)
@@ -61,13 +62,19 @@ struct reference {
 	const struct cf_mysql_load_table *table;
 };
 
-static bool is_restored(const struct cf_mysql_load *load, const char *database, const char *name)
+static bool same_name(const struct cf_mysql_load *load, const char *a, const char *b)
+{
+	return load->folds ? !strcasecmp(a, b) : !strcmp(a, b);
+}
+
+const struct cf_mysql_load_table *cf_mysql_load_find_table(const struct cf_mysql_load *load,
+							   const char *database, const char *name)
 {
 	for (size_t i = 0; i < load->n_tables; i++)
-		if (!strcmp(load->targets[load->tables[i].target].name, database) &&
-		    !strcmp(load->tables[i].name, name))
-			return true;
-	return false;
+		if (same_name(load, load->targets[load->tables[i].target].name, database) &&
+		    same_name(load, load->tables[i].name, name))
+			return &load->tables[i];
+	return NULL;
 }
 
 static int check_reference(void *user, const char *db, const char *name, struct cf_err *err)
@@ -78,7 +85,7 @@ static int check_reference(void *user, const char *db, const char *name, struct 
 	char *found = NULL;
 	int rc;
 
-	if (is_restored(load, database, name))
+	if (cf_mysql_load_find_table(load, database, name))
 		return 0;
 	rc = cf_mysql_ask_value(load->my, &found, err,
 				load->folds ? "SELECT 1 FROM information_schema.TABLES "

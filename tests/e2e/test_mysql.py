@@ -457,6 +457,24 @@ def test_a_table_comes_back_beside_the_one_that_is_there(small):
     mariadb_state.assert_equal(before, mariadb_state.of(my, small.source))
 
 
+def test_foreign_keys_that_do_not_hold_are_named(my):
+    server = my.server
+    source = server.make("CREATE TABLE a (x INT, y INT, PRIMARY KEY (x, y)); CREATE TABLE b (x INT, y INT, CONSTRAINT to_a FOREIGN KEY (x, y) REFERENCES a (x, y));"
+                         "INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 1), (2, NULL)")
+    my.run("backup", server.url(source))
+    other = server.make(f"CREATE TABLE c (x INT, y INT, CONSTRAINT from_afar FOREIGN KEY (x, y) REFERENCES {source}.a (x, y))")
+    replace = ("restore", "latest", "--to", server.url(), "--clean", "--table", f"{source}.a")
+    my.run(*replace)
+    server.sql(f"INSERT INTO a VALUES (3, 3), (4, 4); INSERT INTO b VALUES (3, 3), (3, 3); INSERT INTO {other}.c VALUES (4, 4)", source)
+    lines = [line for line in my.run(*replace, code=PARTIAL).err.splitlines() if "warning" in line]
+    assert len(lines) == 2 and "to_a" in lines[0] and "2 rows" in lines[0] and "from_afar" in lines[1], lines
+    # Rows alone, of one of the two tables, and of both.
+    server.sql(f"SET foreign_key_checks = 0; TRUNCATE {other}.c; TRUNCATE a; TRUNCATE b", source)
+    assert "to_a" in my.run("restore", "latest", "--to", server.url(), "--data-only", "--table", f"{source}.b", code=PARTIAL).err
+    server.sql("TRUNCATE b", source)
+    my.run("restore", "latest", "--to", server.url(), "--data-only")
+
+
 BROKEN_VIEWS = """
 CREATE TABLE gone (c INT); CREATE TABLE child2 (a INT, b INT);
 CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x;
