@@ -227,7 +227,7 @@ static int load_after(struct cf_pg_load *load, struct cf_err *err)
 	int rc;
 
 	if (!cf_pg_load_wants_schema(load))
-		return 0;
+		return cf_pg_load_refresh(load, err);
 	cf_pg_load_step(load, 0, "index", "indexes, constraints, triggers and rights");
 	rc = load->single ? cf_pg_load_schema(load, true, err)
 			  : cf_pg_load_archive(load, true, err);

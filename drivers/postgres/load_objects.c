@@ -37,6 +37,39 @@ static int append_setval(const struct cf_pg_sequence *sequence, const char *sche
 	return rc;
 }
 
+/* One that is there already never goes back: its numbers may have been given to rows elsewhere. */
+static int append_only_forward(const struct cf_pg_sequence *sequence, const char *schema,
+			       const char *name, struct cf_buf *sql, struct cf_err *err)
+{
+	struct cf_buf qualified = CF_BUF_INIT;
+	int rc = cf_sql_append_qualified(schema, name, &qualified, err);
+
+	/* Instead of the end of setval(). */
+	sql->len -= strlen(";\n");
+	if (rc == 0)
+		rc = cf_buf_append(sql, " FROM ", strlen(" FROM "), err);
+	if (rc == 0)
+		rc = cf_buf_append(sql, qualified.data, qualified.len, err);
+	if (rc == 0)
+		rc = cf_buf_append(&qualified, "", 1, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(sql,
+				       " AS s, pg_catalog.pg_sequence AS q WHERE q.seqrelid = ",
+				       err);
+	if (rc == 0)
+		rc = cf_sql_append_literal((const char *)qualified.data, sql, err);
+	if (rc == 0)
+		rc = cf_buf_printf(
+			sql, err,
+			"::pg_catalog.regclass AND (pg_catalog.sign(q.seqincrement::pg_catalog.numeric) * (%" PRId64
+			"::pg_catalog.numeric - s.last_value) > 0"
+			" OR (s.last_value = %" PRId64 " AND %s AND NOT s.is_called));\n",
+			sequence->last_value, sequence->last_value,
+			sequence->is_called ? "true" : "false");
+	cf_buf_release(&qualified);
+	return rc;
+}
+
 /* A sequence that was kept, because something else than the restored tables needs it, keeps its
  * value. */
 static int add_sequence(struct cf_pg_load *load, const struct cf_pg_sequence *sequence, size_t *n,
@@ -44,6 +77,7 @@ static int add_sequence(struct cf_pg_load *load, const struct cf_pg_sequence *se
 {
 	const char *schema = sequence->schema, *name = sequence->name;
 	size_t entry = cf_pg_graph_relation(load->graph, sequence->oid);
+	int rc;
 
 	if (entry == CF_PG_NO_ENTRY ? !load->everything : load->set.marks[entry] == CF_PG_OUT)
 		return 0;
@@ -52,7 +86,10 @@ static int add_sequence(struct cf_pg_load *load, const struct cf_pg_sequence *se
 	if (load->renames.n > 0)
 		cf_pg_load_new_name(load, entry, &schema, &name);
 	++*n;
-	return append_setval(sequence, schema, name, sql, err);
+	rc = append_setval(sequence, schema, name, sql, err);
+	return rc < 0 || cf_pg_load_wants_schema(load)
+		       ? rc
+		       : append_only_forward(sequence, schema, name, sql, err);
 }
 
 static int run_batch(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
@@ -65,10 +102,30 @@ static int run_batch(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err 
 	return rc;
 }
 
+static int set_value(struct cf_pg_load *load, const struct cf_pg_sequence *sequence,
+		     struct cf_buf *sql, struct cf_err *err)
+{
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_buf_append(sql, "", 1, err);
+
+	if (rc == 0)
+		rc = cf_pg_query(load->pg, (const char *)sql->data, NULL, 0, &rows, err);
+	if (rc == 0 && cf_pg_rows_count(rows) == 0)
+		cf_ctx_note(load->ctx, "restore.sequence", sequence->name,
+			    "sequence %s.%s stays as it is: the snapshot's value %" PRId64
+			    " is not further",
+			    sequence->schema, sequence->name, sequence->last_value);
+	cf_pg_rows_free(rows);
+	cf_buf_clear(sql);
+	return rc;
+}
+
 static int set_alone(struct cf_pg_load *load, const struct cf_pg_sequence *sequence,
 		     struct cf_buf *sql, struct cf_err *err)
 {
-	const struct cf_pg_step step = {.inside = load->single};
+	/* What makes numbers for these rows may be called otherwise there. */
+	const struct cf_pg_step step = {.inside = load->single,
+					.dispensable = !cf_pg_load_wants_schema(load)};
 	struct cf_buf object = CF_BUF_INIT;
 	int rc = cf_buf_printf(&object, err, "value of sequence %s.%s%c", sequence->schema,
 			       sequence->name, 0);
@@ -76,7 +133,8 @@ static int set_alone(struct cf_pg_load *load, const struct cf_pg_sequence *seque
 	if (rc == 0)
 		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
 	if (rc == 0)
-		rc = cf_pg_load_end_step(load, load->pg, &step, run_batch(load, sql, err),
+		rc = cf_pg_load_end_step(load, load->pg, &step,
+					 set_value(load, sequence, sql, err),
 					 (const char *)object.data, err);
 	cf_buf_release(&object);
 	return rc;
@@ -84,6 +142,7 @@ static int set_alone(struct cf_pg_load *load, const struct cf_pg_sequence *seque
 
 int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err)
 {
+	bool alone = load->options->keep_going || !cf_pg_load_wants_schema(load);
 	struct cf_buf sql = CF_BUF_INIT;
 	size_t n = 0;
 	int rc = 0;
@@ -92,9 +151,9 @@ int cf_pg_load_sequences(struct cf_pg_load *load, struct cf_err *err)
 		cf_pg_load_step(load, 0, "set", "values of sequences");
 	for (size_t i = 0; rc == 0 && i < load->manifest->n_sequences; i++) {
 		rc = add_sequence(load, &load->manifest->sequences[i], &n, &sql, err);
-		if (rc == 0 && load->options->keep_going)
+		if (rc == 0 && alone && sql.len > 0)
 			rc = set_alone(load, &load->manifest->sequences[i], &sql, err);
-		else if (rc == 0 && n % BATCH == BATCH - 1)
+		else if (rc == 0 && !alone && n % BATCH == BATCH - 1)
 			rc = run_batch(load, &sql, err);
 	}
 	if (rc == 0)

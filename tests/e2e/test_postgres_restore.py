@@ -200,11 +200,24 @@ def test_schema_and_data_come_back_one_after_the_other(postgres, small):
     assert postgres.dump(target) == postgres.dump(small.source)
 
 
-def test_data_only_into_a_full_table_is_refused_or_adds_nothing(postgres, small):
+def test_data_only_keeps_what_is_there(postgres, coffer):
+    """A table with rows refuses them a second time, before another one gets any; a sequence only goes forward."""
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE TABLE a (i int); CREATE TABLE keyed (id serial PRIMARY KEY, down int GENERATED ALWAYS AS IDENTITY (INCREMENT -1));"
+                         "INSERT INTO a VALUES (1); INSERT INTO keyed DEFAULT VALUES; CREATE TABLE none (i int);"
+                         "CREATE MATERIALIZED VIEW m AS SELECT * FROM a; CREATE MATERIALIZED VIEW l AS SELECT * FROM m")
+    coffer.run("backup", url(name))
     target = postgres.make()
-    small.restore("latest", url(target))
+    coffer.restore("latest", url(target), "--schema-only")
+    postgres.sql("INSERT INTO a VALUES (7); INSERT INTO none VALUES (8); SELECT setval('keyed_id_seq', 50)", target)
     with unchanged(postgres, target):
-        small.fails("restore", "latest", "--to", url(target), "--data-only", code={FAILED, BUSY})
+        for dry in ([], ["--dry-run"]):
+            line = coffer.fails("restore", "latest", "--to", url(target), "--data-only", *dry, code={FAILED, BUSY}, names="public.a holds rows")
+            assert "TRUNCATE" in line
+    postgres.sql("TRUNCATE a", target)
+    coffer.restore("latest", url(target), "--data-only")
+    assert postgres.rows("SELECT * FROM l", target) == postgres.rows("SELECT * FROM a", target) == [(1,)]
+    assert postgres.rows("SELECT nextval('keyed_id_seq'), nextval('keyed_down_seq')", target) == [(51, -2)]
     postgres.assert_idle()
 
 
