@@ -304,8 +304,8 @@ static int report_rotation(const struct session *session, const struct cf_key_ro
 	if (session->cli->quiet)
 		return 0;
 	if (rotation->is_new)
-		printf("new backups have a new key now; %s opened before still read them\n",
-		       cf_text_count(rotation->n_slots, "the key slot that", "key slots that").s);
+		printf("new backups have a new key now; %s it\n",
+		       cf_text_count(rotation->n_slots, "key slot has", "key slots have").s);
 	else
 		printf("finished a rotation that was interrupted: %s; run it again for a new "
 		       "epoch\n",

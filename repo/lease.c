@@ -105,7 +105,7 @@ static int remove_object(struct cf_repo *repo, enum cf_object_type type, const s
 	struct cf_backend *store = repo->backend;
 
 	if (!store->ops->remove || !(store->caps & CF_BACKEND_CAN_REMOVE))
-		return 0;
+		return CF_ERR_UNSUPPORTED;
 	return store->ops->remove(store, cf_object_name(type, id).s, err);
 }
 
@@ -171,15 +171,30 @@ bool cf_lease_is_of(const struct cf_lease *lease, const struct cf_run *run)
 	return memcmp(lease->doc.run, run->id, CF_RUN_ID_LEN) == 0;
 }
 
+static bool is_refusal(int rc)
+{
+	return rc == CF_ERR_ACCESS || rc == CF_ERR_UNSUPPORTED;
+}
+
+/* What cannot be removed now is in nobody's way, and a prune will. */
+static void remove_all(struct cf_lease *lease)
+{
+	bool is_refused = false;
+
+	if (lease->has_intent)
+		is_refused = is_refusal(remove_object(lease->repo, CF_OBJECT_INTENT, &lease->intent, NULL));
+	for (size_t i = lease->n_objects; i > 0; i--)
+		is_refused |= is_refusal(remove_object(lease->repo, CF_OBJECT_LEASE, &lease->objects[i - 1], NULL));
+	lease->doc.is_ended = true;
+	if (is_refused && lease->n_objects)
+		put_lease(lease, NULL);
+}
+
 void cf_lease_end(struct cf_lease *lease)
 {
 	if (!lease)
 		return;
-	/* What cannot be removed now is in nobody's way, and a prune will. */
-	if (lease->has_intent)
-		remove_object(lease->repo, CF_OBJECT_INTENT, &lease->intent, NULL);
-	for (size_t i = lease->n_objects; i > 0; i--)
-		remove_object(lease->repo, CF_OBJECT_LEASE, &lease->objects[i - 1], NULL);
+	remove_all(lease);
 	cf_lease_doc_release(&lease->doc);
 	pthread_mutex_destroy(&lease->lock);
 	free(lease->objects);
@@ -237,6 +252,7 @@ static int note_lease(struct cf_runs *runs, const struct cf_id *id, struct cf_le
 		run->has_fence = true;
 		run->fence = *id;
 	}
+	run->is_ended |= doc->is_ended;
 	if (doc->time_ns < run->begun_ns)
 		run->begun_ns = doc->time_ns;
 	if (run->n_objects == 1 || stored_ns > run->heard_ns)

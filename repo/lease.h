@@ -8,7 +8,8 @@
  * removes the fence. A backup stores what it is about to commit (its intent) and then looks for its fence; prune removes the fence
  * and then looks for intents. So one of them sees the other, however long either of them takes (docs/design.md, "Removing packs").
  *
- * Where a store does not let objects be removed, leases and intents stay until a prune that may remove them finds them out of date.
+ * Where a store does not let objects be removed, leases and intents stay, with a lease that says that the run has ended, until a prune
+ * may remove them.
  */
 
 #include "repo/format/gc_doc.h"
@@ -39,7 +40,7 @@ int cf_lease_declare(struct cf_lease *lease, const struct cf_content *root, stru
 
 const struct cf_id *cf_lease_fence(const struct cf_lease *lease);
 
-/* The run has ended, one way or the other: remove what it stored here, the fence last. Frees. NULL is harmless. */
+/* The run has ended, one way or the other: remove what it stored here, the fence last, or say so in the store. Frees. NULL is harmless. */
 void cf_lease_end(struct cf_lease *lease);
 
 /* A run with all that its objects say. */
@@ -49,6 +50,7 @@ struct cf_run {
 	char *host, *user, *source;
 	int64_t begun_ns;   /* its own clock */
 	int64_t heard_ns;   /* when its newest object was stored, by the store's clock */
+	bool is_ended;	    /* it said so: neither waited for nor shut out */
 	bool has_fence;
 	struct cf_id fence;
 	struct cf_id *objects; /* all of its leases */

@@ -68,7 +68,7 @@ static int refuse_second(struct cf_prune *p, struct cf_err *err)
 	for (size_t i = 0; i < p->runs.n; i++) {
 		const struct cf_run *run = &p->runs.items[i];
 
-		if (!run->is_prune || is_stale(p, run) || (p->lease && cf_lease_is_of(p->lease, run)))
+		if (!run->is_prune || run->is_ended || is_stale(p, run) || (p->lease && cf_lease_is_of(p->lease, run)))
 			continue;
 		return cf_err_set(err, CF_ERR_BUSY,
 				  "a prune is at work already, by %s on %s: wait for it; should it have died, it counts no more an "
@@ -96,7 +96,8 @@ static int judge_tomb(struct cf_prune *p, size_t t, struct cf_err *err)
 	for (size_t i = 0; i < p->runs.n; i++) {
 		const struct cf_run *run = &p->runs.items[i];
 
-		if (run->is_prune || !run->has_fence || cf_id_set_has(&run->seen, &p->tombs.items[t].id) || is_stale(p, run))
+		if (run->is_prune || run->is_ended || !run->has_fence ||
+		    cf_id_set_has(&run->seen, &p->tombs.items[t].id) || is_stale(p, run))
 			continue;
 		p->figures->runs_waited_for++;
 		cf_ctx_note(p->repo->ctx, "prune.waits", run->source,
@@ -107,7 +108,7 @@ static int judge_tomb(struct cf_prune *p, size_t t, struct cf_err *err)
 	return 0;
 }
 
-/* Runs that do not know all tombs that are ripe. */
+/* Runs that do not know all tombs that are ripe; and what is left of those that have ended. */
 static int shut_out(struct cf_prune *p, struct cf_err *err)
 {
 	int rc = 0;
@@ -118,11 +119,11 @@ static int shut_out(struct cf_prune *p, struct cf_err *err)
 
 		for (size_t t = 0; t < p->tombs.n; t++)
 			knows_all &= !p->is_ripe[t] || cf_id_set_has(&run->seen, &p->tombs.items[t].id);
-		if (knows_all || (p->lease && cf_lease_is_of(p->lease, run)))
+		if ((knows_all && !run->is_ended) || (p->lease && cf_lease_is_of(p->lease, run)))
 			continue;
 		if (!p->options->dry_run)
 			rc = cf_run_shut_out(p->repo, run, err);
-		if (rc < 0 || run->is_prune)
+		if (rc < 0 || run->is_prune || run->is_ended)
 			continue;
 		p->figures->runs_shut_out++;
 		cf_ctx_warn(p->repo->ctx, "prune.shut-out", run->source, "the backup of %s, by %s on %s, is given up: it %s",
@@ -195,10 +196,16 @@ static int is_outdated(struct cf_prune *p, const struct cf_intent *intent, struc
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < p->runs.n; i++)
-		if (memcmp(p->runs.items[i].id, intent->doc.run, CF_RUN_ID_LEN) == 0 &&
-		    age_of(p, p->runs.items[i].heard_ns) < STALE_NS)
+	for (size_t i = 0; i < p->runs.n; i++) {
+		const struct cf_run *run = &p->runs.items[i];
+
+		if (memcmp(run->id, intent->doc.run, CF_RUN_ID_LEN) != 0)
+			continue;
+		if (run->is_ended) /* its snapshot, if there is one, is listed next */
+			return 1;
+		if (age_of(p, run->heard_ns) < STALE_NS)
 			return 0;
+	}
 	return age_of(p, stored_ns) >= INTENT_NS;
 }
 
@@ -365,7 +372,7 @@ static int oldest_fence(struct cf_prune *p, int64_t *oldest_out, struct cf_err *
 		int64_t begun_ns;
 		int rc;
 
-		if (run->is_prune || !run->has_fence || is_stale(p, run))
+		if (run->is_prune || run->is_ended || !run->has_fence || is_stale(p, run))
 			continue;
 		rc = store->ops->time(store, cf_object_name(CF_OBJECT_LEASE, &run->fence).s, &begun_ns, err);
 		if (rc == CF_ERR_NOT_FOUND) {

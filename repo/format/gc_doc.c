@@ -21,21 +21,30 @@ static int encode(json_t *doc, struct cf_buf *out, struct cf_err *err)
 
 int cf_lease_encode(const struct cf_lease_doc *lease, struct cf_buf *out, struct cf_err *err)
 {
-	return encode(json_pack("{s:i, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}", "version", CF_FORMAT_VERSION, "run",
+	json_t *doc = json_pack("{s:i, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}", "version", CF_FORMAT_VERSION, "run",
 				cf_json_from_hex(lease->run, CF_RUN_ID_LEN), "number", (json_int_t)lease->number,
 				"work", lease->is_prune ? "prune" : "backup", "time", (json_int_t)lease->time_ns,
 				"host", cf_json_from_text(lease->host), "user", cf_json_from_text(lease->user),
 				"source", cf_json_from_text(lease->source), "seen",
-				cf_json_from_ids(lease->seen, lease->n_seen)),
-		      out, err);
+				cf_json_from_ids(lease->seen, lease->n_seen));
+
+	if (doc && lease->is_ended && json_object_set_new(doc, "ended", json_true()) < 0) {
+		json_decref(doc);
+		doc = NULL;
+	}
+	return encode(doc, out, err);
 }
 
 static bool take_lease(json_t *doc, void *into)
 {
 	struct cf_lease_doc *lease = into;
+	const json_t *ended = json_object_get(doc, "ended");
 	const char *work;
 	int64_t number;
 
+	if (ended && !json_is_true(ended))
+		return false;
+	lease->is_ended = ended != NULL;
 	if (!cf_json_hex(doc, "run", lease->run, CF_RUN_ID_LEN) || !cf_json_int(doc, "number", 0, UINT32_MAX, &number) ||
 	    !cf_json_text(doc, "work", &work))
 		return false;

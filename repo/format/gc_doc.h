@@ -22,6 +22,7 @@ struct cf_lease_doc {
 	uint8_t run[CF_RUN_ID_LEN];
 	uint32_t number;
 	bool is_prune;	 /* else a backup */
+	bool is_ended;	 /* the run has ended, and the store did not let it remove its leases */
 	int64_t time_ns; /* when this was written, by the run's own clock */
 	char *host, *user, *source;
 	struct cf_id *seen; /* tombs that the run knows */

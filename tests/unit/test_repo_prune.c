@@ -464,6 +464,51 @@ static int count_old(void *user, const char *name, uint64_t size)
 	return is_old ? 7 : 0;
 }
 
+/* A store that lets nobody remove anything, for a while. */
+static struct cf_repo *open_append_only(struct history *h)
+{
+	struct cf_backend *store = fixture_share(h->f.store);
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_repo *repo;
+
+	store->caps &= ~(unsigned)CF_BACKEND_CAN_REMOVE;
+	repo = fixture_open_over(&h->f, store, NULL, &err);
+	assert_non_null(repo);
+	return repo;
+}
+
+static void runs_that_ended_on_an_append_only_store_hold_nothing_up(void **state)
+{
+	struct cf_prune_figures figures;
+	struct cf_repo *repo;
+	struct history h;
+
+	history_init(&h);
+	repo = open_append_only(&h);
+	cf_snapshot_free(backup(repo, 3));
+	figures = prune(repo, &day);
+	assert_true(figures.cannot_remove);
+	assert_true(figures.packs_condemned > 0);
+	cf_repo_close(repo);
+
+	/* No hour needs to pass: each has said that it ended. */
+	repo = fixture_open(&h.f);
+	assert_true(count_objects(repo, CF_OBJECT_LEASE) > 0);
+	assert_int_equal(count_objects(repo, CF_OBJECT_INTENT), 1);
+	cf_memory_set_clock(h.f.store, START_NS + 24 * HOUR_NS);
+	atomic_store(&h.f.n_warnings, 0);
+	figures = prune(repo, &day);
+	assert_true(figures.packs_removed > 0);
+	assert_int_equal(figures.runs_waited_for + figures.runs_shut_out, 0);
+	assert_int_equal(atomic_load(&h.f.n_warnings), 0);
+	assert_int_equal(count_objects(repo, CF_OBJECT_LEASE), 0);
+	assert_int_equal(count_objects(repo, CF_OBJECT_INTENT), 0);
+	assert_int_equal(count_objects(repo, CF_OBJECT_TOMB), 0);
+	cf_repo_close(repo);
+	assert_whole(&h);
+	history_release(&h);
+}
+
 static void packs_of_older_epochs_are_encrypted_anew(void **state)
 {
 	struct cf_prune_options again = day;
@@ -568,6 +613,7 @@ int main(void)
 		cmocka_unit_test(a_lost_pack_stops_it),
 		cmocka_unit_test(a_damaged_tomb_goes_when_nothing_else_works),
 		cmocka_unit_test(a_second_prune_is_refused),
+		cmocka_unit_test(runs_that_ended_on_an_append_only_store_hold_nothing_up),
 		cmocka_unit_test(packs_of_older_epochs_are_encrypted_anew),
 		cmocka_unit_test(dying_at_any_call_loses_nothing),
 		cmocka_unit_test(any_put_failing_loses_nothing),
