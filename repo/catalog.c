@@ -8,7 +8,8 @@
 /* Where a chunk is, and which of its copies to rely on. */
 
 enum {
-	PASSED_MAX = 8 /* copies of one chunk */
+	PASSED_MAX = 8, /* copies of one chunk */
+	RANK_LENS = 1 << 26 /* more than any blob is long */
 };
 
 /* The local index is a cache: without a place for its file it is made in memory, for this run. */
@@ -93,10 +94,15 @@ static bool is_reliable(const struct cf_catalog *catalog, const struct cf_id *pa
 	       (!catalog->is_surveyed || cf_id_set_has(&catalog->present, pack));
 }
 
-/* Of two copies the one that is no delta, for others may be deltas against it; then one that this host can read. */
+/*
+ * Of two copies the one that is no delta, for others may be deltas against it; then one that this host can read. Of two deltas the
+ * shorter one: prune gives a chunk that has moved away from its base a nearer one, and who goes on from the chunk does so from there.
+ */
 static int rank_copy(const struct cf_catalog *catalog, const struct cf_location *copy)
 {
-	return (copy->bases.n == 0 ? 2 : 0) + cf_pack_may_open(catalog->repo, &copy->pack);
+	int rank = ((copy->bases.n == 0 ? 2 : 0) + cf_pack_may_open(catalog->repo, &copy->pack)) * RANK_LENS;
+
+	return copy->bases.n && copy->len < RANK_LENS ? rank + RANK_LENS - 1 - (int)copy->len : rank;
 }
 
 static int rank_reliable(const void *user, const struct cf_location *copy)
@@ -107,7 +113,13 @@ static int rank_reliable(const void *user, const struct cf_location *copy)
 /* The same, but anything is better than nothing. */
 static int rank_any(const void *user, const struct cf_location *copy)
 {
-	return (is_reliable(user, &copy->pack) ? 4 : 0) + rank_copy(user, copy);
+	return (is_reliable(user, &copy->pack) ? 4 * RANK_LENS : 0) + rank_copy(user, copy);
+}
+
+/* For readers of a delta, whose base is not to be one. */
+static int rank_whole(const void *user, const struct cf_location *copy)
+{
+	return copy->bases.n ? -1 : rank_any(user, copy);
 }
 
 /* What a delta can be made against. */
@@ -205,7 +217,7 @@ static int rank_others(const void *user, const struct cf_location *copy)
 	return rank_reliable(passed->catalog, copy);
 }
 
-/* A chunk that lost its base and was stored again has two copies, and both may be deltas. */
+/* A chunk that lost its base and was stored again, or got a new one from prune, has two copies, and both may be deltas. */
 static int find_complete_locked(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 				struct cf_err *err)
 {
@@ -225,6 +237,17 @@ static int find_complete_locked(struct cf_catalog *catalog, const struct cf_id *
 		passed.packs[passed.n++] = location_out->pack;
 	} while (passed.n < PASSED_MAX);
 	return 0;
+}
+
+int cf_catalog_find_ranked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank, const void *user,
+			   struct cf_location *location_out, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = find_ranked(catalog, id, rank, user, location_out, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
 }
 
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
@@ -264,17 +287,27 @@ int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack
 	return rc;
 }
 
-int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+/* The copy that a reader tries first. */
+static int find_readable_locked(struct cf_catalog *catalog, const struct cf_id *id, bool as_base, struct cf_location *location_out,
+				struct cf_err *err)
+{
+	int rc = as_base ? find_locked(catalog, id, rank_whole, location_out, err)
+			 : find_complete_locked(catalog, id, location_out, err);
+
+	return rc == 0 ? find_locked(catalog, id, rank_any, location_out, err) : rc;
+}
+
+int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, bool as_base, struct cf_location *location_out,
 		       struct cf_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = find_locked(catalog, id, rank_any, location_out, err);
+	rc = find_readable_locked(catalog, id, as_base, location_out, err);
 	if (rc == 0 && !catalog->adopted) {
 		rc = cf_catalog_adopt_locked(catalog, false, err);
 		if (rc == 0)
-			rc = find_locked(catalog, id, rank_any, location_out, err);
+			rc = find_readable_locked(catalog, id, as_base, location_out, err);
 	}
 	/* A damaged b-tree hides rows without a word, and the repository may have grown. Once is enough. */
 	if (rc == 0 && !catalog->searched) {
@@ -282,7 +315,7 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struc
 		cf_err_set(err, CF_ERR_DAMAGED, "the local index lacks a chunk");
 		rc = cf_catalog_rebuild_locked(catalog, CF_ERR_DAMAGED, err);
 		if (rc == 0)
-			rc = find_locked(catalog, id, rank_any, location_out, err);
+			rc = find_readable_locked(catalog, id, as_base, location_out, err);
 	}
 	pthread_mutex_unlock(&catalog->lock);
 	if (rc == 0)

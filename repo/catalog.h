@@ -30,6 +30,9 @@ void cf_catalog_refresh(struct cf_catalog *catalog);
 /* Synchronise now, if it is due. */
 int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err);
 
+/* The copy of the highest rank, as cf_index_find(). rank is called under the catalog's lock and must not call it. */
+int cf_catalog_find_ranked(struct cf_catalog *catalog, const struct cf_id *id, cf_index_rank_fn *rank, const void *user,
+			   struct cf_location *location_out, struct cf_err *err);
 /*
  * 1 and its place, or 0. Of several copies one in a pack that will stay, whole before delta. While a backup runs, only what
  * it may rely on: see cf_catalog_survey().
@@ -40,8 +43,8 @@ int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct c
 int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 			     struct cf_err *err);
 /* For readers, who need the chunk: looks into packs that no segment covers before it says CF_ERR_DAMAGED, and takes it from wherever
- * it is. */
-int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+ * it is, a delta with its bases before one that lacks them. as_base: a whole copy if there is any. */
+int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, bool as_base, struct cf_location *location_out,
 		       struct cf_err *err);
 /* A reader could not read from this pack, or did not find it: other copies come first from now on. 1: and it was not known. */
 int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);

@@ -49,16 +49,25 @@ static int report_base(struct cf_check *check, struct cf_checked_pack *listed, s
 	return CF_ERR_DAMAGED;
 }
 
+/* Nobody needs this pack's copy of a chunk: no snapshot has it, or there is one elsewhere. */
+static bool is_dispensable(struct cf_check *check, const struct cf_checked_pack *listed, const struct cf_id *id)
+{
+	struct cf_location place;
+
+	return !cf_id_set_has(&check->visited, id) ||
+	       (cf_catalog_find_complete(check->repo->catalog, id, &place, NULL) == 1 && !cf_id_equal(&place.pack, &listed->name));
+}
+
 /*
- * A delta whose bases cannot be read: 1. That is no damage to this pack. Nor is it any when nothing needs the delta: prune may
- * have removed the bases with the last snapshot that did, and the delta waits for its own pack to go.
+ * A delta whose bases cannot be read: 1. That is no damage to this pack. Nor is it any when nobody needs the delta: prune may
+ * have removed the bases with the last snapshot that did, or have given the chunk a new base, and the delta waits for its own pack to go.
  */
 static int judge_bases(struct cf_check *check, struct cf_checked_pack *listed, const struct cf_id *id, int rc,
 		       struct cf_err *err)
 {
 	if (rc != CF_ERR_DAMAGED)
 		return rc;
-	if (!cf_id_set_has(&check->visited, id)) {
+	if (is_dispensable(check, listed, id)) {
 		pthread_mutex_lock(&check->lock);
 		check->figures.orphaned_deltas++;
 		pthread_mutex_unlock(&check->lock);

@@ -142,7 +142,7 @@ static int check_place(struct tree_check *t, const struct cf_id *id, bool is_bas
 		return 0;
 	rc = cf_catalog_find_complete(check->repo->catalog, id, &place, err);
 	if (rc == 0) /* what is wrong with it */
-		rc = cf_catalog_require(check->repo->catalog, id, &place, err);
+		rc = cf_catalog_require(check->repo->catalog, id, is_base, &place, err);
 	if (rc < 0)
 		return rc;
 	pack = cf_check_pack(check, &place.pack);

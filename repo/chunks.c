@@ -333,10 +333,10 @@ static int look_again(struct cf_repo *repo, struct attempts *attempts, const str
 }
 
 /* Where the chunk is, but where it could not be read from before. */
-static int find_next(struct cf_repo *repo, const struct attempts *attempts, const struct cf_id *id,
+static int find_next(struct cf_repo *repo, const struct attempts *attempts, const struct cf_id *id, bool as_base,
 		     struct cf_location *place_out, struct cf_err *err)
 {
-	int rc = cf_catalog_require(repo->catalog, id, place_out, err);
+	int rc = cf_catalog_require(repo->catalog, id, as_base, place_out, err);
 
 	for (unsigned i = 0; rc == 0 && i < attempts->n; i++)
 		if (cf_id_equal(&attempts->packs[i], &place_out->pack))
@@ -351,7 +351,7 @@ static int acquire_base(struct cf_repo *repo, const struct cf_id *id, struct cf_
 	int rc;
 
 	do {
-		rc = find_next(repo, &attempts, id, place_out, err);
+		rc = find_next(repo, &attempts, id, true, place_out, err);
 		if (rc == 0 && place_out->bases.n)
 			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
 					cf_id_text(id).s);
@@ -537,7 +537,7 @@ static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_lo
 	int rc;
 
 	do {
-		rc = find_next(repo, &attempts, id, place_out, err);
+		rc = find_next(repo, &attempts, id, false, place_out, err);
 		if (rc < 0)
 			return rc;
 		rc = place_out->bases.n ? copy_delta(repo, place_out, out, err)

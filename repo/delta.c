@@ -18,7 +18,6 @@ enum {
 	REACH = 320 << 10,	  /* how far from the expected place the old content is searched */
 	CANDIDATES = 12,	  /* old chunks looked at */
 	EXPECTED_MAX = 16,	  /* bases checked together; their blobs are in memory at once */
-	DELTA_LEVEL = 2,
 	DELTA_OVERHEAD = 150,	  /* bytes a delta costs in table and index */
 	PATIENCE = 4,		  /* failures in a row at unlike places before most such trials are left out */
 	RETRY_EVERY = 8
@@ -149,7 +148,7 @@ struct candidate {
 static int look_up(struct cf_repo *repo, const struct cf_extent *extent, struct candidate *c, struct cf_err *err)
 {
 	struct cf_location place;
-	int rc = cf_catalog_find(repo->catalog, &extent->id, &place, err);
+	int rc = cf_catalog_find_complete(repo->catalog, &extent->id, &place, err);
 
 	*c = (struct candidate){.off = extent->off, .len = extent->len};
 	if (rc != 1)
@@ -238,7 +237,7 @@ static int try_bases(struct search *s, const struct cf_bases *bases, struct cf_e
 	if (rc < 0)
 		return rc;
 	cf_buf_clear(s->next.payload);
-	len = cf_codec_compress(&s->slot->coder, DELTA_LEVEL, s->next.prefix.bytes, s->plain, s->next.payload, err);
+	len = cf_codec_compress(&s->slot->coder, CF_DELTA_LEVEL, s->next.prefix.bytes, s->plain, s->next.payload, err);
 	if (len < 0)
 		return (int)len;
 	s->next.bases = *bases;

@@ -25,7 +25,8 @@
 struct cf_old_content;
 
 enum {
-	CF_BATCH_CHUNKS_MAX = 2048
+	CF_BATCH_CHUNKS_MAX = 2048,
+	CF_DELTA_LEVEL = 2 /* of zstd; see docs/design.md, Bases */
 };
 
 struct cf_batch_chunk {
