@@ -95,6 +95,9 @@ static void print_text(const struct job *job)
 		       cf_text_count(f->snapshots, "snapshot", "snapshots").s);
 	}
 	print_line(dry ? "to remove" : "removed", f->packs_removed, f->bytes_removed);
+	if (f->chunks_rebased)
+		printf("%-12s%s, %s\n", dry ? "to rebase" : "rebased", cf_text_count(f->chunks_rebased, "delta", "deltas").s,
+		       cf_text_size(f->bytes_rebased).s);
 	print_line(dry ? "to repack" : "repacked", f->packs_repacked, f->bytes_repacked);
 	print_line(dry ? "to condemn" : "condemned", f->packs_condemned, f->bytes_condemned);
 	if (f->packs_waiting != f->packs_condemned)
@@ -108,7 +111,7 @@ static void print_text(const struct job *job)
 	if (f->packs_kept_back)
 		printf("%-12s%s, as other copies of what is in them are damaged\n", "kept",
 		       cf_text_count(f->packs_kept_back, "pack", "packs").s);
-	if (f->packs_removed + f->packs_condemned + f->packs_waiting == 0)
+	if (f->packs_removed + f->packs_condemned + f->packs_waiting + f->chunks_rebased == 0)
 		puts("nothing to prune");
 	else if (dry)
 		puts("nothing was done, --yes does it");
@@ -131,6 +134,8 @@ static int print_json(const struct job *job, struct cf_err *err)
 		{"bytes_unused", f->bytes_unused},
 		{"packs_removed", f->packs_removed},
 		{"bytes_removed", f->bytes_removed},
+		{"deltas_rebased", f->chunks_rebased},
+		{"bytes_rebased", f->bytes_rebased},
 		{"packs_repacked", f->packs_repacked},
 		{"bytes_repacked", f->bytes_repacked},
 		{"bytes_written", f->bytes_written},

@@ -564,7 +564,8 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"--yes nothing is done, and what would be is shown.",
 			"Packs that are needed in part are repacked: what is needed is copied into new "
 			"ones, from those with the most waste, until no more than --max-unused of what is "
-			"needed is waste. --max-repack bounds the work of one run.",
+			"needed is waste. Differences against data that no snapshot has any more are rebased: "
+			"stored anew against what is kept. --max-repack bounds the work of one run.",
 			"--now removes in one run. It is for a repository that nothing else works on: "
 			"a backup that runs all the same loses nothing that is stored, but fails at its "
 			"end. A backup that gave no sign of life for an hour is given up like that, too.",

@@ -533,6 +533,8 @@ static int run(struct cf_prune *p, struct cf_err *err)
 		rc = judge_tombs(p, err);
 	if (rc == 0)
 		rc = look(p, err);
+	if (rc == 0 && !p->options->reencrypt)
+		rc = cf_prune_rebase(p, err);
 	if (rc == 0)
 		rc = find_young(p, err);
 	if (rc < 0)

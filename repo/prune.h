@@ -4,8 +4,9 @@
 /*
  * Giving back the space of what no snapshot needs, while backups run and without a lock (docs/design.md, "Removing packs").
  *
- * One run does what is due of three things: it removes packs that an earlier run condemned, once the grace period is over and no
- * backup can still rely on them; it copies what is needed out of packs that are mostly waste; it condemns packs that nobody needs.
+ * One run does what is due of four things: it removes packs that an earlier run condemned, once the grace period is over and no
+ * backup can still rely on them; it gives deltas new bases when nothing else needs the old ones; it copies what is needed out of packs
+ * that are mostly waste; it condemns packs that nobody needs.
  * Killed at any point it leaves a whole repository, and the next run goes on.
  */
 
@@ -17,9 +18,9 @@ struct cf_repo;
 
 struct cf_prune_options {
 	const char *host, *user;   /* who prunes; required */
-	double max_unused_percent; /* of what is needed: waste that may stay in packs; negative: as max_unused says */
+	double max_unused_percent; /* of what is needed: waste that may stay; negative: as max_unused says */
 	uint64_t max_unused;	   /* bytes */
-	uint64_t max_repack;	   /* bytes of packs copied in one run; 0: no limit */
+	uint64_t max_repack;	   /* bytes of packs copied and of deltas stored anew in one run; 0: no limit */
 	int64_t grace_ns;	   /* between condemning a pack and removing it, by the store's clock */
 	bool reencrypt; /* copy what is needed out of packs of older data epochs, instead of those with waste */
 	bool now;     /* nothing else works on the repository: remove at once. A backup that runs all the same fails */
@@ -34,6 +35,7 @@ struct cf_prune_figures {
 	uint64_t packs_condemned, bytes_condemned;   /* now, those copied from included */
 	uint64_t packs_waiting, bytes_waiting;	     /* condemned, and not yet removed */
 	uint64_t packs_repacked, bytes_repacked;     /* their needed chunks were copied */
+	uint64_t chunks_rebased, bytes_rebased;	     /* deltas that got new bases, and what was stored anew for it, about */
 	uint64_t packs_left, bytes_left;	     /* of older data epochs, past max_repack or too young */
 	uint64_t bytes_written;			     /* packs and index segments */
 	uint64_t packs_young;			     /* not needed, but stored since a backup that runs began */

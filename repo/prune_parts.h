@@ -4,10 +4,12 @@
 /* The inside of prune (repo/prune.h), for repo/prune*.c only. */
 
 #include "base/err.h"
+#include "base/le.h"
 #include "repo/catalog.h"
 #include "repo/handle.h"
 #include "repo/lease.h"
 #include "repo/live.h"
+#include "repo/packer.h"
 #include "repo/prune.h"
 #include "repo/tomb.h"
 
@@ -45,6 +47,7 @@ struct cf_prune {
 	struct cf_prune_pack *packs; /* by name */
 	size_t n_packs, packs_capacity;
 	struct cf_id_set bases; /* whole chunks that needed deltas are against */
+	uint64_t bytes_in_old_bases; /* that moving their deltas to others would save: waste of another kind */
 	struct cf_id_set good_bases; /* chunks that deltas are against and that have a whole copy in a good pack */
 	struct cf_verified *verified;
 	struct cf_id_set bad; /* packs that this run, or an earlier one or a check on this host, found damaged */
@@ -53,9 +56,12 @@ struct cf_prune {
 /* 0 instead of what a store said that lets nothing be removed: what is condemned then waits for somebody who may. */
 int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err);
 
+/* The bytes of waste that may stay. */
+uint64_t cf_prune_unused_limit(const struct cf_prune *p);
+
 struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
 
-/* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. */
+/* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. Again: after more was stored. */
 int cf_prune_plan(struct cf_prune *p, struct cf_err *err);
 
 /* For each chunk that is needed, by a snapshot or as base: its copies, of which home is one, or NULL when it has none. Non-zero stops
@@ -63,6 +69,26 @@ int cf_prune_plan(struct cf_prune *p, struct cf_err *err);
 typedef int cf_prune_home_fn(void *user, const struct cf_id *id, const struct cf_location *home, const struct cf_location *copies,
 			     size_t n);
 int cf_prune_each_home(struct cf_prune *p, cf_prune_home_fn *fn, void *user, struct cf_err *err);
+/* 1 and the home of one chunk, or 0. Any thread. */
+int cf_prune_find_home(struct cf_prune *p, const struct cf_id *id, struct cf_location *home_out, struct cf_err *err);
+
+/* prune_rebase.c: give deltas new bases where the old ones serve nothing else. Then the plan is made again. */
+int cf_prune_rebase(struct cf_prune *p, struct cf_err *err);
+
+/* prune_frame.c: chunks on their way into a new blob. Starts as {.type = ...}; free with cf_prune_frame_release(). */
+struct cf_prune_frame {
+	enum cf_object_type type;
+	struct cf_buf plain;
+	struct cf_table_chunk *chunks;
+	size_t n, capacity;
+};
+
+/* Add a whole chunk, whose bytes were held against its id. */
+int cf_prune_frame_add(struct cf_prune *p, struct cf_packer *packer, struct cf_prune_frame *frame,
+		       const struct cf_table_chunk *chunk, struct cf_span plain, struct cf_coder_slot *slot, struct cf_err *err);
+/* Store what is in it. */
+int cf_prune_frame_store(struct cf_packer *packer, struct cf_prune_frame *frame, struct cf_coder_slot *slot, struct cf_err *err);
+void cf_prune_frame_release(struct cf_prune_frame *frame);
 
 /* prune_repack.c: copy what is needed out of packs with waste, and out of condemned ones that are wanted. Marks those. */
 int cf_prune_repack(struct cf_prune *p, struct cf_err *err);

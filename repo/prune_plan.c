@@ -4,9 +4,15 @@
 #include <stdlib.h>
 
 /*
- * Where each needed chunk has its home: a copy in a pack that is there and that nobody has condemned, whole before delta. The bases of
- * a home that is a delta are needed whole. What has no such copy makes every pack with a copy of it, or of its bases, wanted.
+ * Where each needed chunk has its home: a copy in a pack that is there and that nobody has condemned, whole before delta, and a delta
+ * against what is needed anyway before others. The bases of a home that is a delta are needed whole. What has no such copy makes
+ * every pack with a copy of it, or of its bases, wanted.
  */
+
+enum {
+	RANK_WHOLE = 1 << 30,
+	RANK_BASE = 1 << 26 /* more than any blob is long */
+};
 
 struct scan {
 	struct cf_prune *p;
@@ -15,7 +21,7 @@ struct scan {
 	struct cf_id id;
 	struct cf_location *copies;
 	size_t n, capacity;
-	struct cf_id_set bases;	     /* of all deltas that may be homes */
+	struct cf_id_set bases; /* of all deltas that may be homes */
 	int (*chunk)(struct scan *s);
 	cf_prune_home_fn *each;
 	void *each_user;
@@ -31,6 +37,18 @@ struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct 
 	const struct cf_prune_pack key = {.name = *name};
 
 	return p->n_packs ? bsearch(&key, p->packs, p->n_packs, sizeof(key), compare_packs) : NULL;
+}
+
+uint64_t cf_prune_unused_limit(const struct cf_prune *p)
+{
+	double percent = p->options->max_unused_percent;
+	uint64_t needed = 0;
+
+	if (percent < 0)
+		return p->options->max_unused;
+	for (size_t i = 0; i < p->n_packs; i++)
+		needed += p->packs[i].needed;
+	return (uint64_t)((double)needed * percent / 100.0);
 }
 
 static int note_pack(void *user, const char *object, uint64_t size)
@@ -97,25 +115,35 @@ static bool is_good(const struct cf_prune_pack *pack)
 	return pack && !pack->is_condemned && !pack->is_damaged;
 }
 
-static bool has_good_bases(const struct scan *s, const struct cf_location *copy)
+/* How well a copy serves as home; negative: not at all. A delta does only when its bases are there to stay. */
+static int rank_home(const void *user, const struct cf_location *copy)
 {
-	for (unsigned i = 0; i < copy->bases.n; i++)
-		if (!cf_id_set_has(&s->p->good_bases, &copy->bases.ids[i]))
-			return false;
-	return true;
+	const struct cf_prune *p = user;
+	int rank = RANK_WHOLE;
+
+	if (!is_good(cf_prune_find_pack(p, &copy->pack)))
+		return -1;
+	for (unsigned i = 0; i < copy->bases.n; i++) {
+		if (!cf_id_set_has(&p->good_bases, &copy->bases.ids[i]))
+			return -1;
+		rank -= cf_live_has(&p->live, false, &copy->bases.ids[i]) ? RANK_BASE : 2 * RANK_BASE;
+	}
+	return copy->bases.n == 0 ? rank : rank - (copy->len < RANK_BASE ? (int)copy->len : RANK_BASE);
 }
 
-/* The home among the copies, or NULL: whole before delta, and a delta only when its bases are there to stay. */
+/* The home among the copies, or NULL. The first of the best, as cf_index_find() takes it. */
 static const struct cf_location *choose_home(const struct scan *s)
 {
 	const struct cf_location *home = NULL;
+	int best = -1;
 
 	for (size_t i = 0; i < s->n; i++) {
-		const struct cf_location *copy = &s->copies[i];
+		int rank = rank_home(s->p, &s->copies[i]);
 
-		if (is_good(cf_prune_find_pack(s->p, &copy->pack)) && (!home || (home->bases.n && !copy->bases.n)) &&
-		    has_good_bases(s, copy))
-			home = copy;
+		if (rank > best) {
+			best = rank;
+			home = &s->copies[i];
+		}
 	}
 	return home;
 }
@@ -259,6 +287,13 @@ int cf_prune_each_home(struct cf_prune *p, cf_prune_home_fn *fn, void *user, str
 
 	free(s.copies);
 	return rc;
+}
+
+int cf_prune_find_home(struct cf_prune *p, const struct cf_id *id, struct cf_location *home_out, struct cf_err *err)
+{
+	int rc = cf_catalog_find_ranked(p->repo->catalog, id, rank_home, p, home_out, err);
+
+	return rc == 1 && home_out->bases.n && cf_id_set_has(&p->bases, id) ? 0 : rc;
 }
 
 static int judge_missing(struct cf_prune *p, struct cf_err *err)

@@ -13,8 +13,6 @@
  */
 
 enum {
-	LEVEL = 3, /* read often, written once: new frames are compressed better than a backup in a hurry does */
-	FRAME_LEN = 1 << 20,
 	SMALL_PACK_LEN = 8 << 20, /* packs below are joined when there are many */
 	SMALL_PACKS_MAX = 16
 };
@@ -34,71 +32,6 @@ struct pack_job {
 	const struct cf_prune_pack *pack;
 };
 
-/* Chunks on their way into a new frame. */
-struct frame {
-	enum cf_object_type type;
-	struct cf_buf plain;
-	struct cf_table_chunk *chunks;
-	size_t n, capacity;
-};
-
-static int store_frame(struct repack *r, struct frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
-{
-	uint8_t head[CF_BLOB_HEAD_LEN];
-	struct cf_span plain = cf_buf_span(&frame->plain), payload = plain;
-	enum cf_codec codec = CF_CODEC_RAW;
-	ssize_t len;
-	int rc = 0;
-
-	if (frame->n == 0)
-		return 0;
-	cf_buf_clear(&slot->payload);
-	len = cf_codec_encode(&slot->coder, CF_CODEC_ZSTD, LEVEL, plain, &slot->payload, err);
-	if (len < 0)
-		return (int)len;
-	if (len > 0 && (size_t)len < plain.len) {
-		codec = CF_CODEC_ZSTD;
-		payload = cf_buf_span(&slot->payload);
-	}
-	cf_blob_head_encode(codec, (uint32_t)plain.len, head);
-	if (codec != CF_CODEC_RAW)
-		rc = cf_blob_verify(slot, head, payload, cf_span_of(NULL, 0), plain, err);
-	if (rc == 0) {
-		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), payload};
-
-		rc = cf_packer_add(r->packer, frame->type, codec, parts, 2, frame->chunks, frame->n, err);
-	}
-	cf_buf_clear(&frame->plain);
-	frame->n = 0;
-	return rc;
-}
-
-static int frame_add(struct repack *r, struct frame *frame, const struct cf_table_chunk *chunk, struct cf_span plain,
-		     struct cf_coder_slot *slot, struct cf_err *err)
-{
-	int rc = 0;
-
-	/* Chunks of trees have a blob each: they are read one by one. */
-	if (frame->n && (frame->type == CF_OBJECT_TREE_PACK || frame->plain.len + plain.len > FRAME_LEN))
-		rc = store_frame(r, frame, slot, err);
-	if (rc == 0 && frame->n == frame->capacity) {
-		size_t capacity = frame->capacity ? 2 * frame->capacity : 32;
-		struct cf_table_chunk *chunks = realloc(frame->chunks, capacity * sizeof(*chunks));
-
-		if (!chunks)
-			return cf_err_nomem(err);
-		frame->chunks = chunks;
-		frame->capacity = capacity;
-	}
-	if (rc == 0)
-		rc = cf_buf_append(&frame->plain, plain.data, plain.len, err);
-	if (rc == 0) {
-		frame->chunks[frame->n] = *chunk;
-		frame->chunks[frame->n++].bases = (struct cf_bases){0};
-	}
-	return rc;
-}
-
 /* 1 when the chunk is needed and this pack is where it is to be taken from. */
 static int is_to_copy(struct repack *r, const struct cf_prune_pack *pack, const struct cf_id *id, struct cf_err *err)
 {
@@ -108,9 +41,7 @@ static int is_to_copy(struct repack *r, const struct cf_prune_pack *pack, const 
 
 	if (!cf_live_has(&p->live, pack->type == CF_OBJECT_TREE_PACK, id) && !cf_id_set_has(&p->bases, id))
 		return 0;
-	rc = cf_catalog_find_complete(p->repo->catalog, id, &home, err);
-	if (rc == 1 && home.bases.n && cf_id_set_has(&p->bases, id)) /* a base must be whole */
-		rc = 0;
+	rc = cf_prune_find_home(p, id, &home, err);
 	if (rc != 0)
 		return rc < 0 ? rc : cf_id_equal(&home.pack, &pack->name);
 	/* Nowhere to stay: wherever it is met first, and only there, lest a new pack hold it twice. */
@@ -138,7 +69,7 @@ static int select_chunks(struct repack *r, const struct cf_prune_pack *pack, con
 
 /* The plain bytes of all chunks of a blob, each held against its id: through the readers' way, which knows other copies as well. */
 static int read_chunks(struct repack *r, const struct cf_table_chunk *chunks, const bool *selected, uint32_t n,
-		       struct frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
+		       struct cf_prune_frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
 {
 	struct cf_buf plain = CF_BUF_INIT;
 	int rc = 0;
@@ -149,7 +80,7 @@ static int read_chunks(struct repack *r, const struct cf_table_chunk *chunks, co
 		cf_buf_clear(&plain);
 		rc = cf_chunk_read(r->p->repo, &chunks[i].id, &plain, err);
 		if (rc == 0)
-			rc = frame_add(r, frame, &chunks[i], cf_buf_span(&plain), slot, err);
+			rc = cf_prune_frame_add(r->p, r->packer, frame, &chunks[i], cf_buf_span(&plain), slot, err);
 	}
 	cf_buf_release(&plain);
 	return rc;
@@ -196,7 +127,7 @@ static int copy_pack(struct repack *r, const struct cf_prune_pack *pack, struct 
 {
 	struct cf_segment_pack table = {0};
 	struct cf_coder_slot *slot = NULL;
-	struct frame frame = {.type = pack->type};
+	struct cf_prune_frame frame = {.type = pack->type};
 	bool *selected = calloc(UINT16_MAX + 1, sizeof(*selected));
 	int rc = selected ? cf_repo_take_coder(r->p->repo, &slot, err) : cf_err_nomem(err);
 
@@ -219,12 +150,11 @@ static int copy_pack(struct repack *r, const struct cf_prune_pack *pack, struct 
 			rc = read_chunks(r, chunks, selected, blob->n_chunks, &frame, slot, err);
 	}
 	if (rc == 0)
-		rc = store_frame(r, &frame, slot, err);
+		rc = cf_prune_frame_store(r->packer, &frame, slot, err);
 	if (slot)
 		cf_repo_give_coder(r->p->repo, slot);
 	cf_pack_table_release(&table.table);
-	cf_buf_release(&frame.plain);
-	free(frame.chunks);
+	cf_prune_frame_release(&frame);
 	free(selected);
 	return rc;
 }
@@ -270,17 +200,11 @@ static bool is_kept(const struct cf_prune_pack *pack)
 	return pack->is_indexed && !pack->is_condemned && !pack->is_damaged && pack->n_needed > 0;
 }
 
-static uint64_t unused_limit(const struct cf_prune *p)
-{
-	double percent = p->options->max_unused_percent;
-
-	return percent < 0 ? p->options->max_unused : (uint64_t)((double)p->figures->bytes_needed * percent / 100.0);
-}
-
 /* The packs with the most waste, until what stays is within the limit; and small ones, when there are many. */
 static void choose(struct cf_prune *p, struct cf_prune_pack **kept, size_t n_kept)
 {
-	uint64_t unused = p->figures->bytes_unused, limit = unused_limit(p), copied = 0;
+	uint64_t unused = p->figures->bytes_unused + p->bytes_in_old_bases, limit = cf_prune_unused_limit(p);
+	uint64_t copied = p->figures->bytes_rebased;
 	size_t n_small[2] = {0};
 
 	for (size_t i = 0; i < n_kept; i++)

@@ -1,0 +1,348 @@
+#include "repo/prune_families.h"
+
+#include "repo/chunks.h"
+#include "repo/pipeline.h"
+
+#include <stdlib.h>
+
+/* Moving deltas to new bases: first what is to be a base is stored whole, then the deltas against that. The old copies stay: the plan
+ * finds the new ones better, and the old bases needless. */
+
+enum {
+	CHUNKS_MAX = 1 << 18, /* stored anew in one run: 130 bytes of memory each */
+	JOB_CHUNKS = 64,
+	DELTA_LEN_MIN = 200 /* with its row in table and index */
+};
+
+/* A delta that is to be stored anew. */
+struct delta {
+	struct cf_id id;
+	struct cf_bases bases;
+	uint64_t pack; /* the beginning of its name. Deltas are taken in the order in which they lie there */
+	uint32_t number;
+	uint32_t len, raw_len;
+	bool is_centre;
+};
+
+/* A delta's part in a family. */
+struct part {
+	size_t family, delta;
+	unsigned n_bases;
+	uint32_t len;
+};
+
+struct rebase {
+	struct cf_prune *p;
+	struct cf_err *err;
+	struct cf_families families;
+	struct delta *deltas;
+	size_t n_deltas, deltas_capacity;
+
+	struct cf_packer *packer;
+	pthread_mutex_t lock; /* of rc and failure */
+	int rc;
+	struct cf_err failure;
+};
+
+struct rebase_job {
+	struct cf_job job;
+	struct rebase *r;
+	size_t from, to;
+	bool centres;
+};
+
+static int add_delta(struct rebase *r, const struct cf_id *id, const struct cf_location *home)
+{
+	if (r->n_deltas == r->deltas_capacity) {
+		size_t capacity = r->deltas_capacity ? 2 * r->deltas_capacity : 1024;
+		struct delta *deltas = realloc(r->deltas, capacity * sizeof(*deltas));
+
+		if (!deltas)
+			return cf_err_nomem(r->err);
+		r->deltas = deltas;
+		r->deltas_capacity = capacity;
+	}
+	r->deltas[r->n_deltas++] = (struct delta){.id = *id,
+						  .bases = home->bases,
+						  .pack = cf_le64_get(home->pack.bytes),
+						  .number = home->number,
+						  .len = home->len,
+						  .raw_len = home->raw_len};
+	return 0;
+}
+
+/* What is whole already is the centre of the families that a copy of it was a delta in. */
+static void note_centre(struct rebase *r, const struct cf_id *id, const struct cf_location *copy)
+{
+	for (unsigned i = 0; i < copy->bases.n; i++) {
+		struct cf_family *family = cf_families_find(&r->families, &copy->bases.ids[i]);
+
+		if (family && family->has_centre)
+			family->centre = *id;
+	}
+}
+
+static int note_delta(void *user, const struct cf_id *id, const struct cf_location *home, const struct cf_location *copies,
+		      size_t n)
+{
+	struct rebase *r = user;
+	bool is_chosen = false;
+
+	if (!home || home->pack_type != CF_OBJECT_DATA_PACK || (home->bases.n == 0 && cf_family_is_old(r->p, id)))
+		return 0;
+	for (size_t i = 0; home->bases.n == 0 && i < n; i++)
+		note_centre(r, id, &copies[i]);
+	for (unsigned i = 0; i < home->bases.n; i++)
+		is_chosen |= cf_family_is_old(r->p, &home->bases.ids[i]) && cf_families_find(&r->families, &home->bases.ids[i]);
+	return is_chosen ? add_delta(r, id, home) : 0;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct delta *x = a, *y = b;
+
+	if (x->pack != y->pack)
+		return x->pack < y->pack ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* By family; those with one base first; by length. */
+static int compare_parts(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	if (x->family != y->family)
+		return x->family < y->family ? -1 : 1;
+	if (x->n_bases != y->n_bases)
+		return x->n_bases < y->n_bases ? -1 : 1;
+	return x->len < y->len ? -1 : x->len > y->len;
+}
+
+/* A chunk that lies over the border of two bases makes a poor centre. */
+static size_t middle_of(const struct part *parts, size_t n)
+{
+	size_t n_single = 0;
+
+	while (n_single < n && parts[n_single].n_bases == 1)
+		n_single++;
+	return parts[(n_single ? n_single : n) / 2].delta;
+}
+
+/* Which chunk of each family is to be whole. */
+static int choose_centres(struct rebase *r, struct cf_err *err)
+{
+	struct part *parts = calloc(CF_BASES_MAX * r->n_deltas, sizeof(*parts));
+	size_t n_parts = 0;
+
+	if (!parts)
+		return cf_err_nomem(err);
+	for (size_t i = 0; i < r->n_deltas; i++)
+		for (unsigned k = 0; k < r->deltas[i].bases.n; k++) {
+			const struct cf_family *family = cf_families_find(&r->families, &r->deltas[i].bases.ids[k]);
+
+			if (family && !family->has_centre)
+				parts[n_parts++] = (struct part){.family = (size_t)(family - r->families.items),
+								 .delta = i,
+								 .n_bases = r->deltas[i].bases.n,
+								 .len = r->deltas[i].len};
+		}
+	qsort(parts, n_parts, sizeof(*parts), compare_parts);
+	for (size_t i = 0, n; i < n_parts; i += n) {
+		struct delta *centre;
+
+		for (n = 1; i + n < n_parts && parts[i + n].family == parts[i].family; n++)
+			;
+		centre = &r->deltas[middle_of(&parts[i], n)];
+		centre->is_centre = true;
+		r->families.items[parts[i].family].centre = centre->id;
+	}
+	free(parts);
+	return 0;
+}
+
+/* The centres of the families instead of the old bases. *whole_len_out: what the chunk would take by itself, about. */
+static struct cf_bases new_bases(const struct rebase *r, const struct delta *delta, uint32_t *whole_len_out, bool *may_stay_out)
+{
+	struct cf_bases bases = {.n = 0};
+
+	*whole_len_out = 0;
+	*may_stay_out = false;
+	for (unsigned i = 0; i < delta->bases.n; i++) {
+		const struct cf_family *family = cf_families_find(&r->families, &delta->bases.ids[i]);
+		struct cf_id id = family ? family->centre : delta->bases.ids[i];
+
+		if (family && family->base_len > *whole_len_out)
+			*whole_len_out = family->base_len;
+		*may_stay_out |= family && family->has_centre;
+		if (bases.n == 0 || !cf_id_equal(&bases.ids[0], &id))
+			bases.ids[bases.n++] = id;
+	}
+	return bases;
+}
+
+/*
+ * 1: stored as a delta against the new bases, or left as it is. 0: that would hardly be shorter than the chunk by itself, which is to be stored, as its
+ * old base goes. Where a base that was there before was tried the delta stays as it is instead.
+ */
+static int store_delta(struct rebase *r, const struct delta *delta, struct cf_span plain, struct cf_coder_slot *slot,
+		       struct cf_err *err)
+{
+	uint32_t whole_len;
+	bool may_stay;
+	struct cf_table_chunk entry = {
+		.id = delta->id, .bases = new_bases(r, delta, &whole_len, &may_stay), .raw_len = delta->raw_len};
+	struct cf_prefix prefix = {0};
+	uint8_t head[CF_BLOB_HEAD_LEN];
+	ssize_t len = 0;
+	int rc = cf_prefix_read(r->p->repo, &entry.bases, &prefix, err);
+
+	cf_buf_clear(&slot->payload);
+	if (rc == 0)
+		len = cf_codec_compress(&slot->coder, CF_DELTA_LEVEL, prefix.bytes, plain, &slot->payload, err);
+	if (rc == 0 && len < 0)
+		rc = (int)len;
+	if (rc == 0 && 2 * ((uint64_t)len + DELTA_LEN_MIN) < whole_len) {
+		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), cf_buf_span(&slot->payload)};
+
+		cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, (uint32_t)plain.len, head);
+		rc = cf_blob_verify(slot, head, parts[1], prefix.bytes, plain, err);
+		if (rc == 0)
+			rc = cf_packer_add(r->packer, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, parts, 2, &entry, 1, err);
+		if (rc == 0)
+			rc = 1;
+	} else if (rc == 0) {
+		rc = may_stay;
+	}
+	cf_prefix_release(r->p->repo, &prefix);
+	return rc;
+}
+
+static int store_chunk(struct rebase *r, const struct delta *delta, struct cf_prune_frame *frame, struct cf_buf *plain,
+		       struct cf_coder_slot *slot, struct cf_err *err)
+{
+	const struct cf_table_chunk entry = {.id = delta->id, .bases = delta->bases, .raw_len = delta->raw_len};
+	int rc = cf_ctx_check(r->p->repo->ctx, err);
+
+	cf_buf_clear(plain);
+	if (rc == 0)
+		rc = cf_chunk_read(r->p->repo, &delta->id, plain, err);
+	if (rc == 0 && !delta->is_centre)
+		rc = store_delta(r, delta, cf_buf_span(plain), slot, err);
+	if (rc == 0)
+		rc = cf_prune_frame_add(r->p, r->packer, frame, &entry, cf_buf_span(plain), slot, err);
+	return rc < 0 ? rc : 0;
+}
+
+static int store_chunks(const struct rebase_job *job, struct cf_err *err)
+{
+	struct rebase *r = job->r;
+	struct cf_prune_frame frame = {.type = CF_OBJECT_DATA_PACK};
+	struct cf_buf plain = CF_BUF_INIT;
+	struct cf_coder_slot *slot = NULL;
+	int rc = cf_repo_take_coder(r->p->repo, &slot, err);
+
+	for (size_t i = job->from; rc == 0 && i < job->to; i++)
+		if (r->deltas[i].is_centre == job->centres)
+			rc = store_chunk(r, &r->deltas[i], &frame, &plain, slot, err);
+	if (rc == 0)
+		rc = cf_prune_frame_store(r->packer, &frame, slot, err);
+	if (slot)
+		cf_repo_give_coder(r->p->repo, slot);
+	cf_prune_frame_release(&frame);
+	cf_buf_release(&plain);
+	return rc;
+}
+
+static void run_job(struct cf_job *cf_job, unsigned worker)
+{
+	struct rebase_job *job = (struct rebase_job *)cf_job;
+	struct rebase *r = job->r;
+	struct cf_err err = CF_ERR_INIT;
+	int rc;
+
+	(void)worker;
+	pthread_mutex_lock(&r->lock);
+	rc = r->rc;
+	pthread_mutex_unlock(&r->lock);
+	if (rc == 0)
+		rc = store_chunks(job, &err);
+	pthread_mutex_lock(&r->lock);
+	if (rc < 0 && r->rc == 0) {
+		r->rc = rc;
+		r->failure = err;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (r->p->lease)
+		cf_lease_renew(r->p->lease);
+	free(job);
+}
+
+static int run_jobs(struct rebase *r, bool centres, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < r->n_deltas; i += JOB_CHUNKS) {
+		struct rebase_job *job = calloc(1, sizeof(*job));
+
+		if (!job) {
+			rc = cf_err_nomem(err);
+			break;
+		}
+		*job = (struct rebase_job){.job.run = run_job, .r = r, .from = i, .to = i + JOB_CHUNKS, .centres = centres};
+		if (job->to > r->n_deltas)
+			job->to = r->n_deltas;
+		cf_pool_submit(r->p->repo->pool, &job->job);
+	}
+	cf_pool_wait(r->p->repo->pool);
+	if (rc == 0 && r->rc < 0)
+		rc = cf_err_set(err, r->failure.code, "%s", r->failure.text);
+	return rc;
+}
+
+/* Store the centres, or then what is against them: never a delta before its base. */
+static int store_all(struct rebase *r, bool centres, struct cf_err *err)
+{
+	const struct cf_packer_options packing = {0};
+	int rc = cf_packer_new(r->p->repo, &packing, &r->packer, err);
+
+	if (rc < 0)
+		return rc;
+	rc = run_jobs(r, centres, err);
+	if (rc == 0)
+		rc = cf_packer_finish(r->packer, err);
+	r->p->figures->bytes_written += cf_packer_stored(r->packer);
+	cf_packer_free(r->packer);
+	return rc;
+}
+
+static int rebase(struct rebase *r, struct cf_err *err)
+{
+	int rc = cf_prune_each_home(r->p, note_delta, r, err);
+
+	if (rc < 0 || r->n_deltas == 0)
+		return rc;
+	r->p->figures->chunks_rebased = r->n_deltas;
+	if (r->p->options->dry_run)
+		return 0;
+	qsort(r->deltas, r->n_deltas, sizeof(*r->deltas), compare_places);
+	pthread_mutex_init(&r->lock, NULL);
+	rc = choose_centres(r, err);
+	if (rc == 0)
+		rc = store_all(r, true, err);
+	if (rc == 0)
+		rc = store_all(r, false, err);
+	pthread_mutex_destroy(&r->lock);
+	return rc < 0 ? rc : cf_prune_plan(r->p, err);
+}
+
+int cf_prune_rebase(struct cf_prune *p, struct cf_err *err)
+{
+	struct rebase r = {.p = p, .err = err, .failure = CF_ERR_INIT};
+	int rc = cf_families_choose(p, CHUNKS_MAX, &r.families, err);
+
+	if (rc == 0 && r.families.n)
+		rc = rebase(&r, err);
+	free(r.families.items);
+	free(r.deltas);
+	return rc;
+}
