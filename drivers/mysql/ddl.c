@@ -297,26 +297,35 @@ static bool dot_follows(const char *pos)
 	return cf_mysql_token_is_byte(&token, '.');
 }
 
-int cf_mysql_ddl_set_database(const char *text, const char *old_db, const char *new_db,
-			      struct cf_buf *out, struct cf_err *err)
+int cf_mysql_ddl_set_databases(const char *text, cf_mysql_new_name_fn *new_name, void *user,
+			       struct cf_buf *out, struct cf_err *err)
 {
 	const char *pos = text, *copied = text;
+	struct cf_buf name = CF_BUF_INIT;
 	struct cf_mysql_token token;
 	bool after_dot = false;
 	int rc = 0;
 
 	cf_buf_clear(out);
 	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
-		if (!after_dot && cf_mysql_token_is_name(&token, old_db) && dot_follows(pos)) {
-			rc = append_between(out, copied, token.text, err);
+		if (!after_dot && token.kind == CF_MYSQL_TOKEN_NAME && dot_follows(pos)) {
+			const char *other = NULL;
+
+			rc = cf_mysql_token_unquote(&token, &name, err);
 			if (rc == 0)
-				rc = cf_mysql_quote_name(new_db, out, err);
-			copied = pos;
+				other = new_name(user, (const char *)name.data);
+			if (other) {
+				rc = append_between(out, copied, token.text, err);
+				if (rc == 0)
+					rc = cf_mysql_quote_name(other, out, err);
+				copied = pos;
+			}
 		}
 		after_dot = cf_mysql_token_is_byte(&token, '.');
 	}
 	if (rc == 0)
 		rc = cf_buf_append_str(out, copied, err);
+	cf_buf_release(&name);
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
@@ -492,26 +501,79 @@ static int tell_name(const struct cf_mysql_token *db, const struct cf_mysql_toke
 	return rc;
 }
 
+/* The sequence that is called at *pos, behind nextval or lastval; *pos goes behind its name. */
+static bool take_sequence(const struct cf_mysql_token *call, const char **pos,
+			  struct cf_mysql_token *db, struct cf_mysql_token *name)
+{
+	struct cf_mysql_token token;
+	const char *ahead = *pos;
+
+	if (!cf_mysql_token_is_word(call, "nextval") && !cf_mysql_token_is_word(call, "lastval"))
+		return false;
+	token = cf_mysql_token_next(&ahead);
+	if (!cf_mysql_token_is_byte(&token, '(') || !take_name(&ahead, db, name))
+		return false;
+	*pos = ahead;
+	return db->text != NULL;
+}
+
 int cf_mysql_ddl_sequences(const char *text, cf_mysql_name_fn *each, void *user, struct cf_err *err)
 {
 	struct cf_mysql_token token, db, name;
 	const char *pos = text;
 	int rc = 0;
 
-	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
-		const char *ahead = pos;
-
-		if (!cf_mysql_token_is_word(&token, "nextval") &&
-		    !cf_mysql_token_is_word(&token, "lastval"))
-			continue;
-		token = cf_mysql_token_next(&ahead);
-		if (!cf_mysql_token_is_byte(&token, '(') || !take_name(&ahead, &db, &name))
-			continue;
-		pos = ahead;
-		if (db.text)
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
+		if (take_sequence(&token, &pos, &db, &name))
 			rc = tell_name(&db, &name, each, user, err);
-	}
 	return rc;
+}
+
+struct renaming {
+	cf_mysql_new_names_fn *new_names;
+	void *user;
+	struct cf_buf *out;
+	bool is_done;
+};
+
+static int append_new_names(void *user, const char *db, const char *name, struct cf_err *err)
+{
+	struct renaming *renaming = user;
+	struct cf_mysql_qualified to;
+	int rc;
+
+	renaming->is_done = renaming->new_names(
+		renaming->user, (struct cf_mysql_qualified){.db = db, .name = name}, &to);
+	if (!renaming->is_done)
+		return 0;
+	rc = cf_mysql_quote_name(to.db, renaming->out, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(renaming->out, ".", err);
+	return rc == 0 ? cf_mysql_quote_name(to.name, renaming->out, err) : rc;
+}
+
+int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_names, void *user,
+			       struct cf_buf *out, struct cf_err *err)
+{
+	struct renaming renaming = {.new_names = new_names, .user = user, .out = out};
+	const char *pos = text, *copied = text;
+	struct cf_mysql_token token, db, name;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		if (!take_sequence(&token, &pos, &db, &name))
+			continue;
+		rc = append_between(out, copied, db.text, err);
+		copied = db.text;
+		if (rc == 0)
+			rc = tell_name(&db, &name, append_new_names, &renaming, err);
+		if (rc == 0 && renaming.is_done)
+			copied = pos;
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, copied, err);
+	return rc == 0 ? append_nul(out, err) : rc;
 }
 
 int cf_mysql_ddl_references(const char *text, cf_mysql_name_fn *each, void *user,

@@ -66,10 +66,23 @@ bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, co
 int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,
 			  struct cf_err *err);
 
-/* The text with another database wherever a backquoted name before a dot is old_db. out is replaced
- * and ended by NUL. */
-int cf_mysql_ddl_set_database(const char *text, const char *old_db, const char *new_db,
-			      struct cf_buf *out, struct cf_err *err);
+/* A database's new name, or NULL when it keeps its own. db: without quotes, for the call. */
+typedef const char *cf_mysql_new_name_fn(void *user, const char *db);
+/* The text with other databases, all at once, wherever a backquoted name before a dot is one. out
+ * is replaced and ended by NUL. */
+int cf_mysql_ddl_set_databases(const char *text, cf_mysql_new_name_fn *new_name, void *user,
+			       struct cf_buf *out, struct cf_err *err);
+
+struct cf_mysql_qualified {
+	const char *db, *name;
+};
+/* False when it keeps its names. from is for the call. */
+typedef bool cf_mysql_new_names_fn(void *user, struct cf_mysql_qualified from,
+				   struct cf_mysql_qualified *to_out);
+/* The text with other sequences, all at once, in each nextval(`db`.`name`). out is replaced and
+ * ended by NUL. */
+int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_names, void *user,
+			       struct cf_buf *out, struct cf_err *err);
 
 /* Whether the text has db as a name that no dot follows: then `db`.`x` may be a column of a table
  * db. */

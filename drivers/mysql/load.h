@@ -65,6 +65,8 @@ struct cf_mysql_load_object {
 	char *name;
 	char *label;
 	struct cf_buf create;
+	bool is_implied; /* a sequence that was not chosen, but a chosen table's default uses */
+	bool is_left;	 /* and the server has it: it goes on from where it is */
 	bool is_done;
 };
 

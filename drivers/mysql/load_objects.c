@@ -163,7 +163,7 @@ int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err)
 		struct cf_mysql_load_object *object = &load->objects[i];
 		bool with_value = object->from->value && !load->options->schema_only;
 
-		if (object->from->kind != CF_MYSQL_SEQUENCE)
+		if (object->from->kind != CF_MYSQL_SEQUENCE || object->is_left)
 			continue;
 		if (!load->options->data_only &&
 		    cf_mysql_load_step(load, "create", object->label, 0))

@@ -137,16 +137,20 @@ static bool keeps_trigger(const struct cf_mysql_load *load,
 }
 
 static int wants_object(const struct cf_mysql_load *load, const struct cf_mysql_load_source *source,
-			const struct cf_mysql_object *from, bool *wants_out, struct cf_err *err)
+			const struct cf_mysql_object *from, bool *wants_out, bool *is_implied_out,
+			struct cf_err *err)
 {
+	const char *database = source->manifest.database;
 	bool matches = false;
 
-	*wants_out = false;
+	*wants_out = *is_implied_out = false;
 	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE)
-		matches = cf_selector_takes(load->selector, NULL, source->manifest.database,
-					    from->name);
-	if (from->kind == CF_MYSQL_SEQUENCE && !matches && !load->options->data_only)
+		matches = cf_selector_takes(load->selector, NULL, database, from->name);
+	if (from->kind == CF_MYSQL_SEQUENCE && !matches && !load->options->data_only &&
+	    !cf_selector_excludes(load->selector, NULL, database, from->name)) {
+		*is_implied_out = true;
 		return sequence_is_needed(load, source, from->name, wants_out, err);
+	}
 	if (from->kind == CF_MYSQL_SEQUENCE)
 		*wants_out = matches && (!load->options->data_only || from->value);
 	else if (load->options->data_only)
@@ -166,8 +170,8 @@ static int add_object(struct cf_mysql_load *load, const struct cf_mysql_load_sou
 	bool is_table_like = from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE;
 	struct cf_mysql_load_object *object;
 	const char *name = from->name;
-	bool wants;
-	int rc = wants_object(load, source, from, &wants, err);
+	bool wants, is_implied;
+	int rc = wants_object(load, source, from, &wants, &is_implied, err);
 
 	if (rc < 0 || !wants)
 		return rc;
@@ -176,6 +180,7 @@ static int add_object(struct cf_mysql_load *load, const struct cf_mysql_load_sou
 		return cf_err_nomem(err);
 	object->source = source;
 	object->from = from;
+	object->is_implied = is_implied;
 	rc = is_table_like ? place(load, source, from->name, &object->target, &name, err)
 			   : place(load, source, NULL, &object->target, NULL, err);
 	if (rc < 0)

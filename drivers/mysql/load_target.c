@@ -170,6 +170,25 @@ static int query_target(struct cf_mysql_load *load, size_t target, const char *s
 	return rc;
 }
 
+/* A sequence that a table's default merely uses goes on: set back, it would give its numbers again.
+ */
+static bool leave_sequence(struct cf_mysql_load *load, size_t target, const char *name,
+			   const char *type)
+{
+	for (size_t i = 0; !strcmp(type, "SEQUENCE") && i < load->n_objects; i++) {
+		struct cf_mysql_load_object *object = &load->objects[i];
+
+		if (!object->is_implied || object->target != target ||
+		    !same_name(load, object->name, name))
+			continue;
+		object->is_left = true;
+		cf_ctx_note(load->ctx, "sequence.left", object->label,
+			    "%s is there already and goes on from where it is", object->label);
+		return true;
+	}
+	return false;
+}
+
 /* One thing that is there: nothing to do, refused, or dropped. */
 static int judge(struct cf_mysql_load *load, size_t target, const char *name, const char *type,
 		 struct cf_err *err)
@@ -178,6 +197,8 @@ static int judge(struct cf_mysql_load *load, size_t target, const char *name, co
 	bool in_the_way =
 		makes(load, target, types[index].thing, name) || load->targets[target].is_whole;
 
+	if (leave_sequence(load, target, name, type))
+		return 0;
 	if (load->options->clean)
 		return makes(load, target, types[index].thing, name)
 			       ? add_drop(load, target, types[index].word, name, err)

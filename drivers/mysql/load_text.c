@@ -21,7 +21,7 @@ static int set_text(struct cf_buf *out, const char *text, struct cf_err *err)
 }
 
 /* The new name of a whole database of the snapshot, or NULL when it keeps its own. */
-static const char *new_database(struct cf_mysql_load *load,
+static const char *new_database(const struct cf_mysql_load *load,
 				const struct cf_mysql_load_source *source)
 {
 	const char *old = source->manifest.database, *name = old;
@@ -35,30 +35,76 @@ static const char *new_database(struct cf_mysql_load *load,
 	return strcmp(name, old) != 0 ? name : NULL;
 }
 
-/* Qualified names in a text that the server wrote. */
-static int rename_databases(struct cf_mysql_load *load, struct cf_buf *text, bool is_view,
-			    const char *label, struct cf_err *err)
+static const char *new_name(void *user, const char *db)
 {
-	struct cf_buf renamed = CF_BUF_INIT;
-	int rc = 0;
+	struct cf_mysql_load *load = user;
 
-	for (size_t i = 0; rc == 0 && i < load->n_sources; i++) {
+	for (size_t i = 0; i < load->n_sources; i++)
+		if (!strcmp(load->sources[i].manifest.database, db))
+			return new_database(load, &load->sources[i]);
+	return NULL;
+}
+
+static int check_view(struct cf_mysql_load *load, const char *text, const char *label,
+		      struct cf_err *err)
+{
+	for (size_t i = 0; i < load->n_sources; i++) {
 		const char *old = load->sources[i].manifest.database;
 		const char *name = new_database(load, &load->sources[i]);
 
-		if (!name)
-			continue;
-		if (is_view && cf_mysql_ddl_is_ambiguous((const char *)text->data, old)) {
-			rc = cf_err_set(err, CF_ERR_BUSY,
-					"%s cannot follow database %s to %s: in its text %s may be "
-					"a table or a column, too; leave it out by --exclude-table",
-					label, old, name, old);
-			break;
-		}
-		rc = cf_mysql_ddl_set_database((const char *)text->data, old, name, &renamed, err);
-		if (rc == 0)
-			rc = set_text(text, (const char *)renamed.data, err);
+		if (name && cf_mysql_ddl_is_ambiguous(text, old))
+			return cf_err_set(err, CF_ERR_BUSY,
+					  "%s cannot follow database %s to %s: in its text %s may "
+					  "be a table or a column, too; leave it out by "
+					  "--exclude-table",
+					  label, old, name, old);
 	}
+	return 0;
+}
+
+/* Qualified names in a text that the server wrote. */
+static int rename_databases(struct cf_mysql_load *load, struct cf_buf *text, struct cf_err *err)
+{
+	struct cf_buf renamed = CF_BUF_INIT;
+	int rc =
+		cf_mysql_ddl_set_databases((const char *)text->data, new_name, load, &renamed, err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)renamed.data, err);
+	cf_buf_release(&renamed);
+	return rc;
+}
+
+/* from: its database has the new name already. */
+static bool new_sequence(void *user, struct cf_mysql_qualified from,
+			 struct cf_mysql_qualified *to_out)
+{
+	const struct cf_mysql_load *load = user;
+
+	for (size_t i = 0; i < load->n_objects; i++) {
+		const struct cf_mysql_load_object *object = &load->objects[i];
+		const char *database = new_database(load, object->source);
+
+		if (object->from->kind != CF_MYSQL_SEQUENCE ||
+		    strcmp(object->from->name, from.name) != 0 ||
+		    strcmp(database ? database : object->source->manifest.database, from.db) != 0)
+			continue;
+		*to_out = (struct cf_mysql_qualified){.db = load->targets[object->target].name,
+						      .name = object->name};
+		return true;
+	}
+	return false;
+}
+
+/* Those with names of their own, in defaults that take their numbers from them. */
+static int rename_sequences(struct cf_mysql_load *load, struct cf_buf *text, struct cf_err *err)
+{
+	struct cf_buf renamed = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_set_sequences((const char *)text->data, new_sequence, load, &renamed,
+					    err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)renamed.data, err);
 	cf_buf_release(&renamed);
 	return rc;
 }
@@ -108,7 +154,9 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		return 0;
 	rc = set_text(&text, table->from->create, err);
 	if (rc == 0)
-		rc = rename_databases(load, &text, false, table->label, err);
+		rc = rename_databases(load, &text, err);
+	if (rc == 0)
+		rc = rename_sequences(load, &text, err);
 	if (rc == 0 && leaves_directories(load, table))
 		rc = drop_directories(load, table, &text, err);
 	if (rc == 0)
@@ -203,10 +251,10 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 
 	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE) {
 		rc = cf_mysql_ddl_set_name(from->create, word, object->name, &object->create, err);
-		if (rc == 0)
-			rc = rename_databases(load, &object->create, from->kind == CF_MYSQL_VIEW,
-					      object->label, err);
-		return rc;
+		if (rc == 0 && from->kind == CF_MYSQL_VIEW)
+			rc = check_view(load, (const char *)object->create.data, object->label,
+					err);
+		return rc == 0 ? rename_databases(load, &object->create, err) : rc;
 	}
 	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&
 	    cf_mysql_ddl_mentions(from->create, old))

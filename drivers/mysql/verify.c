@@ -37,30 +37,23 @@ char *cf_mysql_verify_label(const struct cf_mysql_load_source *source, const cha
 	return asprintf(&label, "%s.%s", source->manifest.database, name) < 0 ? NULL : label;
 }
 
-int cf_mysql_verify_expect(const struct cf_mysql_verify *verify, const char *text,
-			   struct cf_buf *out, struct cf_err *err)
+static const char *scratch_name(void *user, const char *db)
 {
-	struct cf_buf before = CF_BUF_INIT;
-	int rc;
+	const struct cf_mysql_verify *verify = user;
 
-	cf_buf_clear(out);
-	rc = cf_buf_append(out, text, strlen(text) + 1, err);
-	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++) {
-		const char *old = verify->sources[i].manifest.database;
-		struct cf_buf swapped = *out;
-
-		if (!strcmp(old, verify->names[i]))
-			continue;
-		*out = before;
-		before = swapped;
-		rc = cf_mysql_ddl_set_database((const char *)before.data, old, verify->names[i],
-					       out, err);
-	}
-	cf_buf_release(&before);
-	return rc;
+	for (size_t i = 0; i < verify->n_sources; i++)
+		if (!strcmp(verify->sources[i].manifest.database, db))
+			return verify->names[i];
+	return NULL;
 }
 
-int cf_mysql_verify_expect_table(const struct cf_mysql_verify *verify, const char *create,
+int cf_mysql_verify_expect(struct cf_mysql_verify *verify, const char *text, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	return cf_mysql_ddl_set_databases(text, scratch_name, verify, out, err);
+}
+
+int cf_mysql_verify_expect_table(struct cf_mysql_verify *verify, const char *create,
 				 struct cf_buf *out, struct cf_err *err)
 {
 	struct cf_buf moved = CF_BUF_INIT;

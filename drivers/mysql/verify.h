@@ -42,10 +42,10 @@ void cf_mysql_verify_tell(struct cf_mysql_verify *verify, const char *check, con
 char *cf_mysql_verify_label(const struct cf_mysql_load_source *source, const char *name);
 /* A text as it should be on the scratch server, where databases have other names. out is replaced,
  * ended by NUL. */
-int cf_mysql_verify_expect(const struct cf_mysql_verify *verify, const char *text,
+int cf_mysql_verify_expect(struct cf_mysql_verify *verify, const char *text,
 			   struct cf_buf *out, struct cf_err *err);
 /* The same of CREATE TABLE; no table of a trial keeps directories of its own. */
-int cf_mysql_verify_expect_table(const struct cf_mysql_verify *verify, const char *create,
+int cf_mysql_verify_expect_table(struct cf_mysql_verify *verify, const char *create,
 				 struct cf_buf *out, struct cf_err *err);
 
 /* Every table's rows can be read and are as many as they should be. */

@@ -31,7 +31,7 @@ struct changed_file {
 /* The snapshot's tree with the folders' names on the scratch server. */
 struct renamed {
 	struct cf_tree base;
-	const struct cf_mysql_verify *verify;
+	struct cf_mysql_verify *verify;
 	struct cf_buf *folders; /* of each source, as the dump names it */
 	struct changed_file *changed;
 	size_t n_changed;
@@ -289,7 +289,7 @@ static int add_changed(struct renamed *renamed, size_t source, const struct cf_m
 
 static int find_changed(struct renamed *renamed, struct cf_err *err)
 {
-	const struct cf_mysql_verify *verify = renamed->verify;
+	struct cf_mysql_verify *verify = renamed->verify;
 	struct cf_buf expected = CF_BUF_INIT;
 	int rc = 0;
 

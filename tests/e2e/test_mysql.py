@@ -475,6 +475,38 @@ def test_foreign_keys_that_do_not_hold_are_named(my):
     my.run("restore", "latest", "--to", server.url(), "--data-only")
 
 
+def test_a_sequence_that_a_table_uses_goes_on(my):
+    server = my.server
+    source = server.make("CREATE SEQUENCE s; CREATE TABLE t (i INT DEFAULT NEXTVAL(s)); INSERT INTO t VALUES (), ()")
+    my.run("backup", server.url(source))
+    server.sql("ALTER SEQUENCE s RESTART 500", source)
+    state = server.rows("SELECT * FROM s", source)
+
+    def restore(*options):
+        my.restore("latest", server.url(), "--table", f"{source}.t", *options)
+        assert server.rows("SELECT * FROM s", source) == state
+    restore("--rename", f"{source}.t={source}.t2")
+    assert f"nextval(`{source}`.`s`)" in server.rows("SHOW CREATE TABLE t2", source)[0][1]
+    restore("--clean")
+    restore("--clean", "--exclude-table", "s")
+    restore("--rename", f"{source}.t={source}.t3", "--rename", f"{source}.s={source}.other")
+    assert f"nextval(`{source}`.`other`)" in server.rows("SHOW CREATE TABLE t3", source)[0][1]
+    # Named, it is in the way like anything else.
+    assert "sequence" in my.fails("restore", "latest", "--to", server.url(), "--table", f"{source}.s", code={FAILED, BUSY}, names=f"{source}.s")
+
+
+def test_databases_swap_their_names(my):
+    server = my.server
+    second = server.make("CREATE TABLE p (i INT PRIMARY KEY); INSERT INTO p VALUES (1); CREATE SEQUENCE s")
+    first = server.make(f"CREATE TABLE c (i INT DEFAULT NEXTVAL({second}.s), j INT, FOREIGN KEY (j) REFERENCES {second}.p (i)); INSERT INTO c (j) VALUES (1);"
+                        f"CREATE VIEW v AS SELECT j FROM c JOIN {second}.p ON j = p.i")
+    my.run("backup", server.url(first, second))
+    my.restore("latest", server.url(), "--clean", "--create", "--rename", f"{first}={second}", "--rename", f"{second}={first}")
+    text = server.rows("SHOW CREATE TABLE c", second)[0][1]
+    assert f"REFERENCES `{first}`.`p`" in text and f"nextval(`{first}`.`s`)" in text
+    assert server.rows("SELECT * FROM v", second) == [(1,)] and server.rows("SELECT * FROM p", first) == [(1,)]
+
+
 BROKEN_VIEWS = """
 CREATE TABLE gone (c INT); CREATE TABLE child2 (a INT, b INT);
 CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x;

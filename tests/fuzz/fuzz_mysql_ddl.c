@@ -1,7 +1,7 @@
 /*
  * Input: a statement as from SHOW CREATE. Whatever it is, nothing is read beyond it; a table's that
- * is accepted comes out of a second round as of the first, and a database that was renamed away is
- * not named any more.
+ * is accepted comes out of a second round as of the first, and databases and sequences that
+ * swap their names twice have their own again.
  */
 
 #include "drivers/mysql/ddl.h"
@@ -39,10 +39,24 @@ static int check_name(void *user, const char *db, const char *sequence, struct c
 	return strlen(db) + strlen(sequence) > *(const size_t *)user ? abort(), -1 : 0;
 }
 
+static const char *swap(void *user, const char *db)
+{
+	return !strcmp(db, "shop") ? "other" : !strcmp(db, "other") ? "shop" : NULL;
+}
+
+static bool swap_sequence(void *user, struct cf_mysql_qualified from,
+			  struct cf_mysql_qualified *to_out)
+{
+	*to_out = (struct cf_mysql_qualified){"shop", !strcmp(from.name, "a")	? "b"
+						      : !strcmp(from.name, "b") ? "a"
+										: "s"};
+	return !strcmp(from.db, "shop");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *text = malloc(len + 1);
-	struct cf_buf out = CF_BUF_INIT, again = CF_BUF_INIT;
+	struct cf_buf out = CF_BUF_INIT, again = CF_BUF_INIT, third = CF_BUF_INIT;
 
 	if (!text)
 		return 0;
@@ -50,9 +64,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	text[len] = '\0';
 	write_twice(text);
 	cf_mysql_ddl_set_name(text, "VIEW", "v", &out, NULL);
-	if (cf_mysql_ddl_set_database(text, "shop", "other", &out, NULL) < 0 ||
-	    cf_mysql_ddl_set_database((const char *)out.data, "shop", "third", &again, NULL) < 0 ||
-	    strcmp((const char *)out.data, (const char *)again.data) != 0)
+	if (cf_mysql_ddl_set_databases(text, swap, NULL, &out, NULL) < 0 ||
+	    cf_mysql_ddl_set_databases((const char *)out.data, swap, NULL, &again, NULL) < 0 ||
+	    cf_mysql_ddl_set_databases((const char *)again.data, swap, NULL, &third, NULL) < 0 ||
+	    strcmp((const char *)out.data, (const char *)third.data) != 0)
+		abort();
+	if (cf_mysql_ddl_set_sequences(text, swap_sequence, NULL, &out, NULL) < 0 ||
+	    cf_mysql_ddl_set_sequences((const char *)out.data, swap_sequence, NULL, &again, NULL) <
+		    0 ||
+	    cf_mysql_ddl_set_sequences((const char *)again.data, swap_sequence, NULL, &third,
+				       NULL) < 0 ||
+	    strcmp((const char *)out.data, (const char *)third.data) != 0)
 		abort();
 	if (cf_mysql_ddl_drop_definer(text, &out, NULL) < 0)
 		abort();
@@ -66,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	cf_mysql_ddl_references(text, check_name, &len, NULL);
 	cf_buf_release(&out);
 	cf_buf_release(&again);
+	cf_buf_release(&third);
 	free(text);
 	return 0;
 }

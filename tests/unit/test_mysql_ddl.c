@@ -162,17 +162,46 @@ static void names_change(void **state)
 	cf_buf_release(&out);
 }
 
+static const char *swap(void *user, const char *db)
+{
+	return !strcmp(db, "shop") ? "n" : !strcmp(db, "n") ? "shop" : NULL;
+}
+
+static bool next_sequence(void *user, struct cf_mysql_qualified from,
+			  struct cf_mysql_qualified *to_out)
+{
+	*to_out =
+		(struct cf_mysql_qualified){.db = "n`", .name = strcmp(from.name, "a") ? "a" : "b"};
+	return !strcmp(from.db, "shop");
+}
+
+static void sequences_change(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_ddl_set_sequences(
+			"`i` int DEFAULT nextval(`shop`.`a`), `j` DEFAULT (nextval(`shop`.`b`) + "
+			"1) COMMENT 'nextval(`shop`.`a`)', `k` DEFAULT lastval(`x`.`a`)",
+			next_sequence, NULL, &out, NULL),
+		0);
+	assert_string_equal((char *)out.data,
+			    "`i` int DEFAULT nextval(`n```.`b`), `j` DEFAULT (nextval(`n```.`a`) + "
+			    "1) COMMENT 'nextval(`shop`.`a`)', `k` DEFAULT lastval(`x`.`a`)");
+	cf_buf_release(&out);
+}
+
 static void databases_change(void **state)
 {
 	struct cf_buf out = CF_BUF_INIT;
 
 	assert_int_equal(
-		cf_mysql_ddl_set_database(
-			"`shop`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`shop`.`s`)",
-			"shop", "n", &out, NULL),
+		cf_mysql_ddl_set_databases(
+			"`shop`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`n`.`s`)", swap,
+			NULL, &out, NULL),
 		0);
 	assert_string_equal((char *)out.data,
-			    "`n`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`n`.`s`)");
+			    "`n`.`t` 'shop.`shop`.x' `a`.`shop`.`b` `shop` nextval(`shop`.`s`)");
 	assert_true(cf_mysql_ddl_is_ambiguous("select `shop`.`a` from `shop`", "shop"));
 	assert_false(cf_mysql_ddl_is_ambiguous("select 'shop' from `shop`.`a` `b`", "shop"));
 	assert_true(cf_mysql_ddl_mentions("insert into Shop.t", "shop"));
@@ -300,6 +329,7 @@ int main(void)
 		cmocka_unit_test(cut_text_is_damage),
 		cmocka_unit_test(names_change),
 		cmocka_unit_test(databases_change),
+		cmocka_unit_test(sequences_change),
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
