@@ -145,7 +145,7 @@ static void plan_all(struct cf_pg_load *load)
 		n_after += cf_pg_load_comes_after(load, load->set.list[i]);
 	if (load->options->clean && !load->options->create)
 		cf_pg_load_step(load, 0, "drop", "%s",
-				load->everything ? "what is in the way" : "the tables in the way");
+				load->by_archive ? "what is in the way" : "the tables in the way");
 	if (cf_pg_load_wants_schema(load))
 		cf_pg_load_step(load, 0, "create", "%zu objects", load->set.n - n_after);
 	for (size_t i = 0; i < load->n_tables; i++) {
@@ -168,7 +168,7 @@ static bool makes_schema(const struct cf_pg_load *load, const struct cf_rename *
 	for (size_t i = 0; !rename->old_table && i < load->set.n; i++) {
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
 
-		if (strcmp(entry->desc, "SCHEMA") == 0 &&
+		if (strcmp(entry->desc, "SCHEMA") == 0 && !cf_pg_load_makes_by_itself(entry) &&
 		    strcmp(entry->tag, rename->old_schema) == 0)
 			return true;
 	}
@@ -214,11 +214,14 @@ static int load_before(struct cf_pg_load *load, struct cf_err *err)
 	if (rc < 0 || !cf_pg_load_wants_schema(load))
 		return rc;
 	cf_pg_load_step(load, 0, "create", "schema");
-	if (load->everything) {
+	if (load->everything)
+		rc = cf_pg_load_give_schemas(load, err);
+	if (rc == 0 && load->by_archive) {
 		load->changed = true;
 		return cf_pg_load_archive(load, false, err);
 	}
-	rc = make_new_schemas(load, err);
+	if (rc == 0)
+		rc = make_new_schemas(load, err);
 	return rc < 0 ? rc : cf_pg_load_schema(load, false, err);
 }
 
@@ -257,11 +260,11 @@ static int run_steps(struct cf_pg_load *load, struct cf_err *err)
 	int rc = cf_pg_load_configure(load, load->pg, err);
 
 	load->began = true;
-	if (rc == 0 && !load->everything)
+	if (rc == 0 && !load->by_archive)
 		rc = cf_pg_exec(load->pg, "BEGIN", err);
 	if (rc == 0)
 		rc = load_before(load, err);
-	if (rc == 0 && !load->everything && !load->single)
+	if (rc == 0 && !load->by_archive && !load->single)
 		rc = cf_pg_exec(load->pg, "COMMIT", err);
 	if (rc == 0)
 		rc = load_data(load, err);

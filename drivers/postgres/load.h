@@ -40,6 +40,8 @@ struct cf_pg_toc;
 struct cf_pg_toc_entry;
 struct cf_selector;
 
+#define CF_PG_NAME_LEN_MAX 63 /* in every server that was not built otherwise */
+
 /* cf_driver.load: how databases of a snapshot map to the target's is said in load.c. */
 int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_options *options,
 	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err);
@@ -82,6 +84,7 @@ struct cf_pg_load {
 	size_t n_tables;
 	uint64_t bytes;
 	bool everything;		  /* the whole database, perhaps but for excluded tables */
+	bool by_archive;		  /* by pg_restore: everything under its own name */
 	bool single;			  /* in one transaction */
 	bool *kept;			  /* entries that the target has already: load_schema.c */
 	struct cf_pg_new_name *new_names; /* load_rename.c */
@@ -150,7 +153,10 @@ int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const s
 /* load_clean.c */
 int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);
 
-/* load_archive.c: entries before the rows, and those after. */
+/* load_archive.c: the owner of schemas that every database has; entries before the rows, and those
+ * after. */
+int cf_pg_load_give_schemas(struct cf_pg_load *load, struct cf_err *err);
+bool cf_pg_load_makes_by_itself(const struct cf_pg_toc_entry *entry);
 int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);
 
 /* load_schema.c: the same by load->pg, within the caller's transaction. */
@@ -172,6 +178,9 @@ void cf_pg_load_new_name(const struct cf_pg_load *load, size_t entry, const char
 			 const char **name_out);
 int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
 			  const char *sql, struct cf_buf *out, struct cf_err *err);
+
+/* Warns where an entry's texts, that stay as they are, name what is renamed. */
+void cf_pg_load_tell_texts(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry);
 
 /* load_copy.c: all rows by several connections, or by load->pg within its transaction. */
 int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err);

@@ -39,7 +39,7 @@ static int make_file(const char *name, struct cf_span content, int *fd_out, char
 }
 
 /* public, where its owner is not the one that initdb gives it: the archive makes it by a comment. */
-static bool is_made_by_initdb(const struct cf_pg_toc_entry *entry)
+bool cf_pg_load_makes_by_itself(const struct cf_pg_toc_entry *entry)
 {
 	return strcmp(entry->desc, "SCHEMA") == 0 && entry->defn &&
 	       strncmp(entry->defn, "--", 2) == 0;
@@ -78,14 +78,14 @@ static int give_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *en
 	return rc;
 }
 
-static int give_schemas(struct cf_pg_load *load, struct cf_err *err)
+int cf_pg_load_give_schemas(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && !load->options->no_owner && i < load->set.n; i++) {
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
 
-		if (is_made_by_initdb(entry) && entry->owner && entry->owner[0])
+		if (cf_pg_load_makes_by_itself(entry) && entry->owner && entry->owner[0])
 			rc = give_schema(load, entry, err);
 	}
 	return rc;
@@ -167,7 +167,7 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 
 		if (pass_of(load, index, parts) != pass)
 			continue;
-		if (is_made_by_initdb(&load->toc->entries[index]))
+		if (cf_pg_load_makes_by_itself(&load->toc->entries[index]))
 			continue;
 		rc = schema_exists(load, &load->toc->entries[index], &exists, err);
 		if (rc == 0)
@@ -335,9 +335,7 @@ out:
 
 int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
 {
-	int rc = after ? 0 : give_schemas(load, err);
+	int rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
 
-	if (rc == 0)
-		rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
 	return rc < 0 || !after ? rc : run_pass(load, PASS_ALONE, err);
 }

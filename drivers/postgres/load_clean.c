@@ -322,8 +322,8 @@ int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err)
 	int rc;
 
 	cf_pg_load_step(load, 0, "drop", "%s",
-			load->everything ? "what is in the way" : "the tables in the way");
-	rc = load->everything ? drop_everything(load, &drops, err) : drop_chosen(load, &drops, err);
+			load->by_archive ? "what is in the way" : "the tables in the way");
+	rc = load->by_archive ? drop_everything(load, &drops, err) : drop_chosen(load, &drops, err);
 	if (rc == 0 && load->everything && cf_pg_load_wants_data(load))
 		rc = drop_large_objects(load, &sql, err);
 	if (rc == 0 && sql.len > 0)

@@ -81,9 +81,10 @@ static int add_sequence(struct cf_pg_load *load, const struct cf_pg_sequence *se
 
 	if (entry == CF_PG_NO_ENTRY ? !load->everything : load->set.marks[entry] == CF_PG_OUT)
 		return 0;
-	if (!load->everything && (load->set.marks[entry] == CF_PG_NEEDED || load->kept[entry]))
+	if (entry != CF_PG_NO_ENTRY &&
+	    (load->set.marks[entry] == CF_PG_NEEDED || load->kept[entry]))
 		return 0;
-	if (load->renames.n > 0)
+	if (load->renames.n > 0 && entry != CF_PG_NO_ENTRY)
 		cf_pg_load_new_name(load, entry, &schema, &name);
 	++*n;
 	rc = append_setval(sequence, schema, name, sql, err);
@@ -310,14 +311,14 @@ int cf_pg_load_large_objects(struct cf_pg_load *load, struct cf_err *err)
 	for (size_t i = 0; i < manifest->n_large_objects; i++)
 		bytes += manifest->large_objects[i].bytes;
 	cf_pg_load_step(load, bytes, "load", "%zu large objects", manifest->n_large_objects);
-	rc = cf_pg_exec(load->pg, "BEGIN", err);
+	rc = load->single ? 0 : cf_pg_exec(load->pg, "BEGIN", err);
 	for (size_t i = 0; rc == 0 && i < manifest->n_large_objects; i++) {
 		rc = load_object(load, &manifest->large_objects[i], &sql, err);
 		/* Each is a lock until the end of its transaction. */
-		if (rc == 0 && i % BATCH == BATCH - 1)
+		if (rc == 0 && !load->single && i % BATCH == BATCH - 1)
 			rc = cf_pg_exec(load->pg, "COMMIT; BEGIN", err);
 	}
-	if (rc == 0)
+	if (rc == 0 && !load->single)
 		rc = cf_pg_exec(load->pg, "COMMIT", err);
 	cf_buf_release(&sql);
 	return rc;

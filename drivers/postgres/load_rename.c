@@ -19,7 +19,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_LEN_MAX 63
 #define HASH_LEN     9 /* "_" and 8 digits */
 
 struct cf_pg_new_name {
@@ -50,10 +49,10 @@ static char *bare_name(const struct cf_pg_toc_entry *entry, const struct cf_pg_t
 /* Cut at a character, and told apart by a hash of the whole. */
 static void shorten(char *name)
 {
-	size_t len = strlen(name), end = NAME_LEN_MAX - HASH_LEN;
+	size_t len = strlen(name), end = CF_PG_NAME_LEN_MAX - HASH_LEN;
 	uint32_t hash = 2166136261u;
 
-	if (len <= NAME_LEN_MAX)
+	if (len <= CF_PG_NAME_LEN_MAX)
 		return;
 	for (size_t i = 0; i < len; i++)
 		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
@@ -300,10 +299,27 @@ static int copy_token(struct rewriter *r, const struct cf_sql_token *token)
 	return cf_buf_append(r->out, token->text, token->len, r->err);
 }
 
+/* What stands for the table itself, as in CHECK (f(t.*)) or a policy's t.id: its new name, when the
+ * name that was read into r->schema is its old one. */
+static const char *new_name_of_own(struct rewriter *r)
+{
+	const struct cf_pg_toc_entry *own;
+	const char *schema, *name;
+
+	if (r->table == CF_PG_NO_ENTRY)
+		return NULL;
+	own = &r->load->toc->entries[r->table];
+	if (!is_desc(own, "TABLE") || !own->nspname || strcmp(own->tag, (const char *)r->schema.data) != 0)
+		return NULL;
+	cf_renames_apply(&r->load->renames, own->nspname, own->tag, &schema, &name);
+	return strcmp(name, own->tag) != 0 ? name : NULL;
+}
+
 /* schema.+, in the same way: the operator itself is copied as what follows. */
 static int rewrite_operator(struct rewriter *r, const struct cf_sql_token *schema, const char *at)
 {
 	const struct cf_pg_new_name *found;
+	const char *own;
 	int rc = cf_sql_name_of(schema, &r->schema, r->err);
 
 	cf_buf_clear(&r->name);
@@ -313,7 +329,8 @@ static int rewrite_operator(struct rewriter *r, const struct cf_sql_token *schem
 	if (rc < 0)
 		return rc;
 	found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
-	return found ? cf_sql_append_name(found->new_schema, r->out, r->err) : copy_token(r, schema);
+	own = found ? found->new_schema : new_name_of_own(r);
+	return own ? cf_sql_append_name(own, r->out, r->err) : copy_token(r, schema);
 }
 
 /* schema.name, of which schema is read and *at stands on the dot. */
@@ -322,6 +339,7 @@ static int rewrite_pair(struct rewriter *r, const struct cf_sql_token *schema, c
 	const char *behind = *at;
 	struct cf_sql_token dot = cf_sql_next(&behind), name = cf_sql_next(&behind);
 	const struct cf_pg_new_name *found;
+	const char *own;
 	int rc;
 
 	if (!is_name(&name))
@@ -335,7 +353,8 @@ static int rewrite_pair(struct rewriter *r, const struct cf_sql_token *schema, c
 	found = find_name(r->load, (const char *)r->schema.data, (char *)r->name.data);
 	if (found)
 		return cf_sql_append_qualified(found->new_schema, found->new_name, r->out, r->err);
-	rc = copy_token(r, schema);
+	own = new_name_of_own(r);
+	rc = own ? cf_sql_append_name(own, r->out, r->err) : copy_token(r, schema);
 	if (rc == 0)
 		rc = copy_token(r, &dot);
 	return rc < 0 ? rc : copy_token(r, &name);
@@ -471,4 +490,69 @@ int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry 
 	cf_buf_release(&r.schema);
 	cf_buf_release(&r.name);
 	return rc;
+}
+
+/* --- texts --- */
+
+static bool is_of_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '$' || (c & 0x80);
+}
+
+/* As a word of its own; qualifying: with a dot behind it. */
+static bool names(const struct cf_sql_token *text, const char *name, bool qualifying)
+{
+	size_t len = strlen(name);
+	const char *end = text->text + text->len, *at = text->text;
+
+	while ((at = memmem(at, (size_t)(end - at), name, len))) {
+		const char *behind = at + len;
+		bool begins = at == text->text || !is_of_word(at[-1]);
+
+		if (begins && behind < end && !is_of_word(*behind)) {
+			behind += *behind == '"';
+			if (!qualifying || (behind < end && *behind == '.'))
+				return true;
+		}
+		at++;
+	}
+	return false;
+}
+
+/* A search path names a schema alone. */
+static bool texts_name(const char *sql, const struct cf_rename *rename)
+{
+	const char *name = rename->old_table ? rename->old_table : rename->old_schema;
+	bool qualifying = !rename->old_table && !strstr(sql, "search_path");
+	struct cf_sql_token token;
+
+	while ((token = cf_sql_next(&sql)).kind != CF_SQL_END) {
+		bool stays = token.kind == CF_SQL_DOLLAR ||
+			     (token.kind == CF_SQL_STRING && !is_cast_to_regclass(sql));
+
+		if (stays && names(&token, name, qualifying))
+			return true;
+	}
+	return false;
+}
+
+void cf_pg_load_tell_texts(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
+{
+	struct cf_buf object = CF_BUF_INIT;
+
+	if (is_desc(entry, "COMMENT") || is_desc(entry, "SECURITY LABEL") || !entry->defn ||
+	    cf_pg_load_entry_name(entry, &object, NULL) < 0)
+		return;
+	for (size_t i = 0; i < load->renames.n; i++) {
+		const struct cf_rename *rename = &load->renames.items[i];
+		const char *old = rename->old_table ? rename->old_table : rename->old_schema;
+		const char *new = rename->old_table ? rename->new_table : rename->new_schema;
+
+		if (texts_name(entry->defn, rename))
+			cf_ctx_warn(load->ctx, "restore.named", (const char *)object.data,
+				    "%s names %s in its text, and goes on to mean that one, not %s",
+				    (const char *)object.data, old, new);
+	}
+	cf_buf_release(&object);
 }

@@ -186,6 +186,8 @@ static int make_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *ent
 		rc = append_owner(load, entry, &sql, err);
 	if (rc == 0)
 		rc = exec_text(load, &sql, err);
+	if (rc == 0 && load->renames.n > 0)
+		cf_pg_load_tell_texts(load, entry);
 	if (rc < 0 && cf_pg_load_entry_name(entry, &object, NULL) == 0)
 		cf_err_wrap(err, "%s", (const char *)object.data);
 	cf_buf_release(&object);
@@ -363,13 +365,29 @@ static bool belongs_to_kept(const struct cf_pg_load *load, size_t index)
 	return owner != CF_PG_NO_ENTRY && load->kept[owner];
 }
 
+/* A copy under another name is published by no publication that is there for the other. */
+static bool adds_to_kept_publication(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
+{
+	static const char prefix[] = "PUBLICATION TABLE";
+
+	if (load->renames.n == 0 || strncmp(entry->desc, prefix, strlen(prefix)) != 0)
+		return false;
+	for (size_t i = 0; i < entry->n_deps; i++) {
+		size_t dep = cf_pg_graph_entry(load->graph, entry->deps[i]);
+
+		if (dep != CF_PG_NO_ENTRY && load->kept[dep])
+			return true;
+	}
+	return false;
+}
+
 int cf_pg_load_wants_entry(struct cf_pg_load *load, size_t index, bool *wanted_out,
 			   struct cf_err *err)
 {
 	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
 
 	*wanted_out = entry->defn && entry->defn[0] && entry->section != CF_PG_SECTION_DATA &&
-		      !belongs_to_kept(load, index);
+		      !belongs_to_kept(load, index) && !adds_to_kept_publication(load, entry);
 	if (load->options->no_privileges &&
 	    (is_desc(entry, "ACL") || is_desc(entry, "DEFAULT ACL")))
 		*wanted_out = false;
@@ -387,6 +405,7 @@ static int restore_entry(struct cf_pg_load *load, size_t index, struct cf_err *e
 	if (rc < 0 || !made)
 		return rc;
 	if (load->set.marks[index] == CF_PG_SATELLITE ||
+	    cf_pg_graph_owner(load->graph, index) != CF_PG_NO_ENTRY ||
 	    (load->set.marks[index] == CF_PG_CHOSEN && cf_pg_is_relation(entry)))
 		return make_or_leave_out(load, entry, NULL, err);
 	rc = make_or_leave_out(load, entry, &made, err);

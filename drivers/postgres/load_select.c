@@ -63,31 +63,13 @@ static bool is_special(const struct cf_pg_toc_entry *entry)
 		strncmp(entry->tag, "DATABASE ", strlen("DATABASE ")) == 0);
 }
 
-/* Whether --rename alone says what is wanted. */
-static bool is_renamed(struct cf_pg_load *load, const char *schema, const char *name)
-{
-	const char *new_schema, *new_name;
-
-	cf_renames_apply(&load->renames, schema, name, &new_schema, &new_name);
-	return strcmp(new_schema, schema) != 0 || (name && strcmp(new_name, name) != 0);
-}
-
-static bool chosen_by_renames(const struct cf_pg_load *load)
-{
-	return load->renames.n > 0 && cf_selector_takes_all(load->selector);
-}
-
 static bool takes_table(struct cf_pg_load *load, const struct cf_pg_table *table)
 {
-	if (!cf_selector_takes(load->selector, load->manifest->name, table->schema, table->name))
-		return false;
-	return !chosen_by_renames(load) || is_renamed(load, table->schema, table->name);
+	return cf_selector_takes(load->selector, load->manifest->name, table->schema, table->name);
 }
 
 static bool takes_schema(struct cf_pg_load *load, const char *schema)
 {
-	if (chosen_by_renames(load))
-		return is_renamed(load, schema, NULL);
 	return cf_selector_takes_schema(load->selector, load->manifest->name, schema);
 }
 
@@ -174,7 +156,8 @@ static int choose_entries(struct cf_pg_load *load, struct cf_err *err)
 
 	if (rc < 0)
 		return rc;
-	load->everything = cf_selector_takes_all(load->selector) && load->renames.n == 0;
+	load->everything = cf_selector_takes_all(load->selector);
+	load->by_archive = load->everything && load->renames.n == 0;
 	if (load->everything)
 		return choose_all(load, err);
 	choose_some(load);
@@ -232,6 +215,22 @@ static int choose_tables(struct cf_pg_load *load, struct cf_err *err)
 	return 0;
 }
 
+/* The server would cut a longer one, and not say so. */
+static int check_new_names(const struct cf_pg_load *load, struct cf_err *err)
+{
+	for (size_t i = 0; i < load->renames.n; i++) {
+		const struct cf_rename *rename = &load->renames.items[i];
+		const char *const names[] = {rename->new_schema, rename->new_table};
+
+		for (size_t k = 0; k < 2; k++)
+			if (names[k] && strlen(names[k]) > CF_PG_NAME_LEN_MAX)
+				return cf_err_set(err, CF_ERR_USAGE,
+						  "--rename: %s is longer than the %d bytes that a name can have",
+						  names[k], CF_PG_NAME_LEN_MAX);
+	}
+	return 0;
+}
+
 /* Names that only --rename matches are asked for here, too, so that a wrong one is found. */
 static int check_patterns(struct cf_pg_load *load, struct cf_err *err)
 {
@@ -270,6 +269,8 @@ int cf_pg_load_select(struct cf_pg_load *load, struct cf_err *err)
 	if (rc == 0)
 		rc = cf_renames_parse(load->options->renames, load->options->n_renames,
 				      CF_PATTERN_POSTGRES, &load->renames, err);
+	if (rc == 0)
+		rc = check_new_names(load, err);
 	if (rc == 0)
 		rc = choose_entries(load, err);
 	if (rc == 0)

@@ -334,6 +334,39 @@ def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer):
     assert postgres.dump(name, "--schema", "y") == want
 
 
+NAMED = """
+CREATE SCHEMA app; CREATE SCHEMA z; CREATE TABLE z.t (id int); CREATE SEQUENCE app.sq;
+CREATE TABLE app.t (id int PRIMARY KEY DEFAULT nextval('app.sq'), note text, CHECK (t.* IS NOT NULL));
+CREATE TABLE app.by_text (id int DEFAULT nextval('app.sq'::text), kind text DEFAULT 'app');
+CREATE INDEX t_whole ON app.t (id) WHERE t.* IS NOT NULL; CREATE POLICY p ON app.t USING (EXISTS (SELECT FROM z.t AS o WHERE o.id = t.id));
+CREATE FUNCTION app.body() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM app.t); END';
+CREATE FUNCTION app.path() RETURNS bigint LANGUAGE sql SET search_path = app AS 'SELECT 1';
+CREATE FUNCTION app.other() RETURNS text LANGUAGE sql AS $$ SELECT 'app, happ.t' $$;
+CREATE PUBLICATION published FOR TABLE app.t; INSERT INTO app.t VALUES (1, 'x'); INSERT INTO z.t VALUES (1); SELECT lo_from_bytea(77, 'x');
+COMMENT ON TABLE app.t IS 'app.t';
+"""
+
+
+def test_a_new_name_selects_nothing_and_is_not_in_texts(postgres, coffer):
+    coffer.variables = postgres.variables
+    name, made = postgres.make(NAMED), postgres.new_name()
+    coffer.run("backup", url(name))
+    args = ["restore", "latest", "--to", url(made), "--create", "--rename", "app=app2"]
+    assert "z.t" in coffer.run(*args, "--dry-run").out
+    lines = coffer.run(*args, code=PARTIAL).err.splitlines()
+    objects = ["TABLE app.by_text", "FUNCTION app.body()", "FUNCTION app.path()"]
+    assert len(lines) == 3 and all(any(o in line for line in lines) for o in objects), lines
+    assert tables(postgres, made) == {("app2", "t"), ("app2", "by_text"), ("z", "t")}
+    assert postgres.rows("SELECT schemaname, tablename FROM pg_publication_tables", made) == [("app2", "t")]
+    assert postgres.value("SELECT convert_from(lo_get(77), 'UTF8')", made) == "x"
+    # Beside the present one no publication takes it in.
+    coffer.run("restore", "latest", "--to", url(name), "--schema", "app", "--rename", "app=app2", code=PARTIAL)
+    coffer.run("restore", "latest", "--to", url(name), "--table", "app.t", "--rename", "app.t=app.u")
+    assert postgres.rows("SELECT schemaname, tablename FROM pg_publication_tables", name) == [("app", "t")]
+    assert postgres.rows("SELECT * FROM app.u", name) == [(1, "x")]
+    coffer.fails("restore", "latest", "--to", url(name), "--table", "app.t", "--rename", "app.t=app." + 64 * "n", code=USAGE, names="63")
+
+
 def test_a_schema_comes_back_alone(postgres, small):
     target = postgres.make()
     small.restore("latest", url(target), "--schema", "s")
