@@ -290,7 +290,7 @@ static int forge_pack(void *user, const struct cf_id *name, uint64_t size, struc
 		part.table.n_blobs = 1;
 		part.table.n_chunks = part.table.blobs[0].n_chunks;
 		for (size_t i = 0; i < part.table.n_chunks; i++)
-			part.table.chunks[i].id.bytes[0] ^= 1;
+			part.table.chunks[i].id.bytes[3] ^= 1;
 		list_pack(forgery, &part);
 	}
 	assert_int_equal(cf_buf_resize(&bytes, size, NULL), 0);
