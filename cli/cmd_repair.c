@@ -63,6 +63,7 @@ static int print_json(struct job *job, const struct cf_repair_figures *f, struct
 	cf_doc_count(&document, "chunks_saved", f->chunks_saved);
 	cf_doc_count(&document, "chunks_lost", f->chunks_lost);
 	cf_doc_count(&document, "snapshots_quarantined", f->snapshots_quarantined);
+	cf_doc_count(&document, "snapshots_lost", f->snapshots_lost);
 	cf_doc_count(&document, "n_lost", f->lost);
 	return cf_doc_print(&document, stdout, err);
 }
@@ -83,6 +84,8 @@ static void print_text(const struct job *job, const struct cf_repair_figures *f)
 		puts("nothing was done, --yes does it");
 	else
 		puts("repaired what can be");
+	if (f->snapshots_lost > 0)
+		puts("prune waits until snapshots that cannot be read are back or forgotten");
 	if (f->lost > 0)
 		puts("back up the same data again: what is stored anew is whole in older snapshots, too");
 }
@@ -135,7 +138,10 @@ int cf_cmd_repair(struct cf_cli *cli, struct cf_err *err)
 		rc = print_json(&job, &figures, err);
 	else if (rc == 0 && !cli->quiet)
 		print_text(&job, &figures);
-	if (rc == 0 && figures.lost)
+	if (rc == 0 && figures.snapshots_lost)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s cannot be read",
+				cf_text_count(figures.snapshots_lost, "snapshot", "snapshots").s);
+	else if (rc == 0 && figures.lost)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s cannot be restored",
 				cf_text_count(figures.lost, "file or folder", "files or folders").s);
 	for (size_t i = 0; i < sizeof(job.lists) / sizeof(*job.lists); i++)

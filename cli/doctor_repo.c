@@ -219,16 +219,18 @@ static void say_backups(struct cf_doctor *doctor, struct cf_repo *repo)
 {
 	struct cf_snapshot_list list = {0};
 	struct cf_err err = CF_ERR_INIT;
+	size_t n_damaged;
 
 	if (cf_snapshots_load(repo, NULL, &list, &err) < 0) {
 		cf_doctor_say(doctor, CF_DOCTOR_FAIL, "backups", "%s", err.text);
 		return;
 	}
-	if (list.n_damaged)
+	n_damaged = list.n_damaged + list.n_quarantined;
+	if (n_damaged)
 		cf_doctor_say(doctor, CF_DOCTOR_FAIL, "backups",
 			      "%s damaged: coffer check names %s",
-			      cf_text_count(list.n_damaged, "snapshot is", "snapshots are").s,
-			      list.n_damaged == 1 ? "it" : "them");
+			      cf_text_count(n_damaged, "snapshot is", "snapshots are").s,
+			      n_damaged == 1 ? "it" : "them");
 	say_future(doctor, &list);
 	say_sources(doctor, &list);
 	cf_snapshot_list_release(&list);

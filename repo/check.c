@@ -282,6 +282,14 @@ static int judge_gone(struct cf_check *check, const struct cf_id *id, struct cf_
 	return cf_err_set(err, CF_ERR_DAMAGED, "was removed while it was looked at, and no record says so");
 }
 
+static int say_unreadable(const struct cf_id *id, struct cf_err *err)
+{
+	struct cf_err why = *err;
+
+	return cf_err_set(err, CF_ERR_DAMAGED, "%s: put a good copy back, or give it up with coffer forget %.8s", why.text,
+			  cf_id_text(id).s);
+}
+
 /* 0 and no snapshot when it was forgotten since it was listed. */
 static int load_snapshot(struct cf_check *check, const struct cf_id *id, struct cf_snapshot **snapshot_out,
 			 struct cf_err *err)
@@ -289,6 +297,8 @@ static int load_snapshot(struct cf_check *check, const struct cf_id *id, struct 
 	struct cf_err missing;
 	int rc = cf_snapshot_load(check->repo, id, snapshot_out, err);
 
+	if (rc == CF_ERR_DAMAGED) /* set aside by a repair or not: what it needs is not known */
+		return say_unreadable(id, err);
 	if (rc != CF_ERR_NOT_FOUND)
 		return rc;
 	missing = *err;
@@ -307,10 +317,6 @@ static int check_snapshots(struct cf_check *check, struct cf_id *ids, size_t n, 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_snapshot *snapshot = NULL;
 
-		if (cf_id_set_has(&check->quarantine.snapshots, &ids[i])) {
-			check->figures.quarantined_snapshots++;
-			continue;
-		}
 		rc = load_snapshot(check, &ids[i], &snapshot, err);
 		if (snapshot) {
 			cf_check_history(check, snapshot, ids, n);
@@ -470,7 +476,6 @@ static int begin_again(struct cf_check *check, struct inventory *inventory, stru
 	cf_id_set_release(&check->lost_packs);
 	check->n_lost_chunks = 0;
 	check->figures.snapshots = check->figures.segments = check->figures.chunks = 0;
-	check->figures.quarantined_snapshots = 0;
 	check->packs = NULL;
 	check->n_packs = 0;
 	rc = take_inventory(check, inventory, err);

@@ -41,7 +41,7 @@ struct cf_check_coverage {
 struct cf_check_figures {
 	uint64_t snapshots, segments, packs, packs_read, bytes_read, chunks, unreferenced_packs, audit_records,
 		errors;
-	uint64_t quarantined_packs, quarantined_snapshots; /* damaged, and seen to by a repair: not counted as errors */
+	uint64_t quarantined_packs; /* damaged, and seen to by a repair: not counted as errors */
 	uint64_t orphaned_deltas; /* deltas that no snapshot needs and whose bases are gone: no damage */
 	struct cf_check_coverage coverage;
 };

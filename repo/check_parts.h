@@ -20,6 +20,7 @@ struct cf_checked_pack {
 	bool is_reported; /* that none does, though a snapshot needs it */
 	bool is_bad;	  /* it was damaged when it was last read */
 	bool is_quarantined; /* and that was seen to: what is only in it is lost */
+	bool is_quarantine_judged; /* it was read to see whether that is true */
 	bool was_read;	  /* in this run */
 	bool is_gone;	  /* since it was listed */
 	bool is_doubtful; /* bases of its deltas could not be read, and the index was written anew meanwhile */

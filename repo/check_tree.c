@@ -130,11 +130,32 @@ static int is_missing(struct cf_check *check, const struct cf_id *pack, struct c
 	return 1;
 }
 
+/* Whoever may write can set aside what is good. */
+static int judge_quarantine(struct cf_check *check, struct cf_checked_pack *pack, struct cf_err *err)
+{
+	int rc;
+
+	if (pack->is_bad || pack->is_quarantine_judged)
+		return 0;
+	pack->is_quarantine_judged = true;
+	rc = cf_check_read_pack(check, pack, err);
+	if (is_loss(rc)) {
+		cf_err_clear(err);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	pack->is_quarantined = false;
+	cf_check_found(check, cf_pack_name(&pack->name).s,
+		       "is set aside and needed, but it is good: coffer repair --yes takes it back in use");
+	return 0;
+}
+
 /* The chunk has a place in a pack of the store, and so has its base, which is no delta. */
 static int check_place(struct tree_check *t, const struct cf_id *id, bool is_base, struct cf_err *err)
 {
 	struct cf_check *check = t->check;
-	const struct cf_checked_pack *pack;
+	struct cf_checked_pack *pack;
 	struct cf_location place;
 	int rc;
 
@@ -146,6 +167,10 @@ static int check_place(struct tree_check *t, const struct cf_id *id, bool is_bas
 	if (rc < 0)
 		return rc;
 	pack = cf_check_pack(check, &place.pack);
+	if (pack && pack->is_quarantined)
+		rc = judge_quarantine(check, pack, err);
+	if (rc < 0)
+		return rc;
 	if (pack && pack->is_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s of it is lost with %s, which is damaged",
 				  cf_id_text(id).s, cf_pack_name(&place.pack).s);

@@ -268,11 +268,14 @@ static int walk_snapshots(struct cf_prune *p, const struct cf_snapshot_list *lis
 	struct cf_progress progress = {.items_total = list->n};
 	int rc = 0;
 
-	if (list->n_damaged)
+	const struct cf_id *damaged = list->n_damaged ? list->damaged : list->quarantined;
+
+	/* One that repair has set aside may get a good copy, too. */
+	if (list->n_damaged || list->n_quarantined)
 		return cf_err_set(err, CF_ERR_DAMAGED,
 				  "%s is damaged, and what it needs is not known, so nothing is removed: forget it by its id, or "
 				  "put a good copy of it back",
-				  cf_object_name(CF_OBJECT_SNAPSHOT, &list->damaged[0]).s);
+				  cf_object_name(CF_OBJECT_SNAPSHOT, &damaged[0]).s);
 	for (size_t i = 0; rc == 0 && i < list->n; i++) {
 		if (cf_id_set_has(&p->walked, &list->items[i]->id))
 			continue;

@@ -3,8 +3,8 @@
 
 /*
  * Objects that are damaged and known to be: set aside by records, never removed. What is intact in a pack was saved elsewhere
- * before, so nothing new relies on the pack; readers take from it what is nowhere else. A snapshot that is set aside is left out of
- * lists without a word.
+ * before, so nothing new relies on the pack; readers take from it what is nowhere else. A snapshot that is set aside
+ * and cannot be read is left out of lists; check names it until it is forgotten, and prune waits for that.
  */
 
 #include "repo/format/quarantine_doc.h"

@@ -154,7 +154,23 @@ static int release_good(struct cf_repair *repair, struct cf_err *err)
 	return rc;
 }
 
-/* Snapshots that cannot be read. Those in the list that can be are walked later. */
+static int set_snapshot_aside(struct cf_repair *repair, const struct cf_id *id, struct cf_quarantine_record *record,
+			      struct cf_err *err)
+{
+	struct cf_object_name name = cf_object_name(CF_OBJECT_SNAPSHOT, id);
+	struct cf_quarantined *item = &record->snapshots[record->n_snapshots];
+
+	item->id = *id;
+	item->why = strdup(err->text);
+	if (!item->why)
+		return cf_err_nomem(err);
+	record->n_snapshots++;
+	cf_repair_say(repair, CF_REPAIR_DAMAGE, name.s, "%s", err->text);
+	cf_repair_say(repair, CF_REPAIR_STEP, name.s, "%s", cf_repair_tense(repair, "set aside", "would be set aside"));
+	return 0;
+}
+
+/* Snapshots that cannot be read, whatever was set aside before. Those that can be are walked later. */
 static int find_bad_snapshots(struct cf_repair *repair, const struct inventory *inventory,
 			      struct cf_quarantine_record *record, struct cf_err *err)
 {
@@ -164,12 +180,10 @@ static int find_bad_snapshots(struct cf_repair *repair, const struct inventory *
 	if (!record->snapshots)
 		return cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < inventory->n_snapshots; i++) {
-		struct cf_object_name name = cf_object_name(CF_OBJECT_SNAPSHOT, &inventory->snapshots[i]);
+		const struct cf_id *id = &inventory->snapshots[i];
 		struct cf_snapshot *snapshot = NULL;
 
-		if (cf_id_set_has(&repair->check.quarantine.snapshots, &inventory->snapshots[i]))
-			continue;
-		rc = cf_snapshot_load(repair->repo, &inventory->snapshots[i], &snapshot, err);
+		rc = cf_snapshot_load(repair->repo, id, &snapshot, err);
 		cf_snapshot_free(snapshot);
 		if (rc == CF_ERR_NOT_FOUND) { /* forgotten since it was listed */
 			cf_err_clear(err);
@@ -177,15 +191,14 @@ static int find_bad_snapshots(struct cf_repair *repair, const struct inventory *
 		}
 		if (rc != CF_ERR_DAMAGED)
 			continue;
-		record->snapshots[record->n_snapshots].id = inventory->snapshots[i];
-		record->snapshots[record->n_snapshots].why = strdup(err->text);
-		rc = record->snapshots[record->n_snapshots++].why ? 0 : cf_err_nomem(err);
+		rc = cf_id_set_has(&repair->check.quarantine.snapshots, id) ? 0
+									     : set_snapshot_aside(repair, id, record, err);
 		if (rc < 0)
 			break;
-		cf_repair_say(repair, CF_REPAIR_DAMAGE, name.s, "%s", err->text);
-		cf_repair_say(repair, CF_REPAIR_STEP, name.s, "%s",
-			      cf_repair_tense(repair, "set aside", "would be set aside"));
 		cf_err_clear(err);
+		repair->figures.snapshots_lost++;
+		cf_repair_say(repair, CF_REPAIR_LOST, cf_object_name(CF_OBJECT_SNAPSHOT, id).s,
+			      "put a good copy back, or give it up with coffer forget %.8s", cf_id_text(id).s);
 	}
 	repair->figures.snapshots_quarantined = record->n_snapshots;
 	return rc;

@@ -47,7 +47,8 @@ struct cf_repair_figures {
 	uint64_t packs_released;    /* that were, and are good again */
 	uint64_t chunks_saved;	    /* out of those quarantined now */
 	uint64_t chunks_lost;	    /* that were in those, and are nowhere else */
-	uint64_t snapshots_quarantined;
+	uint64_t snapshots_quarantined; /* now */
+	uint64_t snapshots_lost;	/* that cannot be read: named as lost until they are forgotten */
 	uint64_t lost; /* files and folders, of all snapshots, that cannot be restored whole */
 };
 

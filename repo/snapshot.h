@@ -62,7 +62,7 @@ struct cf_snapshot_list {
 	size_t n;
 	struct cf_id *damaged; /* objects that could not be read: what they were is not known */
 	size_t n_damaged;
-	struct cf_id *quarantined; /* of those, what a repair has set aside: they stand in nothing's way */
+	struct cf_id *quarantined; /* apart from those, what a repair has set aside: nobody's latest. Prune needs a decision of both */
 	size_t n_quarantined;
 };
 

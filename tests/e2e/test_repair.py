@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import trees
-from harness import DAMAGED, DONE, FAILED, PARTIAL, fault_env, flip, kill_after, needs_shim
+from harness import DAMAGED, DONE, FAILED, FAILED, PARTIAL, fault_env, flip, kill_after, needs_shim
 
 N_SOURCES = 4
 
@@ -151,6 +151,7 @@ def test_all_that_is_recoverable_is_recovered_and_the_rest_is_named(stock, tmp_p
     for path in broken:
         path.write_bytes(b"")
     assert lost_of(copy.run("repair", "--json", code=DAMAGED).json) == lost_of(done)
+    copy.run("forget", truncated.name, "--yes")
     assert_healed(copy, tmp_path)
 
 
@@ -211,10 +212,14 @@ def test_a_snapshot_that_cannot_be_read_is_set_aside_and_can_be_forgotten(stock,
     flip(victim, 100)
     copy.run("snapshots", code=PARTIAL)
     copy.fails("restore", "latest", "--to", tmp_path / "none", code=DAMAGED, names=victim.name)
-    copy.run("repair", "--yes")
+    for _ in range(2):
+        said = copy.run("repair", "--yes", code=DAMAGED)
+        assert f"coffer forget {victim.name[:8]}" in said.out and "1 snapshot" in said.err
     assert copy.run("snapshots").err == ""
     copy.restore("latest", tmp_path / "out")
-    copy.check()
+    assert victim.name in copy.run("check", code=DAMAGED).out
+    copy.fails("prune", "--now", "--yes", code=DAMAGED, names=[victim.name, "forget"])
+    assert "1 snapshot is damaged" in copy.run("doctor", code=FAILED).out
     copy.fails("restore", victim.name, "--to", tmp_path / "none", code=DAMAGED, names=victim.name)
     copy.run("forget", victim.name, "--yes")
     assert not victim.exists()

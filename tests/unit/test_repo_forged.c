@@ -8,6 +8,8 @@
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/prune.h"
+#include "repo/quarantine.h"
+#include "repo/repair.h"
 #include "repo/retain.h"
 #include "repo/segments.h"
 #include "repo/snapshot.h"
@@ -422,7 +424,8 @@ static int note_pack(void *user, const struct cf_id *name, uint64_t size, struct
 
 static void damage(struct scene *s, const struct cf_id *name, bool truncate)
 {
-	const char *object = cf_pack_name(name).s;
+	const struct cf_pack_name pack = cf_pack_name(name);
+	const char *object = pack.s;
 	uint64_t size;
 
 	assert_int_equal(s->f.store->ops->size(s->f.store, object, &size, NULL), 0);
@@ -462,6 +465,101 @@ static void the_good_copy_stays(void **state)
 		cf_snapshot_free(snapshots[i]);
 }
 
+
+/* Set aside every pack and snapshot there is. */
+struct aside {
+	struct cf_quarantined items[32];
+	size_t n;
+};
+
+static int note_aside(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
+{
+	struct aside *aside = user;
+
+	aside->items[aside->n++] = (struct cf_quarantined){.id = *name, .why = (char *)(uintptr_t)"x"};
+	return 0;
+}
+
+static int compare_aside(const void *a, const void *b)
+{
+	return cf_id_compare(&((const struct cf_quarantined *)a)->id, &((const struct cf_quarantined *)b)->id);
+}
+
+static void set_all_aside(struct scene *s)
+{
+	struct aside packs = {0}, snapshots = {0};
+	struct cf_quarantine_record record = {.host = (char *)(uintptr_t)"h",
+					      .user = (char *)(uintptr_t)"u",
+					      .program = (char *)(uintptr_t)"p",
+					      .packs = packs.items,
+					      .snapshots = snapshots.items};
+
+	assert_int_equal(cf_object_each_pack(s->repo, note_aside, &packs, NULL), 0);
+	note_aside(&snapshots, &s->victim->id, 0, NULL);
+	note_aside(&snapshots, &s->other->id, 0, NULL);
+	record.n_packs = packs.n;
+	record.n_snapshots = snapshots.n;
+	qsort(packs.items, packs.n, sizeof(packs.items[0]), compare_aside);
+	qsort(snapshots.items, snapshots.n, sizeof(snapshots.items[0]), compare_aside);
+	assert_int_equal(cf_quarantine_put(s->repo, &record, NULL), 0);
+}
+
+static void ignore(void *user, enum cf_repair_kind kind, const char *object, const char *text)
+{
+}
+
+static struct cf_repair_figures repair(struct scene *s)
+{
+	const struct cf_repair_options options = {.host = "h", .user = "u", .read_percent = 100};
+	struct cf_repair_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+
+	if (cf_repair_run(s->repo, &options, ignore, NULL, &figures, &err) < 0)
+		fail_msg("%s", err.text);
+	return figures;
+}
+
+static void what_is_good_is_not_hidden_by_quarantine(void **state)
+{
+	struct scene *s = *state;
+	const struct cf_object_name object = cf_object_name(CF_OBJECT_SNAPSHOT, &s->victim->id);
+	const char *name = object.s;
+
+	set_all_aside(s);
+	reopen(s);
+	assert_non_null(strstr(check(s), "set aside and needed, but it is good"));
+	assert_null(strstr(check(s), "lost"));
+	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
+	assert_non_null(strstr(check(s), name));
+	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
+	repair(s);
+	assert_string_equal(check(s), "");
+}
+
+static void a_snapshot_that_was_set_aside_is_named_until_it_is_forgotten(void **state)
+{
+	struct scene *s = *state;
+	const struct cf_object_name object = cf_object_name(CF_OBJECT_SNAPSHOT, &s->victim->id);
+	const char *name = object.s;
+	struct cf_prune_figures figures;
+
+	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(repair(s).snapshots_lost, 1);
+	assert_non_null(strstr(check(s), name));
+	assert_int_equal(cf_prune_run(s->repo, &now, &figures, NULL), CF_ERR_DAMAGED);
+	/* The good copy comes back, and all of it is there. */
+	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
+	prune(s);
+	assert_string_equal(check(s), "");
+	assert_restores(s, &s->victim->id, 1);
+	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
+	assert_int_equal(forget(s, &s->victim->id), 0);
+	assert_string_equal(check(s), "");
+	prune(s);
+	assert_restores(s, &s->other->id, 9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +571,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(junk_of_the_right_size_removes_no_pack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_segment_with_wrong_tables_removes_no_pack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_good_copy_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_good_is_not_hidden_by_quarantine, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_snapshot_that_was_set_aside_is_named_until_it_is_forgotten, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
