@@ -310,18 +310,45 @@ static void remove_when_old(int folder_fd, const char *name, time_t now)
 		unlinkat(folder_fd, name, 0);
 }
 
+/* What the clock of the store says: this host's may be wrong, and a backup of another one is at work. */
+static bool read_store_clock(struct cf_local *local, time_t *now_out)
+{
+	struct temporary tmp = {.folder_fd = -1, .fd = -1, .name = ""};
+	struct stat st;
+	bool is_read = create_temporary(local, &tmp, NULL) == 0 && fstat(tmp.fd, &st) == 0;
+
+	if (is_read)
+		*now_out = st.st_mtime;
+	release_temporary(&tmp);
+	return is_read;
+}
+
+static void remove_old(struct cf_local *local, DIR *dir)
+{
+	const struct dirent *entry;
+	bool has_clock = false;
+	time_t now = 0;
+
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (!has_clock && !read_store_clock(local, &now))
+			break;
+		has_clock = true;
+		remove_when_old(dirfd(dir), entry->d_name, now);
+	}
+}
+
 void cf_local_remove_leftovers(struct cf_local *local)
 {
 	int fd = openat(local->root_fd, CF_LOCAL_TMP, CF_LOCAL_FOLDER_FLAGS);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *entry;
 
 	if (!dir) {
 		if (fd >= 0)
 			close(fd);
 		return;
 	}
-	while ((entry = readdir(dir)))
-		remove_when_old(dirfd(dir), entry->d_name, time(NULL));
+	remove_old(local, dir);
 	closedir(dir);
 }

@@ -358,7 +358,12 @@ def test_clocks_that_jump_lose_nothing(coffer, shift):
     env = {"LD_PRELOAD": CLOCK, "COFFER_TEST_CLOCK": shift}
     made = aged(coffer)
     process, gate = stalled_backup(coffer)
+    # What another host is writing.
+    theirs = coffer.path / ".tmp" / "0123456789abcdef"
+    theirs.write_bytes(b"half a pack")
     assert prune(coffer, env=env)["packs_removed"] == 0
+    assert theirs.exists()
+    theirs.unlink()
     done = prune(coffer, env=env)
     assert done["packs_removed"] == 0 and done["backups_given_up"] == 0
     noise(coffer, "own", 77)

@@ -5,6 +5,16 @@
 #include <time.h>
 #include <unistd.h>
 
+time_t time(time_t *out)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (out)
+		*out = now.tv_sec;
+	return now.tv_sec;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	const char *shift = getenv("COFFER_TEST_CLOCK");
