@@ -368,6 +368,11 @@ const char *cf_mysql_error_text(const struct cf_mysql *my)
 	return my->error_text;
 }
 
+bool cf_mysql_is_broken(const struct cf_mysql *my)
+{
+	return my->broken;
+}
+
 unsigned cf_mysql_warning_count(const struct cf_mysql *my)
 {
 	return mysql_warning_count(my->handle);

@@ -41,6 +41,8 @@ enum cf_mysql_errno {
 	CF_MYSQL_VIEW_INVALID = 1356,
 	CF_MYSQL_NO_SUCH_TRIGGER = 1360,
 	CF_MYSQL_TABLE_DEF_CHANGED = 1412,
+	CF_MYSQL_UNSAFE_ROUTINE = 1418,	   /* for the binary log */
+	CF_MYSQL_UNSAFE_NEEDS_SUPER = 1419, /* the same */
 	CF_MYSQL_BACKUP_LOCK_ACTIVE = 4145,
 	CF_MYSQL_NO_SUCH_EVENT = 1539,
 	CF_MYSQL_LOCAL_INFILE_DISABLED = 3948, /* MySQL 8: the same */
@@ -71,6 +73,8 @@ const char *cf_mysql_version_text(const struct cf_mysql *my);
 unsigned cf_mysql_errno(const struct cf_mysql *my);
 /* The message of the last failed call, without context. */
 const char *cf_mysql_error_text(const struct cf_mysql *my);
+/* No statement can be run any more. */
+bool cf_mysql_is_broken(const struct cf_mysql *my);
 /* Of the last statement. */
 unsigned cf_mysql_warning_count(const struct cf_mysql *my);
 uint64_t cf_mysql_affected_rows(const struct cf_mysql *my);

@@ -234,6 +234,32 @@ static int create_views(struct cf_mysql_load *load, struct cf_err *err)
 	return rc == 0 && n_left > 0 ? create_views_once(load, true, &n_left, err) : rc;
 }
 
+static bool is_unsafe_for_log(const struct cf_mysql *my)
+{
+	return cf_mysql_errno(my) == CF_MYSQL_UNSAFE_ROUTINE ||
+	       cf_mysql_errno(my) == CF_MYSQL_UNSAFE_NEEDS_SUPER;
+}
+
+/* What the server refuses for what it says keeps nothing else from being made. A trial ends with
+ * it, and so does what all others of this user would meet, too. */
+static int create_or_warn(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
+			  struct cf_err *err)
+{
+	struct cf_err failure = CF_ERR_INIT;
+	int rc = cf_mysql_load_create(load, object, &failure);
+
+	if (rc == 0)
+		return 0;
+	if (load->is_trial || cf_mysql_is_broken(load->my) || rc != CF_ERR_FAILED)
+		return cf_err_set(err, rc, "%s", failure.text);
+	cf_ctx_warn(load->ctx, "object.refused", object->label, "%s was not made: %s%s",
+		    object->label, cf_mysql_error_text(load->my),
+		    is_unsafe_for_log(load->my)
+			    ? " (SET GLOBAL log_bin_trust_function_creators = 1 lets it be made)"
+			    : "");
+	return 0;
+}
+
 static bool is_of_range(const struct cf_mysql_load_object *object, enum cf_mysql_kind from,
 			enum cf_mysql_kind to)
 {
@@ -248,7 +274,7 @@ static int create_range(struct cf_mysql_load *load, enum cf_mysql_kind from, enu
 	for (size_t i = 0; rc == 0 && i < load->n_objects; i++)
 		if (is_of_range(&load->objects[i], from, to) &&
 		    cf_mysql_load_step(load, "create", load->objects[i].label, 0))
-			rc = cf_mysql_load_create(load, &load->objects[i], err);
+			rc = create_or_warn(load, &load->objects[i], err);
 	return rc;
 }
 

@@ -533,6 +533,22 @@ def test_a_broken_view_is_reported_and_stops_nothing(my):
         my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
 
 
+def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
+    server = my.server
+    source = server.make(SCRIPT)
+    server.sql("SET GLOBAL log_bin_trust_function_creators = 1")
+    try:
+        server.sql("CREATE FUNCTION unsafe() RETURNS INT RETURN (SELECT COUNT(*) FROM other); CREATE VIEW v AS SELECT unsafe()", source)
+    finally:
+        server.sql("SET GLOBAL log_bin_trust_function_creators = 0")
+    my.run("backup", server.url(source))
+    done = my.restore(f"latest:/{source}", server.url("copy"), code=PARTIAL)
+    warnings = [line for line in done.err.splitlines() if "warning" in line]
+    assert len(warnings) == 2 and "function copy.unsafe" in warnings[0] and "log_bin_trust_function_creators" in warnings[0], warnings
+    want = mariadb_state.of(server, source)
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("unsafe", "v")}, mariadb_state.of(server, "copy"))
+
+
 @pytest.mark.parametrize("options", [["--table", "nonesuch"], ["--schema", "nonesuch"]])
 def test_a_pattern_that_matches_nothing_is_an_error(small, options):
     before = small.server.databases()
