@@ -2,8 +2,10 @@
 
 #include "base/err.h"
 #include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/sql.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +280,54 @@ static int create_range(struct cf_mysql_load *load, enum cf_mysql_kind from, enu
 	return rc;
 }
 
+static bool is_enabled(const struct cf_mysql_load_object *event)
+{
+	struct cf_buf asleep = CF_BUF_INIT;
+	bool differs =
+		cf_mysql_ddl_disable_event((const char *)event->create.data, &asleep, NULL) == 0 &&
+		strcmp((const char *)asleep.data, (const char *)event->create.data) != 0;
+
+	cf_buf_release(&asleep);
+	return differs;
+}
+
+/* The server says it in a note alone. */
+static int check_event(struct cf_mysql_load *load, const struct cf_mysql_load_object *event,
+		       struct cf_err *err)
+{
+	const char *database = load->targets[event->target].name;
+	char *status = NULL;
+	int rc = cf_mysql_run(load->my, "SET NAMES utf8mb4, sql_mode = ''", err);
+
+	if (rc == 0)
+		rc = cf_mysql_ask_value(load->my, &status, err,
+					"SELECT STATUS FROM information_schema.EVENTS "
+					"WHERE EVENT_SCHEMA = %i AND EVENT_NAME = %t",
+					database, event->name);
+	if (rc == 0 && !status)
+		cf_ctx_warn(load->ctx, "event.passed", event->label,
+			    "%s was not made, for its time has passed", event->label);
+	else if (rc == 0 && !strcmp(status, "DISABLED") && is_enabled(event))
+		cf_ctx_warn(load->ctx, "event.passed", event->label,
+			    "%s is disabled, for its time has passed", event->label);
+	free(status);
+	return rc;
+}
+
+/* In a trial it is long ago: whatever time an event waits for is still to come. */
+static int create_events(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc;
+
+	if (load->is_trial)
+		cf_mysql_run(load->my, "SET SESSION timestamp = 1", NULL);
+	rc = create_range(load, CF_MYSQL_EVENT, CF_MYSQL_EVENT, err);
+	for (size_t i = 0; rc == 0 && !load->options->dry_run && i < load->n_objects; i++)
+		if (load->objects[i].from->kind == CF_MYSQL_EVENT && load->objects[i].is_done)
+			rc = check_event(load, &load->objects[i], err);
+	return rc;
+}
+
 int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err)
 {
 	int rc = create_range(load, CF_MYSQL_FUNCTION, CF_MYSQL_TRIGGER, err);
@@ -288,5 +338,5 @@ int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err)
 	if (rc == 0 && !load->options->dry_run)
 		rc = create_views(load, err);
 	/* Events may run at once: nothing is left to be made. */
-	return rc == 0 ? create_range(load, CF_MYSQL_EVENT, CF_MYSQL_EVENT, err) : rc;
+	return rc == 0 ? create_events(load, err) : rc;
 }

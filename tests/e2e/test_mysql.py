@@ -549,6 +549,21 @@ def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
     mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("unsafe", "v")}, mariadb_state.of(server, "copy"))
 
 
+def test_events_whose_time_has_passed_are_named(my):
+    server = my.server
+    source = server.make("CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1;"
+                         "CREATE EVENT kept ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DO SELECT 1;"
+                         "CREATE EVENT asleep ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DISABLE DO SELECT 1;"
+                         "CREATE EVENT again ON SCHEDULE EVERY 1 YEAR DO SELECT 1")
+    my.run("backup", server.url(source))
+    time.sleep(2.1)
+    done = my.restore(f"latest:/{source}", server.url("late"), code=PARTIAL)
+    warnings = sorted(line for line in done.err.splitlines() if "warning" in line)
+    assert len(warnings) == 2 and "late.kept is disabled" in warnings[0] and "late.once was not made" in warnings[1], warnings
+    for options in ((), ("--against", server.url())):
+        my.run("verify", "latest", *options, timeout=120)
+
+
 @pytest.mark.parametrize("options", [["--table", "nonesuch"], ["--schema", "nonesuch"]])
 def test_a_pattern_that_matches_nothing_is_an_error(small, options):
     before = small.server.databases()
