@@ -53,19 +53,29 @@ int cf_pg_load_connect_elsewhere(const char *target, const char *application,
 	return cf_pg_connect(target, &options, ctx, pg_out, NULL) == 0 ? 0 : rc;
 }
 
+/* Those that every server has. Among others what was in them goes into them, where it is not in the
+ * way of anything. */
+static bool is_of_server(const char *name)
+{
+	return strcmp(name, "postgres") == 0 || strcmp(name, "template1") == 0;
+}
+
 static int create_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore",
 					.database = load->database};
+	bool exists = load->is_one_of_several && is_of_server(load->database);
 	struct cf_pg *pg = NULL;
 	int rc = cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, err);
 
 	if (rc == 0)
 		rc = cf_pg_load_check_server(load, pg, err);
-	if (rc == 0)
+	if (rc == 0 && !exists)
 		rc = cf_pg_load_make_database(load, pg, err);
-	if (rc == 0 && !load->options->dry_run)
+	if (rc == 0 && (exists || !load->options->dry_run))
 		rc = cf_pg_connect_again(pg, &options, load->ctx, &load->pg, err);
+	if (rc == 0 && exists)
+		rc = cf_pg_load_check_database(load, err);
 	cf_pg_close(pg);
 	return rc;
 }
@@ -137,13 +147,20 @@ static void undo_database(struct cf_pg_load *load, const char *target)
 
 /* --- what is done, in its order --- */
 
+/* Not a database that this restore makes, or would. */
+static bool cleans(const struct cf_pg_load *load)
+{
+	return load->options->clean &&
+	       (!load->options->create || (load->pg && !load->made_database));
+}
+
 static void plan_all(struct cf_pg_load *load)
 {
 	size_t n_after = 0;
 
 	for (size_t i = 0; i < load->set.n; i++)
 		n_after += cf_pg_load_comes_after(load, load->set.list[i]);
-	if (load->options->clean && !load->options->create)
+	if (cleans(load))
 		cf_pg_load_step(load, 0, "drop", "%s",
 				load->by_archive ? "what is in the way" : "the tables in the way");
 	if (cf_pg_load_wants_schema(load))
@@ -209,7 +226,7 @@ static int load_before(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = 0;
 
-	if (load->options->clean && !load->options->create)
+	if (cleans(load))
 		rc = cf_pg_load_clean(load, err);
 	if (rc < 0 || !cf_pg_load_wants_schema(load))
 		return rc;
@@ -329,11 +346,15 @@ static int restore_database(struct cf_pg_load *load, const char *target, struct 
 	return rc;
 }
 
-int cf_pg_load_database(const char *folder, const char *target, struct cf_tree *tree,
+int cf_pg_load_database(const struct cf_pg_load_part *part, const char *target, struct cf_tree *tree,
 			const struct cf_load_options *options, const struct cf_ctx *ctx,
 			struct cf_load_figures *figures, struct cf_err *err)
 {
-	struct cf_pg_load load = {.options = options, .ctx = ctx, .tree = tree, .folder = folder};
+	struct cf_pg_load load = {.options = options,
+				  .ctx = ctx,
+				  .tree = tree,
+				  .folder = part->folder,
+				  .is_one_of_several = part->is_one_of_several};
 	int rc = restore_database(&load, target, err);
 
 	figures->tables += load.n_loaded;
@@ -398,9 +419,11 @@ static int load_folders(const struct cf_pg_folders *folders, const char *target,
 	for (size_t i = 0; i < folders->n; i++) {
 		struct cf_err failure = CF_ERR_INIT;
 		char name[STEP_TEXT_MAX];
+		struct cf_pg_load_part part = {.folder = folders->items[i],
+					       .is_one_of_several = folders->n > 1};
 
-		rc = cf_pg_load_database(folders->items[i], target, tree, options, ctx, figures,
-					 &failure);
+		snprintf(name, sizeof(name), "%.*s", (int)strlen(part.folder) - 1, part.folder);
+		rc = cf_pg_load_database(&part, target, tree, options, ctx, figures, &failure);
 		if (rc == 0)
 			continue;
 		if (rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || ++n_failed == folders->n) {
@@ -408,8 +431,6 @@ static int load_folders(const struct cf_pg_folders *folders, const char *target,
 				*err = failure;
 			return rc;
 		}
-		snprintf(name, sizeof(name), "%.*s", (int)strlen(folders->items[i]) - 1,
-			 folders->items[i]);
 		cf_ctx_warn(ctx, "restore.database", name, "%s: not restored: %s", name,
 			    failure.text);
 	}

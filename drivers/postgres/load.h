@@ -47,7 +47,11 @@ int cf_pg_load(const char *target, struct cf_tree *tree, const struct cf_load_op
 	       const struct cf_ctx *ctx, struct cf_load_figures *figures_out, struct cf_err *err);
 
 /* One of its databases: folder as of drivers/postgres/folders.h. Adds to figures. */
-int cf_pg_load_database(const char *folder, const char *target, struct cf_tree *tree,
+struct cf_pg_load_part {
+	const char *folder;
+	bool is_one_of_several; /* that are restored in turn */
+};
+int cf_pg_load_database(const struct cf_pg_load_part *part, const char *target, struct cf_tree *tree,
 			const struct cf_load_options *options, const struct cf_ctx *ctx,
 			struct cf_load_figures *figures, struct cf_err *err);
 /* To a database of the same server from which others are made and dropped. */
@@ -70,6 +74,7 @@ struct cf_pg_load {
 	const struct cf_ctx *ctx;
 	struct cf_tree *tree;
 	const char *folder; /* "", or "name/": what files of the manifest are relative to */
+	bool is_one_of_several;
 	struct cf_load_figures *figures;
 
 	/* load_select.c */

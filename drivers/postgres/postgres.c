@@ -161,23 +161,29 @@ static int open_source(const char *rest, const struct cf_source_options *options
 
 /* --- run --- */
 
-/* In the order of names, which is that of bytes. Templates are made by initdb, or for others to copy: they are named to be saved. */
+/*
+ * In the order of names, which is that of bytes. As pg_dumpall does: template0 is as initdb makes it, other templates may hold
+ * something. What an interrupted DROP DATABASE left cannot be read.
+ */
 static int dump_all(struct cf_pg_dump *dump, struct cf_err *err)
 {
-	static const char sql[] = "SELECT datname, has_database_privilege(oid, 'CONNECT') FROM pg_database"
-				  " WHERE datallowconn AND NOT datistemplate ORDER BY datname";
+	static const char sql[] =
+		"SELECT datname, CASE WHEN datconnlimit = -2 THEN 'an interrupted DROP DATABASE has left it invalid'"
+		" WHEN NOT datallowconn THEN 'it allows no connections'"
+		" WHEN NOT has_database_privilege(oid, 'CONNECT') THEN"
+		" format('user %s has no right to connect to it', current_user) END"
+		" FROM pg_database WHERE datname <> 'template0' ORDER BY datname";
 	struct cf_pg_rows *rows = NULL;
 	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
 
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
-		const char *name = cf_pg_value(rows, i, 0);
+		const char *name = cf_pg_value(rows, i, 0), *obstacle = cf_pg_value(rows, i, 1);
 
-		if (cf_pg_value_bool(rows, i, 1))
+		if (!obstacle)
 			rc = cf_pg_dump_database(dump, name, err);
 		else
-			cf_ctx_warn(dump->ctx, "postgres.database_skipped", name,
-				    "database %s was not saved: user %s has no right to connect to it", name,
-				    cf_pg_user(dump->server));
+			cf_ctx_warn(dump->ctx, "postgres.database_skipped", name, "database %s was not saved: %s", name,
+				    obstacle);
 	}
 	cf_pg_rows_free(rows);
 	return rc == 0 ? cf_selector_check(dump->selector, err) : rc;

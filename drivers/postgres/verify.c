@@ -182,7 +182,8 @@ static int restore(struct cf_pg_verify *verify, struct cf_err *err)
 					  .allow_old_client = verify->options->allow_old_client,
 					  .jobs = cf_pg_load_jobs(verify->options->jobs)};
 	struct cf_load_figures figures = {0};
-	int rc = cf_pg_load_database(verify->folder, verify->target, verify->tree, &options,
+	struct cf_pg_load_part part = {.folder = verify->folder};
+	int rc = cf_pg_load_database(&part, verify->target, verify->tree, &options,
 				     verify->ctx, &figures, err);
 
 	if (rc == CF_ERR_CANCELED)

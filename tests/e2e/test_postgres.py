@@ -298,11 +298,21 @@ def test_a_pattern_that_matches_nothing_fails(postgres, coffer, option):
 def test_all_databases_go_into_one_snapshot(postgres, coffer, tmp_path):
     coffer.variables = postgres.variables
     names = [postgres.make(EMPTY), postgres.make("CREATE TABLE only_here (i int)", name="Odd/name %1")]
-    made = coffer.backup("postgres:", "--all-databases")
+    template, closed = postgres.make("CREATE TABLE t (i int)"), postgres.make()
+    postgres.sql(f"ALTER DATABASE {template} IS_TEMPLATE true; ALTER DATABASE {closed} ALLOW_CONNECTIONS false")
+    names.append(template)
+    invalid = postgres.make()
+    postgres.sql(f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{invalid}'")
+    try:
+        done = coffer.run("backup", "postgres:", "--all-databases", code=PARTIAL)
+    finally:
+        postgres.sql(f"DROP DATABASE {closed}; DROP DATABASE {invalid}; ALTER DATABASE {template} IS_TEMPLATE false")
+    told = done.err.splitlines()
+    assert len(told) == 2 and closed in told[0] and invalid in told[1], told
     assert len(coffer.snapshots()) == 1
-    coffer.restore(made["snapshot"], tmp_path / "out")
+    coffer.restore("latest", tmp_path / "out")
     folders = {json.loads(p.read_text())["name"] for p in (tmp_path / "out").glob("*/database.json")}
-    assert set(names) | {"postgres"} <= folders
+    assert set(names) | {"postgres", "template1"} <= folders
     assert "template0" not in folders
     assert (tmp_path / "out/globals.sql").exists()
     assert f"postgres://[local]:{postgres.port}" in json.dumps(coffer.snapshots())

@@ -225,16 +225,26 @@ def test_a_snapshot_of_all_databases_gives_each(postgres, coffer, tmp_path):
     coffer.variables = postgres.variables
     names = [postgres.make("CREATE TABLE a (i int); INSERT INTO a VALUES (1)"),
              postgres.make("CREATE TABLE b (i int); INSERT INTO b VALUES (2)")]
-    coffer.run("backup", "postgres:", "--all-databases")
+    postgres.sql("CREATE TABLE of_server (i int)")
+    try:
+        coffer.run("backup", "postgres:", "--all-databases")
+    finally:
+        postgres.sql("DROP TABLE of_server")
     want = [postgres.dump(name) for name in names]
     target = postgres.make()
     coffer.run("restore", f"latest:/{names[1]}", "--to", url(target))
     assert postgres.dump(target) == want[1]
     for name in names:
         postgres.drop(name)
-    # The database postgres is still there, which keeps no other away.
-    assert "postgres: not restored" in coffer.run("restore", "latest", "--to", "postgres:", "--create", code=PARTIAL).err
-    assert [postgres.dump(name) for name in names] == want
+    # What was in the database postgres goes into it again; in the way there, it keeps no other away.
+    try:
+        coffer.run("restore", "latest", "--to", "postgres:", "--create")
+        assert [postgres.dump(name) for name in names] == want and tables(postgres, "postgres") == {("public", "of_server")}
+        postgres.drop(names[1])
+        err = coffer.run("restore", "latest", "--to", "postgres:", "--create", code=PARTIAL).err
+        assert f"{names[0]}: not restored" in err and "postgres: not restored" in err and postgres.dump(names[1]) == want[1]
+    finally:
+        postgres.sql("DROP TABLE of_server")
     line = coffer.fails("restore", "latest:/postgres", "--to", "postgres:", "--create", code={FAILED, BUSY})
     assert "--clean" in line
     for name in names:
