@@ -9,7 +9,8 @@
 enum {
 	FOLDERS = 2, /* a record of the newest folder may leave one of the folder before to be
 			joined */
-	FOLDER_DIGITS = 8
+	FOLDER_DIGITS = 8,
+	NUMBER_SLACK = 1024
 };
 
 static const char prefix[] = "audit/";
@@ -34,6 +35,11 @@ static uint32_t folder_of(int64_t number)
 struct cf_object_name cf_audit_name(const struct cf_audit_ref *ref)
 {
 	return cf_object_name_in(folder_name(folder_of(ref->number)).s, &ref->id);
+}
+
+int64_t cf_audit_number_limit(size_t n)
+{
+	return 2 * (int64_t)n + NUMBER_SLACK;
 }
 
 struct listing {
@@ -130,6 +136,17 @@ struct newest {
 	size_t n;
 };
 
+/* Whether its number is what those that it names make it. */
+static bool is_in_order(const struct cf_audit_record *record, const struct cf_audit_place *place)
+{
+	int64_t number = 1;
+
+	for (size_t i = 0; i < record->n_previous; i++)
+		if (number <= record->previous[i].number)
+			number = record->previous[i].number + 1;
+	return record->number == number && folder_of(number) == place->folder;
+}
+
 /* The records of the newest folders that hold any. */
 static int load_newest(struct cf_repo *repo, const struct listing *listing, struct newest *newest,
 		       struct cf_err *err)
@@ -145,6 +162,8 @@ static int load_newest(struct cf_repo *repo, const struct listing *listing, stru
 		const struct cf_audit_place *place = &listing->places[i];
 		bool is_other = n_folders == 0 || place->folder != folder;
 
+		if (place->folder > folder_of(cf_audit_number_limit(listing->n)))
+			continue;
 		if (is_other && n_folders == FOLDERS)
 			break;
 		rc = load_record(repo, place, &newest->items[newest->n], err);
@@ -155,6 +174,11 @@ static int load_newest(struct cf_repo *repo, const struct listing *listing, stru
 		}
 		if (rc < 0)
 			break;
+		if (!is_in_order(&newest->items[newest->n], place)) {
+			cf_audit_record_release(&newest->items[newest->n]);
+			newest->items[newest->n] = (struct cf_audit_record){0};
+			continue;
+		}
 		newest->n++;
 		n_folders += is_other;
 		folder = place->folder;
@@ -232,9 +256,6 @@ int cf_audit_append(struct cf_repo *repo, struct cf_audit_record *record, struct
 	for (size_t i = 0; i < record->n_previous; i++)
 		if (record->number <= record->previous[i].number)
 			record->number = record->previous[i].number + 1;
-	/* Only a forged record is near it. */
-	if (record->number > CF_AUDIT_NUMBER_MAX)
-		record->number = CF_AUDIT_NUMBER_MAX;
 	record->time_ns = cf_ctx_now_ns(repo->ctx);
 	record->program = strdup("coffer " CF_VERSION);
 	record->slot = malloc(2 * CF_SLOT_ID_LEN + 1);

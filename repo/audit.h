@@ -17,7 +17,7 @@
 
 struct cf_snapshot;
 
-/* The readable records of the two newest folders that none of these names. free() *refs_out. */
+/* The readable records of the two newest folders that none of these names, but for forged ones. free() *refs_out. */
 int cf_audit_heads(struct cf_repo *repo, struct cf_audit_ref **refs_out, size_t *n_out,
 		   struct cf_err *err);
 
@@ -62,6 +62,12 @@ typedef void cf_audit_fn(void *user, const char *object, const char *problem);
 int cf_audit_verify(struct cf_repo *repo, const struct cf_audit_log *log,
 		    const struct cf_audit_anchors *anchors, cf_audit_fn *fn, void *user,
 		    struct cf_err *err);
+
+/*
+ * The highest number that a record in a log of n objects can have: numbers grow by one a record, and half of a log may be lost. Whoever
+ * may append could use them up otherwise: what is above is named by no record, and reported.
+ */
+int64_t cf_audit_number_limit(size_t n);
 
 /* The name of the object that a reference means. */
 struct cf_object_name cf_audit_name(const struct cf_audit_ref *ref);

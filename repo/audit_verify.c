@@ -96,6 +96,11 @@ static void verify_record(struct verification *v, const struct cf_audit_record *
 	const struct cf_audit_place *place = find_place(v, &record->id);
 	int64_t number = 1;
 
+	if (record->number > cf_audit_number_limit(v->log->n_places)) {
+		found(v, &self, "has the number %lld, which is too high for %zu records: it was forged, or most of the log is lost",
+		      (long long)record->number, v->log->n_places);
+		return;
+	}
 	if (place && place->folder != (uint32_t)(record->number / CF_AUDIT_FOLDER_LEN))
 		found(v, &self, "lies in the folder %08lx", (unsigned long)place->folder);
 	for (size_t i = 0; i < record->n_previous; i++) {

@@ -169,9 +169,9 @@ void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)
 		/* It may have been forgotten since it was listed. */
 		if (f && f->is_done && is_there(check, &ids[i]))
 			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &ids[i]).s,
-				       "was forgotten (%s) and is there again, put back by something else: "
-				       "look into it, then coffer forget %.8s",
-				       cf_object_name(CF_OBJECT_FORGET, &f->record).s, cf_id_text(&ids[i]).s);
+				       "is there, and %s says that it was forgotten: either it was put back since, or that record is "
+				       "false, as anybody who may write can store one (see coffer audit)",
+				       cf_object_name(CF_OBJECT_FORGET, &f->record).s);
 	}
 }
 

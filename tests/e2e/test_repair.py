@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import trees
-from harness import DAMAGED, DONE, FAILED, FAILED, PARTIAL, fault_env, flip, kill_after, needs_shim
+from harness import DAMAGED, DONE, FAILED, PARTIAL, fault_env, flip, kill_after, needs_shim
 
 N_SOURCES = 4
 

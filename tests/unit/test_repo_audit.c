@@ -64,6 +64,41 @@ static void assert_finding(struct cf_repo *repo, const struct cf_audit_ref *ref,
 		fail_msg("found: %s", found);
 }
 
+static void number_that_is_too_high_is_followed_by_nobody(void **state)
+{
+	struct cf_audit_ref previous = {.number = CF_AUDIT_NUMBER_MAX - 1}, refs[3];
+	struct cf_audit_record record = {.number = CF_AUDIT_NUMBER_MAX,
+					 .previous = &previous,
+					 .n_previous = 1,
+					 .host = (char *)(uintptr_t)"h",
+					 .user = (char *)(uintptr_t)"u",
+					 .program = (char *)(uintptr_t)"p",
+					 .slot = (char *)(uintptr_t)"s",
+					 .command = (char *)(uintptr_t)"backup",
+					 .error = (char *)(uintptr_t)""};
+	struct cf_buf doc = CF_BUF_INIT;
+	struct cf_audit_ref forged = {.number = record.number};
+	struct cf_repo *repo;
+	struct fixture f;
+
+	memset(previous.id.bytes, 7, sizeof(previous.id.bytes));
+	fixture_init(&f, 0);
+	repo = fixture_open(&f);
+	refs[0] = append(repo, "backup");
+	assert_int_equal(cf_audit_encode(&record, &doc, NULL), 0);
+	assert_int_equal(cf_object_put_in(repo, CF_OBJECT_AUDIT, "audit/ffffffff", cf_buf_span(&doc), &forged.id, NULL, NULL), 0);
+	for (unsigned i = 1; i < 3; i++) {
+		refs[i] = append(repo, "backup");
+		assert_int_equal(refs[i].number, i + 1);
+	}
+	assert_finding(repo, &forged, "too high");
+	assert_int_equal(repo->backend->ops->remove(repo->backend, cf_audit_name(&forged).s, NULL), 0);
+	assert_string_equal(findings_of(repo), "");
+	cf_buf_release(&doc);
+	cf_repo_close(repo);
+	fixture_release(&f);
+}
+
 static void remove_record(struct cf_repo *repo, const struct cf_audit_ref *ref)
 {
 	assert_int_equal(repo->backend->ops->remove(repo->backend, cf_audit_name(ref).s, NULL), 0);
@@ -377,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_names_what_nothing_named),
+		cmocka_unit_test(number_that_is_too_high_is_followed_by_nobody),
 		cmocka_unit_test(few_records_are_read_to_append_one),
 		cmocka_unit_test(branches_of_concurrent_writers_are_joined),
 		cmocka_unit_test(branches_across_folders_are_joined),
