@@ -65,6 +65,8 @@ static void add_rights(const struct grant *grant, struct cf_mysql_rights *rights
 	/* EXECUTE, or to create, alter or show them. */
 	if (all || holds(grant, "EXECUTE") || holds(grant, "ROUTINE"))
 		rights->sees_routines = true;
+	if (grant->is_global && (all || holds(grant, "SHOW DATABASES") || holds(grant, "SELECT")))
+		rights->sees_databases = true;
 }
 
 /* Whoever may read the server's own tables sees routines there. */

@@ -7,6 +7,7 @@
 #include "drivers/mysql/dump.h"
 #include "drivers/mysql/rights.h"
 #include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/url.h"
 #include "drivers/selector.h"
 
 #include <stdio.h>
@@ -197,9 +198,25 @@ static void warn_of_rights(struct survey *survey, const char *database,
 			    "not seen and not saved");
 }
 
+static int warn_of_databases(struct survey *survey, struct cf_err *err)
+{
+	struct cf_mysql_rights rights;
+	int rc;
+
+	if (survey->options->url->n_databases > 0)
+		return 0;
+	rc = cf_mysql_rights_on(survey->snapshot->control, "", &rights, err);
+	if (rc == 0 && !rights.sees_databases)
+		cf_ctx_warn(survey->ctx, "database.hidden",
+			    cf_mysql_server_name(survey->snapshot->control),
+			    "without the right SHOW DATABASES only the databases are saved that "
+			    "this user may see; there may be others");
+	return rc;
+}
+
 static int warn_of_objects(struct survey *survey, struct cf_err *err)
 {
-	int rc = 0;
+	int rc = warn_of_databases(survey, err);
 
 	for (size_t i = 0; rc == 0 && i < survey->catalog->n_databases; i++) {
 		const struct cf_mysql_manifest *manifest = &survey->catalog->databases[i].manifest;

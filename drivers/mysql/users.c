@@ -139,6 +139,54 @@ static int for_each_account(struct cf_mysql *my, const struct cf_ctx *ctx, accou
 	return rc;
 }
 
+static int append_option(const char *name, const char *value, const char **before,
+			 struct cf_buf *out, struct cf_err *err)
+{
+	int rc;
+
+	if (!value || !*value)
+		return 0;
+	rc = cf_mysql_sql(out, err, "%s%s %t", *before, name, value);
+	*before = ", ";
+	return rc;
+}
+
+/* row: name, wrapper, the options' values, port. */
+static int append_server(struct cf_mysql *my, const struct cf_mysql_row *row, struct cf_buf *out,
+			 struct cf_err *err)
+{
+	static const char *const options[] = {"HOST",	  "DATABASE", "USER",
+					      "PASSWORD", "SOCKET",   "OWNER"};
+	enum { N = sizeof(options) / sizeof(options[0]) };
+	const char *before = "";
+	int rc = cf_mysql_sql(out, err, "CREATE SERVER %s%n FOREIGN DATA WRAPPER %n OPTIONS (",
+			      cf_mysql_is_mariadb(my) ? "IF NOT EXISTS " : "", row->values[0],
+			      row->values[1]);
+
+	for (size_t i = 0; rc == 0 && i < N; i++)
+		rc = append_option(options[i], row->values[2 + i], &before, out, err);
+	if (rc == 0 && strcmp(row->values[2 + N], "0") != 0)
+		rc = cf_mysql_sql(out, err, "%sPORT %s", before, row->values[2 + N]);
+	return rc == 0 ? cf_mysql_sql(out, err, ");\n") : rc;
+}
+
+/* What FEDERATED and SPIDER tables may refer to. */
+static int append_servers(struct cf_mysql *my, struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_query(
+		my,
+		"SELECT Server_name, Wrapper, Host, Db, Username, Password, Socket, "
+		"Owner, Port FROM mysql.servers ORDER BY CAST(Server_name AS BINARY)",
+		&result, err);
+
+	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
+		rc = append_server(my, &row, out, err);
+	cf_mysql_result_free(result);
+	return rc;
+}
+
 int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf_buf *out,
 			struct cf_err *err)
 {
@@ -149,11 +197,13 @@ int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf
 		rc = cf_mysql_run(my, "SET SESSION print_identified_with_as_hex = 1", err);
 	if (rc == 0)
 		rc = cf_buf_append_str(out,
-				       "-- Roles, users and grants: load this last, as a user "
-				       "with all rights.\n"
+				       "-- Roles, users, grants and definitions of other servers: "
+				       "load this last, as a user with all rights.\n"
 				       "SET NAMES utf8mb4;\n"
 				       "SET @coffer_sql_mode = @@sql_mode, sql_mode = '';\n",
 				       err);
+	if (rc == 0)
+		rc = append_servers(my, out, err);
 	if (rc == 0)
 		rc = for_each_account(my, ctx, append_creation, out, err);
 	if (rc == 0)

@@ -665,6 +665,28 @@ def test_a_user_without_rights_is_refused_or_takes_a_consistent_snapshot(my, tmp
     my.server.assert_idle()
 
 
+def test_databases_that_may_not_be_seen_are_told_and_other_servers_are_saved(my):
+    server = my.server
+    source = server.make("CREATE TABLE t (i INT)")
+    server.make("CREATE TABLE hidden (i INT)")
+    with user(server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'; GRANT SELECT ON mysql.* TO few@'%'"):
+        result = my.run("backup", server.url(user="few"), "--all-databases", env={"MYSQL_PWD": "x"}, code=PARTIAL)
+        assert [line for line in result.err.splitlines() if "warning" in line and "SHOW DATABASES" in line]
+        server.sql("GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO few@'%'")
+        my.run("backup", server.url(user="few"), "--all-databases", "--schema", source, env={"MYSQL_PWD": "x"})
+    definition = "CREATE SERVER IF NOT EXISTS `far``away` FOREIGN DATA WRAPPER `mysql` OPTIONS (HOST '10.0.0.1', USER 'it''s', PORT 3307);"
+    server.sql(definition)
+    try:
+        before = server.rows("SELECT * FROM mysql.servers")
+        my.run("backup", server.url(source))
+        assert definition + "\n" in my.run("dump", "latest:users.sql").out
+        server.sql("DROP SERVER `far``away`")
+        server.client(input=my.run("dump", "latest:users.sql").out.encode())
+        assert server.rows("SELECT * FROM mysql.servers") == before
+    finally:
+        server.sql("DROP SERVER IF EXISTS `far``away`")
+
+
 def test_a_table_that_may_not_be_read_is_named(my):
     source = my.server.make("CREATE TABLE parent (i INT); CREATE TABLE child (i INT)")
     with user(my.server, "part", f"GRANT SHOW VIEW, TRIGGER, EVENT ON {source}.* TO part@'%'; GRANT SELECT ON {source}.parent TO part@'%'; "
