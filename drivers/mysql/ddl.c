@@ -148,6 +148,24 @@ bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, co
 	return cf_mysql_token_is_name(&name, column);
 }
 
+bool cf_mysql_create_table_has_bare_timestamp(const struct cf_mysql_create_table *table)
+{
+	for (size_t i = 0; i < table->n_parts; i++) {
+		struct cf_span text = table->parts[i].text;
+		const char *pos = (const char *)text.data;
+		struct cf_mysql_token type;
+
+		if (table->parts[i].kind != CF_MYSQL_PART_COLUMN)
+			continue;
+		cf_mysql_token_next(&pos);
+		type = cf_mysql_token_next(&pos);
+		if (cf_mysql_token_is_word(&type, "timestamp") && has_word(text, "NOT") &&
+		    !has_word(text, "DEFAULT") && !has_word(text, "GENERATED"))
+			return true;
+	}
+	return false;
+}
+
 /* The server wants the AUTO_INCREMENT column to begin a key: true when the primary key does that,
  * or there is none. */
 static bool increments_by_primary_key(const struct cf_mysql_create_table *table,

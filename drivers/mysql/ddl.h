@@ -61,6 +61,10 @@ int cf_mysql_create_table_write(const struct cf_mysql_create_table *table,
 /* Whether column is the one that the server numbers. */
 bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, const char *column);
 
+/* Whether a column is a TIMESTAMP NOT NULL without a default: a server without
+ * explicit_defaults_for_timestamp gives it one. */
+bool cf_mysql_create_table_has_bare_timestamp(const struct cf_mysql_create_table *table);
+
 /* The text with another name in place of the first backquoted one after the word ("VIEW"), and of a
  * database before it. out is replaced and ended by NUL. */
 int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,

@@ -84,6 +84,7 @@ struct cf_mysql_load {
 	struct cf_mysql *my; /* the session for all but rows */
 	unsigned pattern_flags;
 	bool folds; /* to the server names of databases and tables have no case */
+	bool adds_defaults; /* to TIMESTAMP NOT NULL: see cf_mysql_create_table_has_bare_timestamp() */
 	bool is_trial;
 	bool is_shared;	      /* a trial beside others: events are made, but do not run */
 	bool increments_lock; /* a statement that loads rows locks its table's AUTO_INCREMENT */

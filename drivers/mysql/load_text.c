@@ -161,6 +161,13 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		rc = drop_directories(load, table, &text, err);
 	if (rc == 0)
 		rc = cf_mysql_create_table_parse((const char *)text.data, &parsed, err);
+	if (rc == 0 && load->adds_defaults && cf_mysql_create_table_has_bare_timestamp(&parsed)) {
+		cf_mysql_create_table_release(&parsed);
+		rc = cf_err_set(
+			err, CF_ERR_UNSUPPORTED,
+			"the server would give a TIMESTAMP column another default: SET GLOBAL "
+			"explicit_defaults_for_timestamp = 1, or start it so");
+	}
 	if (rc == 0) {
 		rc = cf_mysql_create_table_write(&parsed, &options, &table->create, &table->keys,
 						 &table->foreign, err);

@@ -242,10 +242,13 @@ def hostile_globals(server):
                 cursor.execute(f"SET GLOBAL {name} = " + ("%s" if name != "system_versioning_asof" else "DEFAULT /* %s */"), (value,))
 
 
-def test_the_servers_settings_do_not_matter(mariadb, stock, stock_backup, there):
+def test_the_servers_settings_do_not_matter(my, mariadb, stock, stock_backup, there):
+    stamps = mariadb.make("CREATE TABLE stamps (a TIMESTAMP NOT NULL, b TIMESTAMP NOT NULL, c TIMESTAMP NULL)")
+    my.run("backup", mariadb.url(stamps))
     with hostile_globals(there):
         stock_backup.restore("latest", there.url(), env=there.variables)
-    for name in stock:
+        my.restore("latest", there.url(), env=there.variables)
+    for name in (*stock, stamps):
         mariadb_state.assert_equal(mariadb_state.of(mariadb, name), mariadb_state.of(there, name))
 
 

@@ -121,6 +121,32 @@ static void numbered_column_is_known(void **state)
 	cf_mysql_create_table_release(&table);
 }
 
+static void bare_timestamps_are_known(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_bare;
+	} cases[] = {
+		{"CREATE TABLE `t` (\n  `a` timestamp NOT NULL\n) ENGINE=InnoDB", true},
+		{"CREATE TABLE `t` (\n  `i` int,\n  `a` timestamp(6) NOT NULL COMMENT 'DEFAULT'\n)",
+		 true},
+		{"CREATE TABLE `t` (\n  `a` timestamp NOT NULL DEFAULT current_timestamp()\n)",
+		 false},
+		{"CREATE TABLE `t` (\n  `a` timestamp NULL DEFAULT NULL\n)", false},
+		{"CREATE TABLE `t` (\n  `a` timestamp(6) GENERATED ALWAYS AS ROW START\n)", false},
+		{"CREATE TABLE `t` (\n  `timestamp` datetime NOT NULL\n)", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cf_mysql_create_table table;
+
+		assert_int_equal(cf_mysql_create_table_parse(cases[i].text, &table, NULL), 0);
+		assert_int_equal(cf_mysql_create_table_has_bare_timestamp(&table),
+				 cases[i].is_bare);
+		cf_mysql_create_table_release(&table);
+	}
+}
+
 static void cut_text_is_damage(void **state)
 {
 	for (size_t len = 0; len < strlen("CREATE TABLE `o,r(d` (\n  `id` int(11)"); len++) {
@@ -326,6 +352,7 @@ int main(void)
 		cmocka_unit_test(keys_wait_for_rows),
 		cmocka_unit_test(keys_stay_where_they_must),
 		cmocka_unit_test(numbered_column_is_known),
+		cmocka_unit_test(bare_timestamps_are_known),
 		cmocka_unit_test(cut_text_is_damage),
 		cmocka_unit_test(names_change),
 		cmocka_unit_test(databases_change),
