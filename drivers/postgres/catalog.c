@@ -162,7 +162,7 @@ struct cf_pg_relation *cf_pg_catalog_find(const struct cf_pg_catalog *catalog, u
 
 /* Of a table and those it is a partition of; of a sequence, and the table it belongs to. */
 static void select_relation(struct cf_pg_catalog *catalog, struct cf_pg_relation *relation,
-			    struct cf_selector *selector, const char *database)
+			    struct cf_selector *selector, const char *database, bool of_schemas)
 {
 	const struct cf_pg_relation *at = relation;
 	bool excluded = false, taken = false, data = true;
@@ -178,14 +178,18 @@ static void select_relation(struct cf_pg_catalog *catalog, struct cf_pg_relation
 			     : NULL;
 	}
 	relation->is_taken = taken && !excluded;
+	relation->is_elsewhere = relation->is_taken && relation->parent && of_schemas &&
+				 !cf_selector_takes_schema(selector, database, relation->schema);
+	relation->is_taken &= !relation->is_elsewhere;
 	relation->is_data_taken = relation->is_taken && data;
 }
 
-void cf_pg_catalog_select(struct cf_pg_catalog *catalog, struct cf_selector *selector, const char *database)
+void cf_pg_catalog_select(struct cf_pg_catalog *catalog, struct cf_selector *selector, const char *database,
+			  bool of_schemas)
 {
 	for (size_t i = 0; i < catalog->n; i++)
 		if (!catalog->relations[i].is_member)
-			select_relation(catalog, &catalog->relations[i], selector, database);
+			select_relation(catalog, &catalog->relations[i], selector, database, of_schemas);
 }
 
 bool cf_pg_relation_is_locked_kind(const struct cf_pg_relation *relation)

@@ -30,6 +30,7 @@ struct cf_pg_relation {
 	bool is_rewritten;     /* emptied or rewritten between our snapshot and our lock */
 	uint64_t len;	       /* of a table on disk, roughly */
 	bool is_taken, is_data_taken;
+	bool is_elsewhere;     /* not taken, though a partition of what is */
 	const char *const *columns; /* of a table, those that COPY gives: in cf_pg_catalog.columns */
 	size_t n_columns;
 };
@@ -53,9 +54,11 @@ struct cf_pg_relation *cf_pg_catalog_find(const struct cf_pg_catalog *catalog, u
 
 /*
  * Set is_taken and is_data_taken. Partitions go with their table, sequences with the table they belong to. A selection that takes
- * single tables takes a configuration table only by its own name or schema.
+ * single tables takes a configuration table only by its own name or schema. One of whole schemas (of_schemas), which pg_dump makes
+ * itself, has no partitions in others: is_elsewhere.
  */
-void cf_pg_catalog_select(struct cf_pg_catalog *catalog, struct cf_selector *selector, const char *database);
+void cf_pg_catalog_select(struct cf_pg_catalog *catalog, struct cf_selector *selector, const char *database,
+			  bool of_schemas);
 
 /* Tables must be readable to be locked. Refuses what we may not read, naming it. */
 int cf_pg_catalog_check_rights(const struct cf_pg_catalog *catalog, const char *user, struct cf_err *err);

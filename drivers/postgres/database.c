@@ -40,13 +40,15 @@ static unsigned lock_wait_s(const struct cf_pg_dump *dump)
 
 static int list_relations(struct cf_pg_database *database, struct cf_err *err)
 {
+	const struct cf_selection *select = &database->dump->options->select;
 	int rc;
 
 	cf_pg_catalog_release(&database->catalog);
 	rc = cf_pg_catalog_read(database->leader, &database->catalog, err);
 	if (rc < 0)
 		return rc;
-	cf_pg_catalog_select(&database->catalog, database->dump->selector, database->name);
+	cf_pg_catalog_select(&database->catalog, database->dump->selector, database->name,
+			     select->n_schemas > 0 && select->n_tables == 0);
 	return cf_pg_catalog_check_rights(&database->catalog, cf_pg_user(database->leader), err);
 }
 
@@ -219,6 +221,7 @@ static int describe_database(struct cf_pg_database *database, struct cf_err *err
 	manifest->icu_rules = cf_pg_value(rows, 0, 8);
 	manifest->server_version = cf_pg_server_version(database->leader);
 	manifest->filtered = database->dump->filtered;
+	manifest->of_tables = database->dump->options->select.n_tables > 0;
 	return 0;
 }
 
@@ -261,6 +264,11 @@ static int describe_tables(struct cf_pg_database *database, struct cf_err *err)
 		const struct cf_pg_relation *relation = &catalog->relations[i];
 		char *file = NULL;
 
+		if (relation->is_elsewhere)
+			cf_ctx_warn(database->dump->ctx, "postgres.left_out", relation->name,
+				    "table %s.%s is a partition of a table that is saved, and in a schema that is "
+				    "not: it is left out",
+				    relation->schema, relation->name);
 		if (!relation->is_taken || relation->kind == 'S')
 			continue;
 		rc = name_file(database, relation, &file, err);
@@ -442,6 +450,8 @@ static int put_database(struct cf_pg_database *database, struct cf_err *err)
 	}
 	if (rc == 0)
 		rc = cf_pg_put_schema(database, err);
+	if (rc == 0 && dump->filtered)
+		rc = cf_pg_tell_needs(database, err);
 	if (rc == 0)
 		rc = put_sequences(database, err);
 	if (rc == 0)

@@ -130,6 +130,9 @@ static bool is_of_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *
 
 static void choose_some(struct cf_pg_load *load)
 {
+	/* Of a snapshot of tables all of it is these, and what they need. */
+	bool of_tables = load->everything && load->manifest->of_tables;
+
 	for (size_t i = 0; i < load->manifest->n_tables; i++) {
 		const struct cf_pg_table *table = &load->manifest->tables[i];
 		size_t index = cf_pg_graph_relation(load->graph, table->oid);
@@ -145,7 +148,7 @@ static void choose_some(struct cf_pg_load *load)
 		if (parent != CF_PG_NO_ENTRY && load->set.marks[parent] == CF_PG_CHOSEN)
 			cf_pg_set_choose(&load->set, i);
 		/* What belongs to a table comes, or stays away, with it. */
-		if (owner == CF_PG_NO_ENTRY && is_of_schema(load, &load->toc->entries[i]))
+		if (owner == CF_PG_NO_ENTRY && !of_tables && is_of_schema(load, &load->toc->entries[i]))
 			cf_pg_set_choose(&load->set, i);
 	}
 }
@@ -158,7 +161,7 @@ static int choose_entries(struct cf_pg_load *load, struct cf_err *err)
 		return rc;
 	load->everything = cf_selector_takes_all(load->selector);
 	load->by_archive = load->everything && load->renames.n == 0;
-	if (load->everything)
+	if (load->everything && !load->manifest->of_tables)
 		return choose_all(load, err);
 	choose_some(load);
 	cf_pg_set_close(load->graph, &load->set);

@@ -161,6 +161,7 @@ static json_t *manifest_to_json(const struct cf_pg_manifest *manifest)
 	failed |= put_texts(object, manifest, database_texts, N_OF(database_texts));
 	failed |= put_number(object, "server_version", (uint64_t)manifest->server_version);
 	failed |= put_flag(object, "filtered", manifest->filtered);
+	failed |= put_flag(object, "of_tables", manifest->of_tables);
 	for (size_t i = 0; i < manifest->n_tables; i++)
 		failed |= json_array_append_new(tables, table_to_json(&manifest->tables[i]));
 	for (size_t i = 0; i < manifest->n_sequences; i++)
@@ -454,6 +455,7 @@ static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struc
 		rc = bad(err, "the database has no name or encoding");
 	manifest->server_version = (int)server_version;
 	manifest->filtered = json_is_true(json_object_get(document, "filtered"));
+	manifest->of_tables = json_is_true(json_object_get(document, "of_tables"));
 	return rc < 0 ? rc : get_arrays(document, manifest, err);
 }
 

@@ -61,6 +61,7 @@ struct cf_pg_manifest {
 	const char *data_encoding; /* client_encoding of the COPY data and of these texts */
 	int server_version;	   /* server_version_num: 150020 */
 	bool filtered;		   /* a selection was dumped, not the whole database */
+	bool of_tables;		   /* of tables by their names: what else the archive has is there for them */
 	struct cf_pg_table
 		*tables; /* every table-like object of the dump, ordered by schema and name */
 	size_t n_tables;

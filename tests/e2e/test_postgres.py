@@ -295,6 +295,33 @@ def test_a_pattern_that_matches_nothing_fails(postgres, coffer, option):
     postgres.assert_idle()
 
 
+PARTS = """
+CREATE SCHEMA o; CREATE SCHEMA p;
+CREATE TABLE p.other (i int); CREATE TABLE o.t (id int PRIMARY KEY, fk int REFERENCES o.t); CREATE TABLE p.child () INHERITS (o.t);
+CREATE FUNCTION o.rows() RETURNS SETOF p.other LANGUAGE sql AS 'SELECT * FROM p.other';
+CREATE VIEW o.v AS SELECT * FROM p.other; CREATE VIEW o.vv AS SELECT * FROM o.v;
+CREATE TABLE o.fk (t int REFERENCES o.t, kind int DEFAULT 1); CREATE TABLE o.pt (k int) PARTITION BY LIST (k);
+CREATE TABLE p.pt1 PARTITION OF o.pt FOR VALUES IN (1); INSERT INTO o.t VALUES (1); INSERT INTO o.pt VALUES (1);
+"""
+
+
+def test_a_part_says_what_it_cannot_be_restored_without(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make(PARTS)
+    for options, told in ((["--schema", "o"], ["table p.pt1", "function o.rows()", "view o.v needs table p.other"]),
+                          (["--exclude-table", "o.t"], ["table p.child needs table o.t"]),
+                          (["--table", "o.vv"], ["view o.vv needs view o.v,"])):
+        lines = coffer.run("backup", f"postgres:///{name}", *options, code=PARTIAL).err.splitlines()
+        assert len(lines) == len(told) and all(word in line for word, line in zip(told, lines)), lines
+    # A table brings what it needs, and a part of it nothing that is not there.
+    coffer.run("backup", f"postgres:///{name}", "--table", "o.pt", "--table", "o.t")
+    target = postgres.make()
+    coffer.restore("latest", f"postgres:///{target}")
+    assert postgres.rows("SELECT tableoid::regclass::text FROM o.pt", target) == [("p.pt1",)]
+    assert postgres.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'o'::regnamespace", target) == []
+    coffer.run("verify", "latest", "--against", "postgres:")
+
+
 def test_all_databases_go_into_one_snapshot(postgres, coffer, tmp_path):
     coffer.variables = postgres.variables
     names = [postgres.make(EMPTY), postgres.make("CREATE TABLE only_here (i int)", name="Odd/name %1")]

@@ -263,7 +263,7 @@ static void select_tables(const struct cf_selection *selection)
 	struct cf_selector *selector = NULL;
 
 	assert_int_equal(cf_selector_new(selection, CF_PATTERN_POSTGRES, &selector, NULL), 0);
-	cf_pg_catalog_select(&catalog, selector, "db");
+	cf_pg_catalog_select(&catalog, selector, "db", false);
 	cf_selector_free(selector);
 }
 
