@@ -257,10 +257,15 @@ static int read_database(struct cf_mysql *my, const struct cf_mysql_catalog_opti
 	return rc;
 }
 
-static bool is_named(const struct cf_mysql_url *url, const char *database)
+static bool same_name(const struct cf_mysql_catalog_options *options, const char *a, const char *b)
 {
-	for (size_t i = 0; i < url->n_databases; i++)
-		if (strcmp(url->databases[i], database) == 0)
+	return options->folds ? strcasecmp(a, b) == 0 : strcmp(a, b) == 0;
+}
+
+static bool is_named(const struct cf_mysql_catalog_options *options, const char *database)
+{
+	for (size_t i = 0; i < options->url->n_databases; i++)
+		if (same_name(options, options->url->databases[i], database))
 			return true;
 	return false;
 }
@@ -280,7 +285,7 @@ static bool is_system(const char *database)
 /* Whether anything of it may be wanted: a table's pattern can match in any. */
 static bool takes_database(const struct cf_mysql_catalog_options *options, const char *database)
 {
-	return options->url->n_databases ? is_named(options->url, database) : !is_system(database);
+	return options->url->n_databases ? is_named(options, database) : !is_system(database);
 }
 
 static int check_named(const struct cf_mysql_catalog_options *options,
@@ -291,7 +296,7 @@ static int check_named(const struct cf_mysql_catalog_options *options,
 		bool found = false;
 
 		for (size_t j = 0; j < catalog->n_databases && !found; j++)
-			found = strcmp(catalog->databases[j].manifest.database, name) == 0;
+			found = same_name(options, catalog->databases[j].manifest.database, name);
 		if (!found)
 			return cf_err_set(err, CF_ERR_NOT_FOUND,
 					  "there is no database %s, or this user may not see it",

@@ -39,6 +39,7 @@ struct cf_mysql_catalog_options {
 	const struct cf_mysql_url *url;
 	struct cf_selector *selector;
 	const struct cf_ctx *ctx;
+	bool folds; /* to the server names of databases and tables have no case */
 };
 
 /* my: prepared by cf_mysql_prepare(). *catalog is empty before, and to be released also after a

@@ -22,6 +22,7 @@ struct cf_sink;
 struct cf_mysql_dump_options {
 	const struct cf_mysql_url *url;
 	struct cf_selector *selector;
+	bool folds; /* to the server names of databases and tables have no case */
 	unsigned jobs, lock_wait_s;
 	bool require_transactional;
 	bool locks_definitions; /* at once, for they changed during an earlier try */

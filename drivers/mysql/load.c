@@ -76,16 +76,19 @@ bool cf_mysql_load_step(const struct cf_mysql_load *load, const char *action, co
 
 static int learn_server(struct cf_mysql_load *load, struct cf_err *err)
 {
-	char *lower = NULL, *mode = NULL, *explicit = NULL;
+	char *lower = NULL, *mode = NULL, *explicit = NULL, *packet = NULL;
 	int rc = cf_mysql_value(load->my, "SELECT @@lower_case_table_names", &lower, err);
 
 	if (rc == 0)
 		rc = cf_mysql_value(load->my, "SELECT @@innodb_autoinc_lock_mode", &mode, err);
+	if (rc == 0)
+		rc = cf_mysql_value(load->my, "SELECT @@max_allowed_packet", &packet, err);
 	/* Old servers do not know it, and old ones of MariaDB let no session set it. */
 	if (rc == 0 && cf_mysql_value(load->my, "SELECT @@explicit_defaults_for_timestamp",
 				      &explicit, NULL) < 0)
 		rc = cf_ctx_check(load->ctx, err);
 	if (rc == 0) {
+		load->packet_max = packet ? strtoull(packet, NULL, 10) : UINT64_MAX;
 		load->adds_defaults = !explicit || strcmp(explicit, "1") != 0;
 		load->pattern_flags = CF_PATTERN_MYSQL;
 		load->folds = lower && strcmp(lower, "0") != 0;
@@ -96,6 +99,7 @@ static int learn_server(struct cf_mysql_load *load, struct cf_err *err)
 	free(lower);
 	free(mode);
 	free(explicit);
+	free(packet);
 	return rc;
 }
 

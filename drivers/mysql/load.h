@@ -87,6 +87,7 @@ struct cf_mysql_load {
 	bool adds_defaults; /* to TIMESTAMP NOT NULL: see cf_mysql_create_table_has_bare_timestamp() */
 	bool is_trial;
 	bool is_shared;	      /* a trial beside others: events are made, but do not run */
+	uint64_t packet_max;  /* bytes of a statement */
 	bool increments_lock; /* a statement that loads rows locks its table's AUTO_INCREMENT */
 	struct cf_renames renames;
 	struct cf_selector *selector;

@@ -215,8 +215,8 @@ static int create_views_once(struct cf_mysql_load *load, bool is_last, size_t *n
 		*n_left_out += rc < 0;
 		if (rc < 0 && is_last)
 			cf_ctx_warn(load->ctx, "view.invalid", object->label,
-				    "%s was not made, for what it names is not there",
-				    failure.text);
+				    "%s was not made, for it names what is not there: %s",
+				    object->label, cf_mysql_error_text(load->my));
 	}
 	return 0;
 }

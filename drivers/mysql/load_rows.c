@@ -264,8 +264,9 @@ static int append_rows(struct cf_buf *sql, struct cf_span text, struct cf_err *e
 }
 
 /* One statement of the lines in hand. The bytes behind the last whole line stay in hand. */
-static int insert_lines(struct cf_mysql *my, const struct cf_mysql_load_table *table,
-			struct cf_buf *sql, struct cf_buf *lines, size_t len, struct cf_err *err)
+static int insert_lines(const struct cf_mysql_load *load, struct cf_mysql *my,
+			const struct cf_mysql_load_table *table, struct cf_buf *sql,
+			struct cf_buf *lines, size_t len, struct cf_err *err)
 {
 	enum zero_state state = ZERO_IN_VALUE;
 	uint64_t n_zeros = has_enums(table->from) ? count_zeros(&state, lines->data, len) : 0;
@@ -275,6 +276,13 @@ static int insert_lines(struct cf_mysql *my, const struct cf_mysql_load_table *t
 	rc = insert_head(table, sql, err);
 	if (rc == 0)
 		rc = append_rows(sql, cf_span_of(lines->data, len), err);
+	/* The server would only hang up. */
+	if (rc == 0 && sql->len >= load->packet_max)
+		rc = cf_err_set(
+			err, CF_ERR_FAILED,
+			"a statement with its rows has %zu bytes, and the server takes %llu: "
+			"SET GLOBAL max_allowed_packet, or local_infile = 1",
+			sql->len, (unsigned long long)load->packet_max);
 	if (rc == 0)
 		rc = cf_mysql_run_span(my, cf_buf_span(sql), err);
 	if (rc == 0)
@@ -286,9 +294,9 @@ static int insert_lines(struct cf_mysql *my, const struct cf_mysql_load_table *t
 	return rc;
 }
 
-static int insert_all(struct cf_mysql *my, const struct cf_mysql_load_table *table,
-		      struct cf_mysql_row_reader *rows, struct cf_buf *sql, struct cf_buf *lines,
-		      struct cf_err *err)
+static int insert_all(const struct cf_mysql_load *load, struct cf_mysql *my,
+		      const struct cf_mysql_load_table *table, struct cf_mysql_row_reader *rows,
+		      struct cf_buf *sql, struct cf_buf *lines, struct cf_err *err)
 {
 	int64_t n = 1;
 	int rc = 0;
@@ -305,14 +313,15 @@ static int insert_all(struct cf_mysql *my, const struct cf_mysql_load_table *tab
 		lines->len += (size_t)n;
 		last = lines->len > 0 ? memrchr(lines->data, '\n', lines->len) : NULL;
 		if (last)
-			rc = insert_lines(my, table, sql, lines, (size_t)(last - lines->data) + 1,
-					  err);
+			rc = insert_lines(load, my, table, sql, lines,
+					  (size_t)(last - lines->data) + 1, err);
 	}
 	return rc;
 }
 
-static int load_by_insert(struct cf_mysql *my, const struct cf_mysql_load_table *table,
-			  struct cf_mysql_row_reader *rows, struct cf_err *err)
+static int load_by_insert(const struct cf_mysql_load *load, struct cf_mysql *my,
+			  const struct cf_mysql_load_table *table, struct cf_mysql_row_reader *rows,
+			  struct cf_err *err)
 {
 	struct cf_buf sql = CF_BUF_INIT, lines = CF_BUF_INIT;
 	int rc = cf_mysql_run(my, "SET NAMES binary", err);
@@ -320,7 +329,7 @@ static int load_by_insert(struct cf_mysql *my, const struct cf_mysql_load_table 
 	if (rc == 0)
 		rc = cf_mysql_run(my, "START TRANSACTION", err);
 	if (rc == 0)
-		rc = insert_all(my, table, rows, &sql, &lines, err);
+		rc = insert_all(load, my, table, rows, &sql, &lines, err);
 	if (rc == 0)
 		rc = cf_mysql_run(my, "COMMIT", err);
 	if (rc == 0)
@@ -348,7 +357,7 @@ int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
 	}
 	if (by_insert) {
 		cf_err_clear(err);
-		rc = load_by_insert(my, table, &rows, err);
+		rc = load_by_insert(load, my, table, &rows, err);
 	}
 	*rows_out = rows.n_rows;
 	cf_mysql_row_reader_release(&rows);

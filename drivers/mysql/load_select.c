@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 char *cf_mysql_load_label(const char *kind, const char *database, const char *name)
 {
@@ -270,19 +271,79 @@ static int compare_size(const void *a, const void *b)
 					       : strcmp(first->from->name, second->from->name);
 }
 
-/* Two things may not become one. */
+/* What shares the names of a database's tables. */
+struct named {
+	size_t target;
+	const char *name, *label;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+	const struct named *first = a, *second = b;
+
+	if (first->target != second->target)
+		return first->target < second->target ? -1 : 1;
+	return strcmp(first->name, second->name);
+}
+
+static int compare_folded(const void *a, const void *b)
+{
+	const struct named *first = a, *second = b;
+
+	if (first->target != second->target)
+		return first->target < second->target ? -1 : 1;
+	return strcasecmp(first->name, second->name);
+}
+
+static size_t list_names(const struct cf_mysql_load *load, struct named *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < load->n_tables; i++)
+		names[n++] = (struct named){.target = load->tables[i].target,
+					    .name = load->tables[i].name,
+					    .label = load->tables[i].label};
+	for (size_t i = 0; i < load->n_objects; i++)
+		if (load->objects[i].from->kind == CF_MYSQL_VIEW ||
+		    load->objects[i].from->kind == CF_MYSQL_SEQUENCE)
+			names[n++] = (struct named){.target = load->objects[i].target,
+						    .name = load->objects[i].name,
+						    .label = load->objects[i].label};
+	return n;
+}
+
+static int check_databases(const struct cf_mysql_load *load, struct cf_err *err)
+{
+	for (size_t i = 0; load->folds && i < load->n_targets; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcasecmp(load->targets[i].name, load->targets[j].name))
+				return cf_err_set(
+					err, CF_ERR_USAGE,
+					"to this server, whose names have no case, databases "
+					"%s and %s are one: --rename gives another name",
+					load->targets[j].name, load->targets[i].name);
+	return 0;
+}
+
+/* Two things may not become one, by --rename or because the server's names have no case. */
 static int check_names(const struct cf_mysql_load *load, struct cf_err *err)
 {
-	if (load->renames.n == 0 && load->url.n_databases == 0)
-		return 0;
-	for (size_t i = 0; i < load->n_tables; i++)
-		for (size_t j = 0; j < i; j++)
-			if (load->tables[i].target == load->tables[j].target &&
-			    !strcmp(load->tables[i].name, load->tables[j].name))
-				return cf_err_set(err, CF_ERR_USAGE,
-						  "two tables of the snapshot would become %s",
-						  load->tables[i].label);
-	return 0;
+	int (*compare)(const void *, const void *) = load->folds ? compare_folded : compare_named;
+	struct named *names = calloc(load->n_tables + load->n_objects + 1, sizeof(*names));
+	int rc = names ? check_databases(load, err) : cf_err_nomem(err);
+	size_t n = rc == 0 ? list_names(load, names) : 0;
+
+	if (n > 0)
+		qsort(names, n, sizeof(*names), compare);
+	for (size_t i = 1; rc == 0 && i < n; i++)
+		if (compare(&names[i - 1], &names[i]) == 0)
+			rc = cf_err_set(
+				err, CF_ERR_USAGE,
+				"%s and %s of the snapshot would become one: --rename gives "
+				"another name",
+				names[i - 1].label, names[i].label);
+	free(names);
+	return rc;
 }
 
 static int make_texts(struct cf_mysql_load *load, struct cf_err *err)

@@ -79,7 +79,8 @@ static int make_selector(struct mysql_source *source, const struct cf_source_opt
 	unsigned flags = CF_PATTERN_MYSQL;
 	int rc = cf_mysql_value(my, "SELECT @@lower_case_table_names > 0", &folds, err);
 
-	if (rc == 0 && folds && strcmp(folds, "1") == 0)
+	source->dump.folds = rc == 0 && folds && strcmp(folds, "1") == 0;
+	if (source->dump.folds)
 		flags |= CF_PATTERN_ANY_CASE;
 	free(folds);
 	return rc == 0 ? cf_selector_new(&options->select, flags, &source->selector, err) : rc;
@@ -123,6 +124,7 @@ static int open_source(const char *rest, const struct cf_source_options *options
 	source->dump = (struct cf_mysql_dump_options){
 		.url = &source->url,
 		.selector = source->selector,
+		.folds = source->dump.folds,
 		.jobs = choose_jobs(options->jobs),
 		.lock_wait_s = options->lock_wait_s,
 		.require_transactional = options->require_transactional,

@@ -97,7 +97,8 @@ static int take_snapshot(struct survey *survey, struct cf_err *err)
 {
 	const struct cf_mysql_catalog_options options = {.url = survey->options->url,
 							 .selector = survey->options->selector,
-							 .ctx = survey->ctx};
+							 .ctx = survey->ctx,
+							 .folds = survey->options->folds};
 	time_t end_s = monotonic_s() + survey->snapshot->lock_wait_s;
 	bool locks = survey->options->locks_definitions, done = false;
 	unsigned n_tries = 0;

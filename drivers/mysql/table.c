@@ -9,6 +9,7 @@
 #include "drivers/mysql/script.h"
 #include "drivers/mysql/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -170,6 +171,16 @@ static int store(const struct cf_mysql_table_dump *dump, const struct cf_mysql_c
 	return rc;
 }
 
+static void warn_of_history(const struct cf_mysql_table_dump *dump)
+{
+	char name[512];
+
+	snprintf(name, sizeof(name), "%s.%s", dump->database, dump->table->name);
+	cf_ctx_warn(dump->ctx, "table.history", name,
+		    "only its current rows are saved: the server takes no earlier versions of "
+		    "them back");
+}
+
 int cf_mysql_table_dump(const struct cf_mysql_table_dump *dump, struct cf_err *err)
 {
 	struct cf_mysql_columns columns = {.forms = NULL};
@@ -179,10 +190,7 @@ int cf_mysql_table_dump(const struct cf_mysql_table_dump *dump, struct cf_err *e
 		rc = cf_mysql_columns_read(dump->my, dump->database, dump->plan->is_versioned,
 					   dump->table, &columns, err);
 	if (rc == 0 && columns.loses_history && dump->plan->takes_rows)
-		cf_ctx_warn(
-			dump->ctx, "table.history", dump->table->name,
-			"only its current rows are saved: the server takes no earlier versions of "
-			"them back");
+		warn_of_history(dump);
 	if (rc == 0)
 		rc = store(dump, &columns, err);
 	if (rc == 0)

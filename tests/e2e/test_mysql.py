@@ -510,6 +510,31 @@ def test_databases_swap_their_names(my):
     assert server.rows("SELECT * FROM v", second) == [(1,)] and server.rows("SELECT * FROM p", first) == [(1,)]
 
 
+def test_a_server_whose_names_have_no_case(my, request):
+    folding = servers.MariaDB(MARIADB_ARGS="--lower-case-table-names=1")
+    request.addfinalizer(folding.remove)
+    name = my.server.new_name()
+    upper = my.server.make("CREATE TABLE Tab (i INT); CREATE VIEW v AS SELECT * FROM Tab", name=name.upper())
+    my.server.make("CREATE TABLE Tab (i INT); CREATE TABLE tab (i INT)", name=name)
+    my.run("backup", my.server.url(name, upper))
+    line = my.fails("restore", "latest", "--to", folding.url(), code=USAGE, env=folding.variables)
+    assert f"{name} " in line and upper in line and folding.databases() == set()
+    line = my.fails("restore", f"latest:/{name}", "--to", folding.url(), code=USAGE, env=folding.variables)
+    assert f"{name}.tab" in line and f"{name}.Tab" in line and folding.databases() == set()
+    my.restore(f"latest:/{upper}", folding.url(), env=folding.variables)
+    my.run("backup", folding.url(upper), env=folding.variables)
+
+
+def test_a_row_longer_than_a_statement_may_be_is_told(my):
+    source = my.server.make("CREATE TABLE large (id INT PRIMARY KEY, t LONGTEXT); INSERT INTO large VALUES (1, REPEAT('x', 2000000))")
+    my.run("backup", my.server.url(source))
+    my.server.sql("SET GLOBAL local_infile = OFF; SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        assert "max_allowed_packet" in my.fails("restore", f"latest:/{source}", "--to", my.server.url("long_rows"), code=FAILED, names="long_rows.large")
+    finally:
+        my.server.sql("SET GLOBAL local_infile = ON; SET GLOBAL max_allowed_packet = 16777216")
+
+
 BROKEN_VIEWS = """
 CREATE TABLE gone (c INT); CREATE TABLE child2 (a INT, b INT);
 CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x;
