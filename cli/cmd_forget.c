@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/retention.h"
 #include "cli/select.h"
+#include "repo/check.h"
 #include "repo/forget.h"
 
 #include <stdlib.h>
@@ -23,10 +24,35 @@ struct job {
 	struct cf_retain_plan plan;
 	struct cf_id *ids; /* operands first; then what goes */
 	size_t n_ids;
-	size_t n_damaged; /* of them, snapshots that cannot be read */
+	size_t n_damaged; /* of them, snapshots that cannot be read, or are missing */
+	struct cf_id *missing;
+	size_t n_missing;
+	bool knows_missing;
 	struct cf_forget_figures figures;
 	bool is_real;
 };
+
+/* One that others know of and that is gone, whatever took it. Else the error stays. */
+static int resolve_missing(struct job *job, const char *text, struct cf_id *id_out, struct cf_err *err)
+{
+	struct cf_err why = CF_ERR_INIT;
+
+	if (!job->knows_missing &&
+	    cf_check_missing(job->select.repo, &job->missing, &job->n_missing, &why) < 0) {
+		*err = why;
+		return why.code;
+	}
+	job->knows_missing = true;
+	for (size_t i = 0; i < job->n_missing; i++) {
+		if (strncmp(cf_id_text(&job->missing[i]).s, text, strlen(text)) != 0)
+			continue;
+		cf_err_clear(err);
+		*id_out = job->missing[i];
+		job->n_damaged++;
+		return 0;
+	}
+	return CF_ERR_NOT_FOUND;
+}
 
 static int resolve(struct job *job, const char *text, struct cf_id *id_out, struct cf_err *err)
 {
@@ -39,6 +65,8 @@ static int resolve(struct job *job, const char *text, struct cf_id *id_out, stru
 		job->n_damaged++;
 		return 0;
 	}
+	if (rc == CF_ERR_NOT_FOUND)
+		return resolve_missing(job, text, id_out, err);
 	if (rc == 0)
 		*id_out = snapshot->id;
 	cf_snapshot_free(snapshot);
@@ -195,6 +223,14 @@ static size_t count_future(const struct cf_retain_plan *plan)
 	return n;
 }
 
+static bool is_missing(const struct job *job, const struct cf_id *id)
+{
+	for (size_t i = 0; i < job->n_missing; i++)
+		if (cf_id_equal(id, &job->missing[i]))
+			return true;
+	return false;
+}
+
 static int print_text(const struct job *job, struct cf_err *err)
 {
 	size_t n_future = count_future(&job->plan);
@@ -213,6 +249,11 @@ static int print_text(const struct job *job, struct cf_err *err)
 			       "known\n",
 			       cf_short_id(&damaged).s);
 	}
+	for (size_t i = 0; i < job->n_ids; i++)
+		if (is_missing(job, &job->ids[i]))
+			printf("snapshot %s is missing: %s, so that nothing misses it any more\n",
+			       cf_short_id(&job->ids[i]).s,
+			       job->is_real ? "it is recorded as forgotten" : "it would be recorded as forgotten");
 	if (n_future)
 		printf("%s dated in the future and kept: look at the clocks of their hosts\n",
 		       cf_text_count(n_future, "snapshot is", "snapshots are").s);
@@ -338,6 +379,7 @@ int cf_cmd_forget(struct cf_cli *cli, struct cf_err *err)
 	cf_retain_plan_release(&job.plan);
 	cf_snapshot_list_release(&job.list);
 	free(job.ids);
+	free(job.missing);
 	cf_retention_release(&job.retention);
 	cf_select_close(&job.select);
 	return rc;

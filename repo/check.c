@@ -544,7 +544,7 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc == 0)
 		rc = check_structure(&check, &inventory, false, own);
 	if (rc == 0)
-		rc = cf_check_audit(&check, own);
+		rc = cf_check_audit(&check, inventory.snapshots, inventory.n_snapshots, own);
 	if (rc == 0)
 		rc = cf_check_seen(&check, inventory.snapshots, inventory.n_snapshots, own);
 	if (rc == 0 && (options->read_percent > 0 || options->read_bytes || options->max_duration_ns))

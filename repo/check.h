@@ -11,9 +11,11 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cf_err;
+struct cf_id;
 struct cf_repo;
 struct cf_snapshot;
 
@@ -52,6 +54,12 @@ typedef void cf_check_fn(void *user, const char *object, const char *problem);
 /* 0 when nothing is wrong, CF_ERR_DAMAGED when there were findings, another code when the check could not be done. */
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
 		 struct cf_check_figures *figures_out, struct cf_err *err);
+
+/*
+ * The snapshots that are missing: later ones, records of forgetting, the audit log or this host know of them, and no record says that they
+ * were forgotten. Sorted; free() it.
+ */
+int cf_check_missing(struct cf_repo *repo, struct cf_id **ids_out, size_t *n_out, struct cf_err *err);
 
 /* Of one snapshot only: every directory, and that every chunk is indexed in a pack that is there. */
 int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, cf_check_fn *fn, void *user,

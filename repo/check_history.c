@@ -6,6 +6,7 @@
 #include "repo/snapshot.h"
 #include "repo/verified.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /*
@@ -113,12 +114,25 @@ static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, con
 	       cf_id_set_add(&check->reported, seen) == 1;
 }
 
+void cf_check_found_missing(struct cf_check *check, const struct cf_id *id, const struct cf_id *ids, size_t n, const char *fmt, ...)
+{
+	char why[CF_ERR_TEXT_MAX];
+	va_list args;
+
+	if (!is_unexplained(check, id, ids, n))
+		return;
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, id).s,
+		       "is missing: %s; put it back, or accept that it is gone with coffer forget %.8s --yes", why,
+		       cf_id_text(id).s);
+}
+
 void cf_check_history(struct cf_check *check, const struct cf_snapshot *snapshot, const struct cf_id *ids, size_t n)
 {
 	for (size_t i = 0; i < snapshot->n_history; i++)
-		if (is_unexplained(check, &snapshot->history[i], ids, n))
-			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->history[i]).s,
-				       "is missing: snapshot %.8s, made later, saw it",
+		cf_check_found_missing(check, &snapshot->history[i], ids, n, "snapshot %.8s, made later, saw it",
 				       cf_id_text(&snapshot->id).s);
 }
 
@@ -159,9 +173,7 @@ void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)
 	const struct cf_check_records *records = &check->records;
 
 	for (size_t i = 0; i < records->n_vouched; i++)
-		if (is_unexplained(check, &records->vouched[i].id, ids, n))
-			cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &records->vouched[i].id).s,
-				       "is missing: %s says that it was there",
+		cf_check_found_missing(check, &records->vouched[i].id, ids, n, "%s says that it was there",
 				       cf_object_name(CF_OBJECT_FORGET, &records->vouched[i].record).s);
 	for (size_t i = 0; i < n; i++) {
 		const struct cf_check_forgotten *f = find_forgotten(check, &ids[i]);
@@ -213,10 +225,13 @@ static int judge_seen(void *user, const char *object)
 		return 0;
 	if (is_snapshot && !cf_id_among(seen->ids, seen->n, &id) && find_forgotten(check, &id))
 		return note_forgotten(seen, &id);
-	if (is_snapshot ? is_unexplained(check, &id, seen->ids, seen->n)
-			: !cf_id_among(check->records.ids, check->records.n_ids, &id) &&
-				  cf_id_set_add(&check->reported, &id) == 1)
-		cf_check_found(check, object, "is missing: an earlier check on this host saw it");
+	if (is_snapshot)
+		cf_check_found_missing(check, &id, seen->ids, seen->n, "this host saw it, or stored it");
+	else if (!cf_id_among(check->records.ids, check->records.n_ids, &id) && cf_id_set_add(&check->reported, &id) == 1)
+		cf_check_found(check, object,
+			       "is missing: an earlier check on this host saw it; if the store was set back on purpose, remove %s, "
+			       "by which this host remembers",
+			       cf_verified_path(check->verified));
 	return 0;
 }
 
@@ -242,4 +257,108 @@ int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, str
 	int rc = cf_check_records_load(check, err);
 
 	return rc < 0 ? rc : find_forgotten(check, id) != NULL;
+}
+
+struct missing {
+	struct cf_check check;
+	struct cf_id *ids;
+	size_t n, capacity;
+	bool nomem;
+};
+
+static void note_missing(void *user, const char *object, const char *problem)
+{
+	const char *snapshots = "snapshots/";
+	struct missing *m = user;
+	struct cf_id id;
+
+	(void)problem;
+	if (strncmp(object, snapshots, strlen(snapshots)) != 0 || !cf_id_parse(object + strlen(snapshots), &id) ||
+	    is_there(&m->check, &id))
+		return;
+	if (m->n == m->capacity) {
+		size_t capacity = m->capacity ? 2 * m->capacity : 16;
+		struct cf_id *ids = realloc(m->ids, capacity * sizeof(*ids));
+
+		if (!ids) {
+			m->nomem = true;
+			return;
+		}
+		m->ids = ids;
+		m->capacity = capacity;
+	}
+	m->ids[m->n++] = id;
+}
+
+/* What cannot be read vouches for nothing. */
+static int ask_snapshots(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct cf_snapshot *snapshot = NULL;
+
+		rc = cf_snapshot_load(check->repo, &ids[i], &snapshot, err);
+		if (rc == 0)
+			cf_check_history(check, snapshot, ids, n);
+		cf_snapshot_free(snapshot);
+		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+static int ask_all(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_audit_log log = {0};
+	struct seen seen = {.check = check};
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+
+	cf_id_sort(ids, n);
+	/* After snapshots were listed: what is not in that list because it was forgotten is in a record. */
+	if (rc == 0)
+		rc = cf_check_records_load(check, err);
+	if (rc == 0)
+		rc = ask_snapshots(check, ids, n, err);
+	if (rc == 0)
+		rc = cf_audit_load(check->repo, &log, err);
+	if (rc == 0)
+		rc = cf_check_logged(check, &log, ids, n, err);
+	if (rc == 0) {
+		cf_check_records(check, ids, n);
+		seen.ids = ids;
+		seen.n = n;
+		cf_verified_each_seen(check->verified, judge_seen, &seen);
+		free(seen.forgotten);
+		rc = seen.nomem ? cf_err_nomem(err) : 0;
+	}
+	cf_audit_log_release(&log);
+	free(ids);
+	return rc;
+}
+
+int cf_check_missing(struct cf_repo *repo, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+{
+	struct missing m = {.check = {.repo = repo, .fn = note_missing, .user = &m}};
+	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	int rc = cf_verified_open(repo, &m.check.verified, own);
+
+	pthread_mutex_init(&m.check.lock, NULL);
+	if (rc == 0)
+		rc = ask_all(&m.check, own);
+	if (rc == 0 && m.nomem)
+		rc = cf_err_nomem(own);
+	cf_check_release(&m.check);
+	if (rc < 0) {
+		free(m.ids);
+		return rc;
+	}
+	cf_id_sort(m.ids, m.n);
+	*ids_out = m.ids;
+	*n_out = m.n;
+	return 0;
 }

@@ -112,11 +112,16 @@ int cf_check_version(struct cf_check *check, const struct cf_snapshot *snapshot,
 void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n);
 /* What earlier runs on this host saw, and is neither there nor forgotten; and what there is now, for later ones. */
 int cf_check_seen(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err);
+/* A finding: the snapshot, which is not among the n sorted ids, is missing. Nothing when it was forgotten, or reported before. */
+void cf_check_found_missing(struct cf_check *check, const struct cf_id *id, const struct cf_id *ids, size_t n, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
 /* 1 when a snapshot that is gone since it was listed was forgotten, else 0, or an error. */
 int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err);
 
 /* check_audit.c: the log of commands, once all snapshots were looked at. */
-int cf_check_audit(struct cf_check *check, struct cf_err *err);
+int cf_check_audit(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err);
+/* The snapshots that it says were stored, and that are neither among the n sorted ids nor forgotten. */
+int cf_check_logged(struct cf_check *check, const struct cf_audit_log *log, const struct cf_id *ids, size_t n, struct cf_err *err);
 
 /* check.c: the packs of the store, and which are in quarantine. */
 int cf_check_list_packs(struct cf_check *check, struct cf_err *err);

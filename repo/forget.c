@@ -1,6 +1,7 @@
 #include "repo/forget.h"
 
 #include "base/err.h"
+#include "repo/check.h"
 #include "repo/handle.h"
 #include "repo/object.h"
 #include "repo/snapshot.h"
@@ -20,6 +21,9 @@ struct forget {
 	struct cf_forget_record record; /* snapshots in the order of removal */
 	size_t capacity;
 	struct id_array seen; /* history of those that go */
+	struct cf_id *missing; /* sorted */
+	size_t n_missing;
+	bool knows_missing;
 	struct cf_id begun;   /* the record that was stored first */
 };
 
@@ -85,17 +89,30 @@ static const struct cf_snapshot *find_snapshot(const struct forget *f, const str
 	return NULL;
 }
 
+/* 1 when it is gone and nothing says why. */
+static int is_missing(struct forget *f, const struct cf_id *id, struct cf_err *err)
+{
+	int rc = f->knows_missing ? 0 : cf_check_missing(f->repo, &f->missing, &f->n_missing, err);
+
+	f->knows_missing = rc == 0;
+	return rc < 0 ? rc : cf_id_among(f->missing, f->n_missing, id);
+}
+
 /* Whether this one may go, by what the repository says now. */
-static int check_named(const struct forget *f, const struct cf_id *id, struct cf_err *err)
+static int check_named(struct forget *f, const struct cf_id *id, struct cf_err *err)
 {
 	const struct cf_snapshot *snapshot = find_snapshot(f, id);
 
 	if (is_damaged(f, id))
 		return 0;
-	if (!snapshot)
-		return cf_err_set(err, CF_ERR_BUSY,
-				  "snapshot %.8s was changed or forgotten meanwhile: run forget again",
+	if (!snapshot) {
+		int rc = is_missing(f, id, err);
+
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+		return cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s was changed or forgotten meanwhile: run forget again",
 				  cf_id_text(id).s);
+	}
 	if (snapshot->hold)
 		return cf_err_set(err, CF_ERR_BUSY, "snapshot %.8s is held%s%s: coffer hold remove it first",
 				  cf_id_text(id).s, snapshot->hold->reason[0] ? ", " : "", snapshot->hold->reason);
@@ -183,7 +200,7 @@ static int collect(struct forget *f, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && i < f->n_named; i++)
 		rc = check_named(f, &f->named[i], err);
 	for (size_t i = 0; rc == 0 && i < f->n_named; i++)
-		if (is_damaged(f, &f->named[i]))
+		if (is_damaged(f, &f->named[i]) || cf_id_among(f->missing, f->n_missing, &f->named[i]))
 			rc = append_object(f, &f->named[i], NULL, err);
 	for (size_t i = 0; rc == 0 && i < f->list.n; i++)
 		if (is_named(f, &f->list.items[i]->id))
@@ -374,6 +391,7 @@ static void release(struct forget *f)
 	cf_snapshot_list_release(&f->list);
 	cf_forget_record_release(&f->record);
 	free(f->seen.ids);
+	free(f->missing);
 }
 
 int cf_forget_run(struct cf_repo *repo, const struct cf_id *ids, size_t n, const struct cf_forget_options *options,

@@ -27,6 +27,8 @@ struct cf_forget_figures {
  * Remove these snapshots for good, oldest first, each with the older versions of it first: whenever this is interrupted, what is left is
  * a list of whole snapshots, and none that had been replaced comes back. Call it again to go on.
  *
+ * One that is missing (repo/check.h) is recorded as forgotten, so that nothing misses it any more.
+ *
  * CF_ERR_BUSY: one of them is held, or was changed or forgotten since. CF_ERR_DAMAGED: a snapshot that cannot be read may be a newer
  * version of one of them. It can be forgotten itself, alone or with others that cannot be read. CF_ERR_ACCESS, CF_ERR_UNSUPPORTED: the
  * store does not delete. Of all these nothing is removed, but by an ACCESS from the store halfway.

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/le.h"
 #include "repo/handle.h"
+#include "repo/object.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -188,6 +189,21 @@ void cf_verified_close(struct cf_verified *v)
 	close_db(v);
 	free(v->path);
 	free(v);
+}
+
+const char *cf_verified_path(const struct cf_verified *v)
+{
+	return v->path ? v->path : "memory";
+}
+
+void cf_verified_stored(struct cf_repo *repo, const struct cf_id *snapshot)
+{
+	struct cf_verified *v = NULL;
+
+	if (!repo->index_path || cf_verified_open(repo, &v, NULL) < 0)
+		return;
+	cf_verified_saw(v, cf_object_name(CF_OBJECT_SNAPSHOT, snapshot).s);
+	cf_verified_close(v);
 }
 
 /* Its next use begins with an empty file when this one is damaged. */

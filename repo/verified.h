@@ -2,7 +2,7 @@
 #define CF_REPO_VERIFIED_H
 
 /*
- * What checks on this host have found: when each pack was last read whole, and whether it was good; and which snapshots and
+ * What checks on this host have found, and what it has stored: when each pack was last read whole, and whether it was good; and which snapshots and
  * records there were. A SQLite file beside the local index. A cache like that one: rows carry checksums, damage is answered by
  * an empty file, and losing it costs no more than reading again.
  *
@@ -18,6 +18,10 @@ struct cf_verified;
 /* A file that cannot be used is replaced by an empty one, or by one in memory with a note; only CF_ERR_NOMEM fails. */
 int cf_verified_open(struct cf_repo *repo, struct cf_verified **verified_out, struct cf_err *err);
 void cf_verified_close(struct cf_verified *verified);
+/* Its file, for messages. */
+const char *cf_verified_path(const struct cf_verified *verified);
+/* Remember a snapshot that this host has stored, if it keeps such a file. Losing it costs no more than the file. */
+void cf_verified_stored(struct cf_repo *repo, const struct cf_id *snapshot);
 
 /* Every pack noted; a row that fails its checksum is passed over. Non-zero stops and is returned. */
 typedef int cf_verified_fn(void *user, const struct cf_id *pack, int64_t time_ns, bool is_good);

@@ -6,6 +6,7 @@
 #include "repo/object.h"
 #include "repo/pack_keys.h"
 #include "repo/pipeline.h"
+#include "repo/verified.h"
 
 #include <stdlib.h>
 
@@ -310,6 +311,8 @@ int cf_writer_commit(struct cf_writer *writer, struct cf_snapshot **snapshot_out
 			rc = cf_lease_declare(writer->lease, &writer->root, err);
 		if (rc == 0)
 			rc = cf_snapshot_put(writer->repo, writer->draft, err);
+		if (rc == 0)
+			cf_verified_stored(writer->repo, &writer->draft->id);
 		if (rc == 0)
 			rc = cf_catalog_end_run(writer->repo->catalog, err);
 		if (rc == 0 && writer->repo->pack_keys)

@@ -2,6 +2,7 @@
 
 #include "tests/unit/repo_fixture.h"
 
+#include "repo/audit.h"
 #include "repo/catalog.h"
 #include "repo/forget.h"
 #include "repo/format/snapshot_doc.h"
@@ -560,6 +561,63 @@ static void a_snapshot_that_was_set_aside_is_named_until_it_is_forgotten(void **
 	assert_restores(s, &s->other->id, 9);
 }
 
+
+static void append_record(struct scene *s, const char *command, const struct cf_id *snapshot)
+{
+	struct cf_audit_record record = {.host = strdup("db1"), .user = strdup("u"), .command = strdup(command), .error = strdup("")};
+
+	record.about = calloc(1, sizeof(*record.about));
+	assert_non_null(record.about);
+	record.n_about = 1;
+	record.about[0] = (struct cf_audit_about){.key = strdup("snapshot"), .value = strdup(cf_id_text(snapshot).s)};
+	assert_int_equal(cf_audit_append(s->repo, &record, NULL), 0);
+	cf_audit_record_release(&record);
+}
+
+static void remove_snapshot(struct scene *s, const struct cf_id *id)
+{
+	assert_int_equal(cf_object_remove(s->repo, CF_OBJECT_SNAPSHOT, id, NULL), 0);
+}
+
+static void the_log_misses_the_newest_snapshot_until_that_is_accepted(void **state)
+{
+	struct scene *s = *state;
+	struct cf_id nobody = {{1}}, *missing = NULL;
+	size_t n = 0;
+
+	append_record(s, "backup", &s->victim->id);
+	append_record(s, "backup", &s->other->id);
+	append_record(s, "restore", &nobody);
+	assert_string_equal(check(s), "");
+	assert_int_equal(cf_check_missing(s->repo, &missing, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	free(missing);
+	remove_snapshot(s, &s->other->id);
+	assert_non_null(strstr(check(s), "the audit log of db1 has it (record 2)"));
+	assert_int_equal(cf_check_missing(s->repo, &missing, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_true(cf_id_equal(missing, &s->other->id));
+	free(missing);
+	assert_int_equal(forget(s, &s->other->id), 0);
+	assert_string_equal(check(s), "");
+	/* Once is enough, and what nobody knew of is no snapshot. */
+	assert_int_equal(forget(s, &s->other->id), CF_ERR_BUSY);
+	assert_int_equal(forget(s, &nobody), CF_ERR_BUSY);
+	/* Forgotten, and what the next one saw of it is no matter. */
+	assert_int_equal(forget(s, &s->victim->id), 0);
+	assert_string_equal(check(s), "");
+}
+
+static void a_later_snapshot_misses_one_until_that_is_accepted(void **state)
+{
+	struct scene *s = *state;
+
+	remove_snapshot(s, &s->victim->id);
+	assert_non_null(strstr(check(s), "made later, saw it"));
+	assert_int_equal(forget(s, &s->victim->id), 0);
+	assert_string_equal(check(s), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +631,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_good_copy_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_good_is_not_hidden_by_quarantine, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_snapshot_that_was_set_aside_is_named_until_it_is_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_log_misses_the_newest_snapshot_until_that_is_accepted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_later_snapshot_misses_one_until_that_is_accepted, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
