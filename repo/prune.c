@@ -348,6 +348,7 @@ static int look(struct cf_prune *p, struct cf_err *err)
 	size_t n_intents = 0;
 	int rc = cf_intents_load(p->repo, &intents, &n_intents, err);
 
+	p->at_look = *p->figures;
 	if (rc == 0)
 		rc = load_snapshots(p, &list, err);
 	if (rc == 0)
@@ -484,28 +485,23 @@ static int condemn(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
+/* All that tombs condemned when they were looked at and was not removed since, and what was condemned since. */
 static void count_waiting(struct cf_prune *p)
 {
 	struct cf_prune_figures *f = p->figures;
 
-	/* All that tombs condemn and was not removed, and what was condemned just now. */
+	f->packs_waiting = f->bytes_waiting = 0;
 	for (size_t i = 0; i < p->n_packs; i++)
 		if (p->packs[i].is_condemned) {
 			f->packs_waiting++;
 			f->bytes_waiting += p->packs[i].size;
 		}
-	f->packs_waiting -= f->packs_removed;
-	f->bytes_waiting -= f->bytes_removed;
-	f->packs_waiting += f->packs_condemned;
-	f->bytes_waiting += f->bytes_condemned;
-	if (f->packs_condemned && !f->next_ns && !f->runs_waited_for)
+	f->packs_waiting -= f->packs_removed - p->at_look.packs_removed;
+	f->bytes_waiting -= f->bytes_removed - p->at_look.bytes_removed;
+	f->packs_waiting += f->packs_condemned - p->at_look.packs_condemned;
+	f->bytes_waiting += f->bytes_condemned - p->at_look.bytes_condemned;
+	if (f->packs_condemned > p->at_look.packs_condemned && !f->next_ns && !f->runs_waited_for)
 		f->next_ns = p->options->grace_ns;
-}
-
-/* What another prune condemned meanwhile may have gone as well. */
-static uint64_t less(uint64_t n, uint64_t gone)
-{
-	return gone < n ? n - gone : 0;
 }
 
 /* Nothing else works on the repository: what was condemned just now is removed as well. */
@@ -518,12 +514,61 @@ static int sweep_now(struct cf_prune *p, struct cf_err *err)
 	return rc < 0 ? rc : cf_prune_sweep(p, err);
 }
 
+static bool removes_now(const struct cf_prune *p)
+{
+	return p->options->now && !p->options->dry_run && can_remove(p);
+}
+
+/* What needs no copying goes before anything is copied: there may be no room for copies. */
+static int give_room(struct cf_prune *p, struct cf_err *err)
+{
+	const struct cf_prune_figures *f = p->figures;
+	int rc;
+
+	if (!removes_now(p))
+		return 0;
+	rc = cf_prune_sweep(p, err);
+	if (rc == 0)
+		rc = condemn(p, err);
+	if (rc < 0 || (f->packs_removed == 0 && f->packs_condemned == 0))
+		return rc;
+	if (f->packs_condemned)
+		rc = sweep_now(p, err);
+	if (rc == 0)
+		rc = judge_tombs(p, err);
+	return rc < 0 ? rc : look(p, err);
+}
+
+/* The store as it was found, and what is needed of it. */
+static void count_again(struct cf_prune *p)
+{
+	const uint64_t packs = p->figures->packs, bytes = p->figures->bytes;
+
+	count(p);
+	p->figures->packs = packs;
+	p->figures->bytes = bytes;
+}
+
+/* Copy what is needed out of packs with waste, and condemn these. */
+static int copy_and_condemn(struct cf_prune *p, struct cf_err *err)
+{
+	int rc = p->options->reencrypt ? 0 : cf_prune_rebase(p, err);
+
+	if (rc == 0)
+		rc = find_young(p, err);
+	if (rc < 0)
+		return rc;
+	count_again(p);
+	rc = cf_prune_repack(p, err);
+	if (rc == 0 && can_remove(p))
+		rc = cf_prune_sweep(p, err);
+	return rc < 0 ? rc : condemn(p, err);
+}
+
 static int run(struct cf_prune *p, struct cf_err *err)
 {
 	const struct cf_lease_options about = {
 		.host = p->options->host, .user = p->options->user, .source = "", .is_prune = true};
-	uint64_t removed_before, bytes_removed_before;
-	bool sweeps_again;
 	int rc = p->options->dry_run ? 0 : cf_lease_begin(p->repo, &about, &p->lease, err);
 
 	if (rc == 0)
@@ -536,31 +581,29 @@ static int run(struct cf_prune *p, struct cf_err *err)
 		rc = judge_tombs(p, err);
 	if (rc == 0)
 		rc = look(p, err);
-	if (rc == 0 && !p->options->reencrypt)
-		rc = cf_prune_rebase(p, err);
-	if (rc == 0)
-		rc = find_young(p, err);
 	if (rc < 0)
 		return rc;
 	count(p);
-	rc = cf_prune_repack(p, err);
-	if (rc == 0 && can_remove(p))
-		rc = cf_prune_sweep(p, err);
+	rc = give_room(p, err);
 	if (rc == 0)
-		rc = condemn(p, err);
+		rc = copy_and_condemn(p, err);
 	if (rc < 0)
 		return rc;
-	p->figures->cannot_remove = !can_remove(p);
 	count_waiting(p);
-	sweeps_again = p->options->now && !p->options->dry_run && p->figures->packs_waiting && can_remove(p);
-	if (!sweeps_again)
-		return 0;
-	removed_before = p->figures->packs_removed;
-	bytes_removed_before = p->figures->bytes_removed;
-	rc = sweep_now(p, err);
-	p->figures->packs_waiting = less(p->figures->packs_waiting, p->figures->packs_removed - removed_before);
-	p->figures->bytes_waiting = less(p->figures->bytes_waiting, p->figures->bytes_removed - bytes_removed_before);
+	if (p->figures->packs_waiting && removes_now(p)) {
+		rc = sweep_now(p, err);
+		count_waiting(p);
+	}
 	p->figures->cannot_remove = !can_remove(p);
+	return rc;
+}
+
+/* Every step stores something first, a lease, a record of what is condemned, a new index. */
+static int advise(struct cf_prune *p, int rc, struct cf_err *err)
+{
+	if (rc == CF_ERR_FULL)
+		cf_err_wrap(err, "%s is full; prune needs some room for itself: make a few megabytes by other means, then coffer "
+				 "prune --now --max-repack 1M, again and again", p->repo->backend->url);
 	return rc;
 }
 
@@ -594,16 +637,16 @@ int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, s
 		 struct cf_err *err)
 {
 	struct cf_prune p = {.repo = repo, .options = options, .figures = figures_out};
-	struct cf_err local = CF_ERR_INIT;
-	int rc = cf_repo_require_full(repo, err);
+	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	int rc = cf_repo_require_full(repo, own);
 
 	*figures_out = (struct cf_prune_figures){0};
 	if (rc == 0)
-		rc = load_bad(&p, err);
+		rc = load_bad(&p, own);
 	if (rc == 0)
-		rc = run(&p, err ? err : &local);
+		rc = advise(&p, run(&p, own), own);
 	if (rc == 0)
-		rc = tidy_quarantine(&p, err);
+		rc = tidy_quarantine(&p, own);
 	cf_lease_end(p.lease);
 	cf_runs_release(&p.runs);
 	cf_tombs_release(&p.tombs);

@@ -34,6 +34,7 @@ struct cf_prune {
 	struct cf_repo *repo;
 	const struct cf_prune_options *options;
 	struct cf_prune_figures *figures;
+	struct cf_prune_figures at_look; /* when the packs were listed */
 	struct cf_lease *lease; /* NULL in a dry run */
 	int64_t store_now_ns;
 	bool may_not_remove; /* the store refused a removal */

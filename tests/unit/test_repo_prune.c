@@ -218,6 +218,32 @@ static void now_removes_at_once(void **state)
 	history_release(&h);
 }
 
+static void what_nobody_needs_goes_before_anything_is_copied(void **state)
+{
+	const struct cf_fault_rule full = {
+		.call = CF_CALL_PUT, .prefix = "packs/", .nth = 1, .is_repeated = true, .code = CF_ERR_FULL};
+	struct cf_prune_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_backend *fault;
+	struct cf_repo *repo;
+	struct history h;
+	uint64_t before;
+
+	history_init(&h);
+	before = bytes_in(h.f.store, "packs");
+	assert_int_equal(cf_fault_new(fixture_share(h.f.store), &fault, NULL), 0);
+	repo = fixture_open_over(&h.f, fault, NULL, NULL);
+	assert_non_null(repo);
+	cf_fault_set(fault, &full);
+	assert_int_equal(cf_prune_run(repo, &now, &figures, &err), CF_ERR_FULL);
+	assert_non_null(strstr(err.text, "--max-repack"));
+	assert_true(figures.packs_removed > 0);
+	assert_true(bytes_in(h.f.store, "packs") < before);
+	assert_whole(&h);
+	cf_repo_close(repo);
+	history_release(&h);
+}
+
 static void a_dry_run_changes_nothing_and_foretells(void **state)
 {
 	struct cf_prune_options dry = now;
@@ -605,6 +631,7 @@ int main(void)
 		cmocka_unit_test(what_is_needed_stays_as_it_is),
 		cmocka_unit_test(packs_are_condemned_first_and_removed_a_day_later),
 		cmocka_unit_test(now_removes_at_once),
+		cmocka_unit_test(what_nobody_needs_goes_before_anything_is_copied),
 		cmocka_unit_test(a_dry_run_changes_nothing_and_foretells),
 		cmocka_unit_test(a_backup_that_runs_is_waited_for),
 		cmocka_unit_test(a_backup_that_was_shut_out_commits_nothing),

@@ -443,11 +443,12 @@ static bool play_keys(struct history *h, act_fn *one, act_fn *other, bool is_rem
 	turn->at = at;
 	if (act_alone(h, &turn->wrap.base, one, &err) < 0)
 		fail_msg("call %u: the one: %s", at, err.text);
-	if (turn->other_rc < 0)
+	/* Half-way through a rotation the key in use may lack an epoch: then nothing is removed. */
+	if (turn->other_rc < 0 && turn->other_rc != CF_ERR_KEY)
 		fail_msg("call %u: the other: %s", at, turn->other_err.text);
 	reached = atomic_load(&turn->n_calls) > at;
 	assert_true(opens_as(h, &h->f.credentials));
-	if (reached && opens_as(h, &spare) == is_removed)
+	if (reached && turn->other_rc == 0 && opens_as(h, &spare) == is_removed)
 		fail_msg("call %u: the other key %s", at, is_removed ? "opens again" : "is lost");
 	free(turn->wrap.base.url);
 	free(turn);
