@@ -120,6 +120,16 @@ static void drop_notice(void *user, const char *message)
 {
 }
 
+/* Said at the start, as of a collation that has another version now. */
+static void note_notice(void *user, const char *message)
+{
+	struct cf_pg *pg = user;
+	char text[512];
+
+	cf_pg_flatten(message, text, sizeof(text));
+	cf_ctx_note(pg->ctx, "postgres.notice", NULL, "%s", text);
+}
+
 static time_t connect_deadline(const struct params *params)
 {
 	const char *timeout = get_param(params, "connect_timeout");
@@ -184,6 +194,7 @@ static int start_connection(struct cf_pg *pg, const struct params *params, struc
 		pg->conn = PQconnectStartParams(params->keywords, params->values, 0);
 	if (!pg->conn)
 		return cf_err_nomem(err);
+	PQsetNoticeProcessor(pg->conn, note_notice, pg);
 	if (PQstatus(pg->conn) != CONNECTION_BAD && !(several && deadline))
 		rc = poll_connection(pg, deadline, err);
 	if (rc == 0 && PQstatus(pg->conn) != CONNECTION_OK)

@@ -122,6 +122,9 @@ int cf_pg_load_begin_step(struct cf_pg_load *load, struct cf_pg *pg, const struc
 int cf_pg_load_end_step(struct cf_pg_load *load, struct cf_pg *pg, const struct cf_pg_step *step,
 			int rc, const char *object, struct cf_err *err);
 bool cf_pg_load_forgives(const struct cf_pg_load *load, struct cf_pg *pg, int rc);
+/* With its whole name, which no text has by chance. */
+void cf_pg_load_warn_of_entry(const struct cf_pg_load *load, const char *event,
+			      const struct cf_pg_toc_entry *entry, const char *text);
 void cf_pg_load_tell_failed(const struct cf_pg_load *load, const char *object, const char *text);
 
 static inline bool cf_pg_load_wants_schema(const struct cf_pg_load *load)

@@ -178,7 +178,8 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 	return rc;
 }
 
-/* Without waiting for the disk at each of the many small commits. */
+/* Without waiting for the disk at each of the many small commits, and with what texts are read by,
+ * whatever the role has set. */
 static int session_environment(struct cf_pg_load *load, char ***environment_out, struct cf_err *err)
 {
 	char **environment = NULL, **larger;
@@ -196,7 +197,8 @@ static int session_environment(struct cf_pg_load *load, char ***environment_out,
 		return cf_err_nomem(err);
 	}
 	environment = larger;
-	environment[n] = strdup("PGOPTIONS=-c synchronous_commit=off");
+	environment[n] = strdup("PGOPTIONS=-c synchronous_commit=off -c array_nulls=on"
+				" -c transform_null_equals=off -c default_transaction_read_only=off");
 	environment[n + 1] = NULL;
 done:
 	*environment_out = environment;

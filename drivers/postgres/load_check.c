@@ -221,7 +221,8 @@ static int check_tablespaces(struct cf_pg_load *load, struct cf_pg *pg, struct c
 {
 	struct names wanted = {0}, present = {0};
 	struct cf_buf missing = CF_BUF_INIT;
-	int rc = 0;
+	const char *own = load->options->create ? load->manifest->tablespace : NULL;
+	int rc = own ? add_name(&wanted, own, err) : 0;
 
 	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
 		const char *tablespace = load->toc->entries[load->set.list[i]].tablespace;

@@ -34,6 +34,12 @@ int cf_pg_load_configure(struct cf_pg_load *load, struct cf_pg *pg, struct cf_er
 		{"synchronous_commit", "off"},
 		{"check_function_bodies", "off"},
 		{"standard_conforming_strings", "on"},
+		/* What a role or a database may have set otherwise, and what texts are read by. */
+		{"array_nulls", "on"},
+		{"transform_null_equals", "off"},
+		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
+		{"default_transaction_read_only", "off"},
 		{"xmloption", "content"},
 		{"row_security", "off"},
 		{"client_min_messages", "warning"},

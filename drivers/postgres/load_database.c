@@ -12,7 +12,22 @@
 
 #define WRONG_OBJECT_TYPE "42809"
 
-/* sql with the name behind each word DATABASE replaced. */
+static bool is_word(const struct cf_sql_token *token, const char *word)
+{
+	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
+	       strncasecmp(token->text, word, token->len) == 0;
+}
+
+/* Behind "TABLESPACE = name". */
+static void skip_tablespace(const char **sql)
+{
+	for (size_t n = 0; n < 2; n++)
+		while (cf_sql_next(sql).kind == CF_SQL_SPACE)
+			;
+}
+
+/* sql with the name behind each word DATABASE replaced, and without a tablespace where some are
+ * missing. */
 static int append_for_database(const struct cf_pg_load *load, const char *sql, struct cf_buf *out,
 			       struct cf_err *err)
 {
@@ -21,13 +36,16 @@ static int append_for_database(const struct cf_pg_load *load, const char *sql, s
 	int rc = 0;
 
 	while (rc == 0 && (token = cf_sql_next(&sql)).kind != CF_SQL_END) {
+		if (load->no_tablespaces && is_word(&token, "TABLESPACE")) {
+			skip_tablespace(&sql);
+			continue;
+		}
 		if (follows && (token.kind == CF_SQL_WORD || token.kind == CF_SQL_QUOTED))
 			rc = cf_sql_append_name(load->database, out, err);
 		else
 			rc = cf_buf_append(out, token.text, token.len, err);
 		if (token.kind != CF_SQL_SPACE)
-			follows = token.kind == CF_SQL_WORD && token.len == strlen("DATABASE") &&
-				  strncasecmp(token.text, "DATABASE", token.len) == 0;
+			follows = is_word(&token, "DATABASE");
 	}
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/load.h"
+#include "drivers/postgres/toc.h"
 
 #include <string.h>
 
@@ -30,6 +31,17 @@ bool cf_pg_load_forgives(const struct cf_pg_load *load, struct cf_pg *pg, int rc
 void cf_pg_load_tell_failed(const struct cf_pg_load *load, const char *object, const char *text)
 {
 	cf_ctx_warn(load->ctx, "restore.failed", object, "left out: %s", text);
+}
+
+void cf_pg_load_warn_of_entry(const struct cf_pg_load *load, const char *event,
+			      const struct cf_pg_toc_entry *entry, const char *text)
+{
+	struct cf_buf object = CF_BUF_INIT;
+
+	cf_pg_load_entry_name(entry, &object, NULL);
+	cf_ctx_warn(load->ctx, event, object.len ? (const char *)object.data : entry->tag, "%s",
+		    text);
+	cf_buf_release(&object);
 }
 
 static bool may_go_on(const struct cf_pg_load *load, const struct cf_pg_step *step)

@@ -248,12 +248,12 @@ static void tell_kept(struct cf_pg_load *load, size_t index, bool made)
 	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
 
 	if (made && cf_pg_is_relation(entry))
-		cf_ctx_warn(load->ctx, "restore.needed", entry->tag,
-			    "was missing and is made without rows, because what is restored refers "
-			    "to it");
+		cf_pg_load_warn_of_entry(load, "restore.needed", entry,
+					 "was missing and is made without rows, because what is restored "
+					 "refers to it");
 	else if (!made && load->set.marks[index] == CF_PG_CHOSEN && !is_desc(entry, "SCHEMA"))
-		cf_ctx_warn(load->ctx, "restore.kept", entry->tag,
-			    "%s is there already and stays as it is", entry->desc);
+		cf_pg_load_warn_of_entry(load, "restore.kept", entry,
+					 "is there already and stays as it is");
 }
 
 static int relation_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *relation,
@@ -352,8 +352,8 @@ static int can_refer(struct cf_pg_load *load, const struct cf_pg_toc_entry *key,
 	if (rc == 0 && *can_out && load->manifest->filtered)
 		rc = can_refer_by_name(load, key, can_out, err);
 	if (rc == 0 && !*can_out)
-		cf_ctx_warn(load->ctx, "restore.left_out", key->tag,
-			    "foreign key left out: the table it refers to is not there");
+		cf_pg_load_warn_of_entry(load, "restore.left_out", key,
+					 "left out: the table it refers to is not there");
 	return rc;
 }
 

@@ -107,8 +107,8 @@ static int choose_all(struct cf_pg_load *load, struct cf_err *err)
 
 		excluded[i] = is_excluded(load, excluded, i);
 		if (excluded[i] && !named && cf_pg_is_relation(entry))
-			cf_ctx_warn(load->ctx, "restore.left_out", entry->tag,
-				    "left out, for it needs a table that is excluded");
+			cf_pg_load_warn_of_entry(load, "restore.left_out", entry,
+						 "left out, for it needs a table that is excluded");
 		if (!excluded[i] && !is_special(entry))
 			cf_pg_set_choose(&load->set, i);
 	}

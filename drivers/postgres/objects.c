@@ -194,6 +194,11 @@ static int put_some(struct content *content, struct cf_pg_large_object *objects,
 	values[0] = (const char *)oids.data;
 	if (rc == 0)
 		rc = cf_pg_query_binary(content->worker, sql, values, 2, &rows, err);
+	if (rc == CF_ERR_ACCESS)
+		cf_err_wrap(err,
+			    "user %s may not read all large objects (a superuser can, or a role for which one sets "
+			    "lo_compat_privileges: ALTER ROLE ... SET lo_compat_privileges = on)",
+			    cf_pg_user(content->worker));
 	if (rc == 0 && cf_pg_rows_count(rows) != n)
 		rc = cf_err_set(err, CF_ERR_FAILED, "the server gave %zu of %zu large objects",
 				cf_pg_rows_count(rows), n);

@@ -208,11 +208,42 @@ static int take_piece(void *user, struct cf_span data, struct cf_err *err)
 	return cf_buf_append(out, data.data, data.len, err);
 }
 
+/* As a connection string: the program would take a name such as "a=b" for one. */
+static int append_database(const char *name, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append_str(out, "--database=dbname='", err);
+
+	for (; rc == 0 && *name; name++) {
+		if (*name == '\'' || *name == '\\')
+			rc = cf_buf_append_str(out, "\\", err);
+		if (rc == 0)
+			rc = cf_buf_append(out, name, 1, err);
+	}
+	return rc < 0 ? rc : cf_buf_append(out, "'", 2, err);
+}
+
+/* The program does not say it. */
+static int tell_why(struct cf_pg_dump *dump, int rc, struct cf_err *err)
+{
+	const struct cf_pg_options options = {.application = CF_PG_APPLICATION};
+	struct cf_err why = CF_ERR_INIT;
+	struct cf_pg *pg = NULL;
+	int again = cf_pg_connect_again(dump->server, &options, dump->ctx, &pg, &why);
+
+	cf_pg_close(pg);
+	if (again == 0)
+		return rc;
+	cf_err_wrap(&why, "pg_dumpall cannot connect");
+	*err = why;
+	return why.code;
+}
+
 static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
 {
 	const char *superuser = cf_pg_parameter(dump->server, "is_superuser");
 	const char *args[8] = {"--globals-only", "--no-password"};
-	char restrict_key[128], database[256];
+	struct cf_buf database = CF_BUF_INIT;
+	char restrict_key[128];
 	size_t n = 2;
 	char **environment = NULL;
 	const struct cf_pg_run run = {.program = &dump->dump_all, .args = args, .input_fd = -1};
@@ -222,16 +253,20 @@ static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *
 	if (rc < 0)
 		return rc;
 	snprintf(restrict_key, sizeof(restrict_key), "--restrict-key=%s", key);
-	snprintf(database, sizeof(database), "--database=%s", cf_pg_database(dump->server));
-	args[n++] = database;
+	rc = append_database(cf_pg_database(dump->server), &database, err);
+	args[n++] = (const char *)database.data;
 	if (dump->dump_all.has_restrict_key)
 		args[n++] = restrict_key;
 	/* Their hashes are in a table that only superusers read. */
 	if (!superuser || strcmp(superuser, "on") != 0)
 		args[n++] = "--no-role-passwords";
 	with_environment.environment = environment;
-	rc = cf_pg_program_run(&with_environment, take_piece, script, dump->ctx, err);
+	if (rc == 0)
+		rc = cf_pg_program_run(&with_environment, take_piece, script, dump->ctx, err);
+	if (rc == CF_ERR_FAILED && err && strstr(err->text, "could not connect"))
+		rc = tell_why(dump, rc, err);
 	cf_pg_environment_free(environment);
+	cf_buf_release(&database);
 	return rc;
 }
 

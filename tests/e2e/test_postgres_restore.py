@@ -221,6 +221,25 @@ def test_data_only_keeps_what_is_there(postgres, coffer):
     postgres.assert_idle()
 
 
+def test_a_database_comes_back_without_its_tablespace_under_any_setting(postgres, coffer):
+    """Its name looks like a connection string, and where it goes arrays have no nulls."""
+    coffer.variables = postgres.variables
+    place = postgres.new_name("place")
+    postgres.sql(f"SET allow_in_place_tablespaces = on; CREATE TABLESPACE {place} LOCATION ''; CREATE DATABASE \"k=v\" TABLESPACE {place}")
+    postgres.psql("dbname='k=v'", "-c", "CREATE TABLE t (a text[] DEFAULT '{NULL}'); INSERT INTO t VALUES ('{NULL,x}')")
+    want = postgres.dump("dbname='k=v'")
+    coffer.run("backup", "postgres:///k%3Dv")
+    postgres.sql(f'DROP DATABASE "k=v"; DROP TABLESPACE {place}')
+    try:
+        assert place in coffer.restore("latest", "postgres:///k%3Dv", "--create", code=PARTIAL).err
+        assert postgres.dump("dbname='k=v'") == want
+        postgres.sql('DROP DATABASE "k=v"; CREATE DATABASE "k=v"; ALTER DATABASE "k=v" SET array_nulls = off')
+        coffer.restore("latest", "postgres:///k%3Dv")
+        assert postgres.dump("dbname='k=v'") == want
+    finally:
+        postgres.sql('DROP DATABASE IF EXISTS "k=v"')
+
+
 def test_a_snapshot_of_all_databases_gives_each(postgres, coffer, tmp_path):
     coffer.variables = postgres.variables
     names = [postgres.make("CREATE TABLE a (i int); INSERT INTO a VALUES (1)"),
