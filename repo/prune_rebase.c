@@ -1,5 +1,6 @@
 #include "repo/prune_families.h"
 
+#include "base/failure.h"
 #include "repo/chunks.h"
 #include "repo/pipeline.h"
 
@@ -39,9 +40,7 @@ struct rebase {
 	size_t n_deltas, deltas_capacity;
 
 	struct cf_packer *packer;
-	pthread_mutex_t lock; /* of rc and failure */
-	int rc;
-	struct cf_err failure;
+	struct cf_failure failure;
 };
 
 struct rebase_job {
@@ -258,20 +257,10 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	struct rebase_job *job = (struct rebase_job *)cf_job;
 	struct rebase *r = job->r;
 	struct cf_err err = CF_ERR_INIT;
-	int rc;
 
 	(void)worker;
-	pthread_mutex_lock(&r->lock);
-	rc = r->rc;
-	pthread_mutex_unlock(&r->lock);
-	if (rc == 0)
-		rc = store_chunks(job, &err);
-	pthread_mutex_lock(&r->lock);
-	if (rc < 0 && r->rc == 0) {
-		r->rc = rc;
-		r->failure = err;
-	}
-	pthread_mutex_unlock(&r->lock);
+	if (cf_failure_code(&r->failure) == 0)
+		cf_failure_note(&r->failure, store_chunks(job, &err), &err);
 	if (r->p->lease)
 		cf_lease_renew(r->p->lease);
 	free(job);
@@ -294,9 +283,7 @@ static int run_jobs(struct rebase *r, bool centres, struct cf_err *err)
 		cf_pool_submit(r->p->repo->pool, &job->job);
 	}
 	cf_pool_wait(r->p->repo->pool);
-	if (rc == 0 && r->rc < 0)
-		rc = cf_err_set(err, r->failure.code, "%s", r->failure.text);
-	return rc;
+	return rc < 0 ? rc : cf_failure_report(&r->failure, err);
 }
 
 /* Store the centres, or then what is against them: never a delta before its base. */
@@ -325,19 +312,19 @@ static int rebase(struct rebase *r, struct cf_err *err)
 	if (r->p->options->dry_run)
 		return 0;
 	qsort(r->deltas, r->n_deltas, sizeof(*r->deltas), compare_places);
-	pthread_mutex_init(&r->lock, NULL);
+	cf_failure_init(&r->failure);
 	rc = choose_centres(r, err);
 	if (rc == 0)
 		rc = store_all(r, true, err);
 	if (rc == 0)
 		rc = store_all(r, false, err);
-	pthread_mutex_destroy(&r->lock);
+	cf_failure_release(&r->failure);
 	return rc < 0 ? rc : cf_prune_plan(r->p, err);
 }
 
 int cf_prune_rebase(struct cf_prune *p, struct cf_err *err)
 {
-	struct rebase r = {.p = p, .err = err, .failure = CF_ERR_INIT};
+	struct rebase r = {.p = p, .err = err};
 	int rc = cf_families_choose(p, CHUNKS_MAX, &r.families, err);
 
 	if (rc == 0 && r.families.n)

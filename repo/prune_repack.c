@@ -1,5 +1,6 @@
 #include "repo/prune_parts.h"
 
+#include "base/failure.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
 #include "repo/packer.h"
@@ -20,10 +21,9 @@ enum {
 struct repack {
 	struct cf_prune *p;
 	struct cf_packer *packer;
-	pthread_mutex_t lock; /* of all below */
-	int rc;
-	struct cf_err err;
-	struct cf_id_set taken; /* chunks that have nowhere to stay, and are being copied */
+	struct cf_failure failure;
+	pthread_mutex_t lock;
+	struct cf_id_set taken; /* chunks that have nowhere to stay, and are being copied. Under the lock */
 };
 
 struct pack_job {
@@ -164,20 +164,10 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	struct pack_job *job = (struct pack_job *)cf_job;
 	struct repack *r = job->repack;
 	struct cf_err err = CF_ERR_INIT;
-	int rc;
 
 	(void)worker;
-	pthread_mutex_lock(&r->lock);
-	rc = r->rc;
-	pthread_mutex_unlock(&r->lock);
-	if (rc == 0)
-		rc = copy_pack(r, job->pack, &err);
-	pthread_mutex_lock(&r->lock);
-	if (rc < 0 && r->rc == 0) {
-		r->rc = rc;
-		r->err = err;
-	}
-	pthread_mutex_unlock(&r->lock);
+	if (cf_failure_code(&r->failure) == 0)
+		cf_failure_note(&r->failure, copy_pack(r, job->pack, &err), &err);
 	if (r->p->lease)
 		cf_lease_renew(r->p->lease);
 	free(job);
@@ -278,11 +268,12 @@ static int choose_old_epochs(struct cf_prune *p, struct cf_prune_pack **kept, si
 static int copy_all(struct cf_prune *p, struct cf_err *err)
 {
 	const struct cf_packer_options packing = {0};
-	struct repack r = {.p = p, .err = CF_ERR_INIT};
+	struct repack r = {.p = p};
 	int rc = cf_packer_new(p->repo, &packing, &r.packer, err);
 
 	if (rc < 0)
 		return rc;
+	cf_failure_init(&r.failure);
 	pthread_mutex_init(&r.lock, NULL);
 	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
 		struct pack_job *job;
@@ -298,16 +289,15 @@ static int copy_all(struct cf_prune *p, struct cf_err *err)
 		cf_pool_submit(p->repo->pool, &job->job);
 	}
 	cf_pool_wait(p->repo->pool);
-	if (rc == 0 && r.rc < 0) {
-		rc = r.rc;
-		cf_err_set(err, r.err.code, "%s", r.err.text);
-	}
+	if (rc == 0)
+		rc = cf_failure_report(&r.failure, err);
 	if (rc == 0)
 		rc = cf_packer_finish(r.packer, err);
 	p->figures->bytes_written += cf_packer_stored(r.packer);
 	cf_packer_free(r.packer);
 	cf_id_set_release(&r.taken);
 	pthread_mutex_destroy(&r.lock);
+	cf_failure_release(&r.failure);
 	return rc;
 }
 

@@ -10,6 +10,7 @@
 #include "repo/forget.h"
 #include "repo/key_admin.h"
 #include "repo/pack_keys.h"
+#include "repo/prune.h"
 #include "tests/suite/temp_folder.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -375,6 +377,77 @@ static void forget_without_memory_fails_cleanly(void **state)
 	fixture_release(&f);
 }
 
+/* Lines of digits, of which one in twenty is another one every day. */
+static void write_rows(unsigned today)
+{
+	enum { LEN = 40 };
+
+	for (unsigned row = 0; row < sizeof(rows) / LEN; row++) {
+		uint64_t value = (row + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+		if (today && (row + today * 7) % 20 == 0)
+			value *= today * 2 + 1;
+		else if (today)
+			continue;
+		snprintf(rows + (size_t)row * LEN, LEN, "%07u %016llx %13u", row, (unsigned long long)value, row % 31);
+		rows[(size_t)row * LEN + LEN - 1] = '\n';
+	}
+}
+
+/* Of four days the first is forgotten, so the others get a new base. */
+static void prune_without_memory_loses_nothing(void **state)
+{
+	const struct cf_forget_options who = {.host = "h", .user = "u"};
+	const struct cf_prune_options now = {.host = "h", .user = "u", .max_unused_percent = 1, .now = true};
+	struct cf_prune_figures pruned;
+	struct cf_forget_figures forgotten;
+	struct cf_snapshot *days[4];
+	struct cf_repo *repo;
+	struct fixture f;
+	bool reached = true;
+	int n;
+
+	fixture_init(&f, 0);
+	for (unsigned d = 0; d < 4; d++) {
+		write_rows(d);
+		assert_int_equal(backup(&f, &days[d], NULL), 0);
+	}
+	repo = fixture_open(&f);
+	assert_int_equal(cf_forget_run(repo, &days[0]->id, 1, &who, &forgotten, NULL), 0);
+	cf_repo_close(repo);
+	for (n = 0; reached; n += 1 + n / 8) {
+		struct cf_backend *before = f.store;
+		struct cf_err err = CF_ERR_INIT;
+		int rc;
+
+		assert_int_equal(cf_memory_copy(before, &f.store, NULL), 0);
+		repo = fixture_open(&f);
+		fail_after(n);
+		rc = cf_prune_run(repo, &now, &pruned, &err);
+		reached = failed();
+		cf_repo_close(repo);
+		/* A snapshot that jansson did not read counts as damaged, and then nothing goes. */
+		if (rc < 0 && !(rc == CF_ERR_DAMAGED && strstr(err.text, "nothing is removed")))
+			assert_nomem(n, rc, &err);
+		repo = fixture_open(&f);
+		assert_int_equal(cf_prune_run(repo, &now, &pruned, NULL), 0);
+		assert_int_equal(fixture_check(repo, NULL, NULL), 0);
+		cf_repo_close(repo);
+		for (unsigned d = 1; d < 4; d++)
+			assert_whole(&f, &days[d]->id);
+		cf_backend_close(f.store);
+		f.store = before;
+	}
+	assert_true(n > 1000);
+	repo = fixture_open(&f);
+	assert_int_equal(cf_prune_run(repo, &now, &pruned, NULL), 0);
+	assert_true(pruned.chunks_rebased >= 3);
+	cf_repo_close(repo);
+	for (unsigned d = 0; d < 4; d++)
+		cf_snapshot_free(days[d]);
+	fixture_release(&f);
+}
+
 /* The fixture's credentials become those of a key that may only write. */
 static struct cf_secret *become_writer(struct fixture *f)
 {
@@ -566,6 +639,7 @@ int main(void)
 		cmocka_unit_test(backup_without_memory_fails_cleanly),
 		cmocka_unit_test(restore_without_memory_fails_cleanly),
 		cmocka_unit_test(forget_without_memory_fails_cleanly),
+		cmocka_unit_test(prune_without_memory_loses_nothing),
 		cmocka_unit_test(pack_keys_without_memory_are_done_without),
 		cmocka_unit_test(audit_append_without_memory_leaves_the_chain_whole),
 		cmocka_unit_test(audit_verify_without_memory_finds_nothing_wrong),
