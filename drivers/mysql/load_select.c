@@ -132,8 +132,9 @@ static bool keeps_trigger(const struct cf_mysql_load *load,
 		return true;
 	cf_ctx_warn(
 		load->ctx, "trigger.skipped", from->name,
-		"table %s comes back as %s without its trigger %s: make it with a name of its own",
-		from->trigger.table, new_name, from->name);
+		"table %s.%s comes back as %s without its trigger %s: make it with a name of its "
+		"own",
+		source->manifest.database, from->trigger.table, new_name, from->name);
 	return false;
 }
 

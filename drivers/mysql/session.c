@@ -12,7 +12,7 @@
  * a snapshot: where its client has died, the server learns that from the connection.
  */
 static const char settings[] =
-	"SET NAMES utf8mb4, SESSION character_set_filesystem = binary,"
+	"SET NAMES utf8mb4,"
 	" sql_mode = 'NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
 	" lc_time_names = 'en_US',"
 	/* How many rows there are. */
@@ -27,6 +27,8 @@ static const char settings[] =
 	" autocommit = 1, completion_type = NO_CHAIN, low_priority_updates = 0,"
 	" wait_timeout = 31536000, net_read_timeout = 31536000, net_write_timeout = 31536000,"
 	" lock_wait_timeout = 60, innodb_lock_wait_timeout = 600"
+	/* A restricted one in MySQL. */
+	" /*M! , character_set_filesystem = binary */"
 	" /*M! , max_statement_time = 0, old_mode = '', default_regex_flags = '' */"
 	" /*M!100300 , idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0,"
 	" idle_write_transaction_timeout = 0, system_versioning_asof = DEFAULT */"
