@@ -50,6 +50,15 @@ void cf_ctx_warn(const struct cf_ctx *ctx, const char *name, const char *object,
 	va_end(args);
 }
 
+void cf_ctx_waiting(const struct cf_ctx *ctx, const char *name, const char *object, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	send_text(ctx, CF_EVENT_WAITING, name, object, fmt, args);
+	va_end(args);
+}
+
 void cf_ctx_note(const struct cf_ctx *ctx, const char *name, const char *object, const char *fmt, ...)
 {
 	va_list args;

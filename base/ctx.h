@@ -15,6 +15,7 @@ struct cf_err;
 
 enum cf_event_kind {
 	CF_EVENT_WARNING, /* something was skipped or is odd: `object` and `text` say what; the command ends 3 */
+	CF_EVENT_WAITING, /* nothing goes on until somebody else does something */
 	CF_EVENT_NOTE,    /* worth saying in verbose mode: an entry begun, a pack stored */
 	CF_EVENT_PROGRESS /* figures so far; at most a few a second */
 };
@@ -54,6 +55,8 @@ int64_t cf_ctx_now_ns(const struct cf_ctx *ctx);
 int cf_ctx_check(const struct cf_ctx *ctx, struct cf_err *err);
 
 void cf_ctx_warn(const struct cf_ctx *ctx, const char *name, const char *object, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void cf_ctx_waiting(const struct cf_ctx *ctx, const char *name, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void cf_ctx_note(const struct cf_ctx *ctx, const char *name, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

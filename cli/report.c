@@ -147,7 +147,7 @@ static void on_event(void *user, const struct cf_event *event)
 		on_progress(report, event);
 	else if (event->kind == CF_EVENT_WARNING)
 		on_warning(report, event);
-	else if (report->options.notes)
+	else if (event->kind == CF_EVENT_WAITING || report->options.notes)
 		print_text_event(report, "", event);
 	pthread_mutex_unlock(&report->lock);
 }

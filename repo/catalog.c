@@ -31,10 +31,10 @@ int cf_catalog_new(struct cf_repo *repo, const char *path, struct cf_catalog **c
 	catalog->repo = repo;
 	pthread_mutex_init(&catalog->lock, NULL);
 	pthread_mutex_init(&catalog->publish_lock, NULL);
-	rc = cf_index_open(path, repo->config.repo_id, &catalog->index, err);
+	rc = cf_index_open(path, repo->config.repo_id, repo->ctx, &catalog->index, err);
 	if (rc < 0 && path && rc != CF_ERR_NOMEM && rc != CF_ERR_BUSY) {
 		cf_catalog_note_memory(catalog, err);
-		rc = cf_index_open(NULL, repo->config.repo_id, &catalog->index, err);
+		rc = cf_index_open(NULL, repo->config.repo_id, repo->ctx, &catalog->index, err);
 	}
 	if (rc == 0)
 		rc = cf_recent_new(&catalog->recent, err);

@@ -1,18 +1,23 @@
 #include "repo/index_parts.h"
 
+#include "base/ctx.h"
 #include "base/err.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The database file: opening, telling what is wrong with it, beginning anew; and its small tables. */
 
 enum {
 	SCHEMA_VERSION = 2,
-	APPLICATION_ID = 0x434f4652 /* "COFR" */
+	APPLICATION_ID = 0x434f4652, /* "COFR" */
+	BUSY_STEP_MS = 20,
+	BUSY_SAY_MS = 2000,
+	BUSY_MAX_MS = 120000
 };
 
 static const char schema[] =
@@ -143,6 +148,21 @@ static int make_private(struct cf_index *index, struct cf_err *err)
 	return 0;
 }
 
+/* Another program holds the lock; n: how often this was called for it. 0: give up. */
+static int on_busy(void *user, int n)
+{
+	const struct cf_index *index = user;
+	const struct timespec pause = {.tv_nsec = BUSY_STEP_MS * 1000000L};
+
+	if (n == BUSY_SAY_MS / BUSY_STEP_MS)
+		cf_ctx_waiting(index->ctx, "index.busy", NULL,
+			       "waiting for another coffer that uses the local index %s (is one stopped?)", index->path);
+	if (n >= BUSY_MAX_MS / BUSY_STEP_MS || cf_ctx_check(index->ctx, NULL) < 0)
+		return 0;
+	nanosleep(&pause, NULL);
+	return 1;
+}
+
 static int open_db(struct cf_index *index, struct cf_err *err)
 {
 	int rc = index->path ? make_private(index, err) : 0;
@@ -155,7 +175,7 @@ static int open_db(struct cf_index *index, struct cf_err *err)
 	if (rc != SQLITE_OK)
 		return cf_index_failed(index, rc, err);
 	sqlite3_extended_result_codes(index->db, 1);
-	sqlite3_busy_timeout(index->db, 120000);
+	sqlite3_busy_handler(index->db, on_busy, index);
 	/* A cache: a power cut may cost it, which costs a rebuild, so NORMAL is enough. 32 MiB of page cache. */
 	return cf_index_run(index,
 		   "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768;"
@@ -265,14 +285,15 @@ int cf_index_leave_file(struct cf_index *index, struct cf_err *err)
 	return open_checked(index, err);
 }
 
-int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], struct cf_index **index_out,
-		  struct cf_err *err)
+int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], const struct cf_ctx *ctx,
+		  struct cf_index **index_out, struct cf_err *err)
 {
 	struct cf_index *index = calloc(1, sizeof(*index));
 	int rc;
 
 	if (!index)
 		return cf_err_nomem(err);
+	index->ctx = ctx;
 	memcpy(index->repo_id, repo_id, CF_REPO_ID_LEN);
 	if (path && !(index->path = strdup(path))) {
 		free(index);

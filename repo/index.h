@@ -13,6 +13,7 @@
 #include "chunker/chunker.h"
 #include "repo/format/segment.h"
 
+struct cf_ctx;
 struct cf_err;
 struct cf_index;
 
@@ -36,8 +37,8 @@ struct cf_location cf_location_of(const struct cf_segment_pack *pack, const stru
  * Open or create the file (path NULL: in memory). A file that is of another repository or schema, or no index at all, is
  * replaced by an empty one. CF_ERR_DAMAGED from any function below: the file is damaged; call cf_index_reset().
  */
-int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], struct cf_index **index_out,
-		  struct cf_err *err);
+int cf_index_open(const char *path, const uint8_t repo_id[CF_REPO_ID_LEN], const struct cf_ctx *ctx,
+		  struct cf_index **index_out, struct cf_err *err);
 void cf_index_close(struct cf_index *index);
 
 /* Go on in memory, empty: the file cannot be used (no space, no permission). */

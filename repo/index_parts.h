@@ -40,6 +40,7 @@ struct cf_index {
 	sqlite3 *db;
 	sqlite3_stmt *statements[CF_N_STATEMENTS];
 	char *path;
+	const struct cf_ctx *ctx;
 	uint8_t repo_id[CF_REPO_ID_LEN];
 	struct cf_index_pack packs[CF_INDEX_PACK_CACHE]; /* direct-mapped by number */
 };
