@@ -598,9 +598,22 @@ static int run(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
+/* A prune that was told that nothing else is at work removes what this one reads, after it took its fence away. */
+static bool is_shut_out(struct cf_prune *p)
+{
+	struct cf_backend *store = p->repo->backend;
+	uint64_t size;
+
+	return p->lease && store->ops->size(store, cf_object_name(CF_OBJECT_LEASE, cf_lease_fence(p->lease)).s, &size,
+					    NULL) == CF_ERR_NOT_FOUND;
+}
+
 /* Every step stores something first, a lease, a record of what is condemned, a new index. */
 static int advise(struct cf_prune *p, int rc, struct cf_err *err)
 {
+	if ((rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) && is_shut_out(p))
+		return cf_err_set(err, CF_ERR_BUSY,
+				  "another prune, told that nothing else is at work, has shut this one out: prune again");
 	if (rc == CF_ERR_FULL)
 		cf_err_wrap(err, "%s is full; prune needs some room for itself: make a few megabytes by other means, then coffer "
 				 "prune --now --max-repack 1M, again and again", p->repo->backend->url);

@@ -115,7 +115,7 @@ static int copy_blob(struct repack *r, const struct cf_segment_pack *pack, const
 
 		rc = cf_packer_add(r->packer, pack->type, blob->codec, &parts, 1, chunks, blob->n_chunks, err);
 	}
-	if (rc == CF_ERR_DAMAGED)
+	if (rc == CF_ERR_DAMAGED && !strstr(err->text, cf_pack_name(&pack->name).s))
 		cf_err_wrap(err, "%s", cf_pack_name(&pack->name).s);
 	cf_buf_release(&sealed);
 	cf_buf_release(&plain);
