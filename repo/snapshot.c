@@ -502,6 +502,35 @@ static int take_back(struct cf_repo *repo, const struct cf_id *id, const struct 
 			  cf_id_text(replaced).s);
 }
 
+/* 1 when another version takes the place of the same one. Whoever sees it gives way: of two at once both may, none is lost unsaid. */
+static int has_rival(struct cf_repo *repo, const struct cf_id *id, const struct cf_snapshot *copy, struct cf_err *err)
+{
+	const struct cf_id *replaced = &copy->replaces;
+	struct cf_snapshot old = *copy;
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int found = 0, rc = cf_object_list(repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+
+	old.id = *replaced;
+	for (size_t i = 0; rc == 0 && !found && i < n; i++) {
+		struct cf_snapshot *other = NULL;
+
+		if (cf_id_equal(&ids[i], id) || cf_id_equal(&ids[i], replaced))
+			continue;
+		rc = cf_snapshot_load(repo, &ids[i], &other, err);
+		if (rc == 0)
+			rc = found = cf_snapshot_is_version_of(other, &old, err);
+		cf_snapshot_free(other);
+		rc = rc == 1 ? 0 : rc;
+		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	free(ids);
+	return rc < 0 ? rc : found;
+}
+
 /*
  * The new object, unless the old one is going: a forget stores its record and then looks for replacements, this looks for records after
  * it has stored one. So of the versions of a snapshot that is kept, one is there at any moment, and prune cannot miss it.
@@ -523,6 +552,8 @@ static int put_replacement(struct cf_repo *repo, const struct cf_snapshot *copy,
 	if (rc == 0 && store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, &copy->replaces).s, &size, NULL) ==
 			       CF_ERR_NOT_FOUND)
 		rc = 1;
+	if (rc == 0)
+		rc = has_rival(repo, new_id_out, copy, err);
 	return rc == 1 ? take_back(repo, new_id_out, &copy->replaces, err) : rc;
 }
 

@@ -485,6 +485,69 @@ static void a_removed_key_stays_removed(void **state)
 	fixture_release(&h.f);
 }
 
+static int hold(struct history *h, struct cf_repo *repo, struct cf_err *err)
+{
+	char reason[] = "kept";
+	const struct cf_hold hold = {.since_ns = 5, .reason = reason};
+	struct cf_id id;
+
+	return cf_snapshot_set_hold(repo, h->snapshots[2], &hold, &id, err);
+}
+
+/* Both, one, or none: what was said to be done is there, and the backup is listed once. */
+static void look_at_version(struct history *h, bool is_tagged, bool is_held, unsigned at)
+{
+	struct cf_snapshot_list list = {0};
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_repo *repo = fixture_open(&h->f);
+	size_t n = 0;
+
+	assert_int_equal(cf_snapshots_load(repo, NULL, &list, &err), 0);
+	for (size_t i = 0; i < list.n; i++) {
+		if (!cf_id_equal(&list.items[i]->root.id, &h->snapshots[2]->root.id))
+			continue;
+		n++;
+		if ((is_tagged && list.items[i]->n_tags == 0) || (is_held && !list.items[i]->hold))
+			fail_msg("call %u: what was said to be done is lost", at);
+	}
+	if (n != 1)
+		fail_msg("call %u: listed %zu times", at, n);
+	cf_snapshot_list_release(&list);
+	cf_repo_close(repo);
+}
+
+static void two_changes_of_one_snapshot_lose_none_unsaid(void **state)
+{
+	struct cf_backend *original;
+	struct history h = {0};
+	bool reached = true;
+
+	(void)state;
+	history_init(&h);
+	original = h.f.store;
+	for (unsigned at = 0; reached; at++) {
+		struct cf_err err = CF_ERR_INIT;
+		struct turn *turn;
+		int rc;
+
+		assert_int_equal(cf_memory_copy(original, &h.f.store, NULL), 0);
+		turn = cf_wrap_new(sizeof(*turn), &turn_ops, h.f.store, NULL);
+		assert_non_null(turn);
+		turn->h = &h;
+		turn->other = hold;
+		turn->at = at;
+		rc = act_alone(&h, &turn->wrap.base, tag, &err);
+		reached = atomic_load(&turn->n_calls) > at;
+		assert_true(is_fine(rc) && is_fine(turn->other_rc));
+		look_at_version(&h, rc == 0, reached && turn->other_rc == 0, at);
+		free(turn->wrap.base.url);
+		free(turn);
+		cf_backend_close(h.f.store);
+		h.f.store = original;
+	}
+	history_release(&h);
+}
+
 static struct scene scenes[] = {
 	{back_up, prune, .name = "a backup, and a prune in it"},
 	{back_up, forget_and_prune, .forgets = true, .name = "a backup, and forget and prune in it"},
@@ -517,7 +580,7 @@ static void any_order_of_steps_is_safe(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[sizeof(scenes) / sizeof(scenes[0]) + 1] = {0};
+	struct CMUnitTest tests[sizeof(scenes) / sizeof(scenes[0]) + 2] = {0};
 	const size_t n = sizeof(scenes) / sizeof(scenes[0]);
 
 	for (size_t i = 0; i < n; i++)
@@ -525,5 +588,6 @@ int main(void)
 					       .test_func = any_order_of_steps_is_safe,
 					       .initial_state = &scenes[i]};
 	tests[n] = (struct CMUnitTest)cmocka_unit_test(a_removed_key_stays_removed);
-	return _cmocka_run_group_tests("any_order_of_steps_is_safe", tests, n + 1, NULL, NULL);
+	tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(two_changes_of_one_snapshot_lose_none_unsaid);
+	return _cmocka_run_group_tests("any_order_of_steps_is_safe", tests, n + 2, NULL, NULL);
 }
