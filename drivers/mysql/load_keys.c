@@ -150,10 +150,12 @@ static int check_keys(struct cf_mysql_load *load, const char *sql, struct cf_err
 	return rc;
 }
 
-/* To find those of other databases the server opens every table: only where there may be any. */
+/* To find those of other databases the server opens every table: only where something was dropped,
+ * for what is added breaks none. */
 static int check_target(struct cf_mysql_load *load, const struct cf_mysql_load_target *target,
 			struct cf_err *err)
 {
+	bool has_dropped = load->n_drops > 0 || target->is_dropped;
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc = cf_mysql_sql(&sql, err,
 			      load->folds ? "%sTABLE_SCHEMA = %t%s" : "%sTABLE_SCHEMA = %i%s",
@@ -162,13 +164,13 @@ static int check_target(struct cf_mysql_load *load, const struct cf_mysql_load_t
 	if (rc == 0)
 		rc = check_keys(load, (const char *)sql.data, err);
 	cf_buf_clear(&sql);
-	if (rc == 0 && target->exists)
+	if (rc == 0 && has_dropped)
 		rc = cf_mysql_sql(
 			&sql, err,
 			load->folds ? "%sREFERENCED_TABLE_SCHEMA = %t AND TABLE_SCHEMA <> %t%s"
 				    : "%sREFERENCED_TABLE_SCHEMA = %i AND TABLE_SCHEMA <> %i%s",
 			keys_sql, target->name, target->name, keys_order);
-	if (rc == 0 && target->exists)
+	if (rc == 0 && has_dropped)
 		rc = check_keys(load, (const char *)sql.data, err);
 	cf_buf_release(&sql);
 	return rc;

@@ -22,6 +22,7 @@ static void write_twice(const char *text)
 		return;
 	if (cf_mysql_create_table_write(&table, &options, &once, &keys, &foreign, NULL) < 0)
 		abort();
+	cf_mysql_create_table_has_bare_timestamp(&table);
 	cf_mysql_create_table_release(&table);
 	if (cf_mysql_create_table_parse((const char *)once.data, &table, NULL) < 0 ||
 	    cf_mysql_create_table_write(&table, &options, &twice, &keys, &foreign, NULL) < 0 ||
