@@ -87,6 +87,17 @@ size_t cf_pg_graph_parent(const struct cf_pg_graph *graph, size_t index)
 	return graph->parents[index];
 }
 
+bool cf_pg_graph_depends(const struct cf_pg_graph *graph, const struct cf_pg_toc_entry *entry,
+			 uint32_t oid)
+{
+	size_t relation = cf_pg_graph_relation(graph, oid);
+
+	for (size_t i = 0; relation != CF_PG_NO_ENTRY && i < entry->n_deps; i++)
+		if (cf_pg_graph_entry(graph, entry->deps[i]) == relation)
+			return true;
+	return false;
+}
+
 static void index_entries(struct cf_pg_graph *graph)
 {
 	const struct cf_pg_toc *toc = graph->toc;

@@ -39,6 +39,10 @@ size_t cf_pg_graph_owner(const struct cf_pg_graph *graph, size_t index);
 /* What a partition is attached to, or CF_PG_NO_ENTRY. */
 size_t cf_pg_graph_parent(const struct cf_pg_graph *graph, size_t index);
 
+/* Whether an entry depends on the relation with this oid by its own dependencies. */
+bool cf_pg_graph_depends(const struct cf_pg_graph *graph, const struct cf_pg_toc_entry *entry,
+			 uint32_t oid);
+
 bool cf_pg_is_relation(const struct cf_pg_toc_entry *entry);
 
 enum cf_pg_mark {

@@ -175,6 +175,11 @@ int cf_pg_load_entry_name(const struct cf_pg_toc_entry *entry, struct cf_buf *ou
 /* False for what the restore leaves out. Warns of a foreign key that has nothing to refer to. */
 int cf_pg_load_wants_entry(struct cf_pg_load *load, size_t index, bool *wanted_out,
 			   struct cf_err *err);
+/* True for a foreign key, and what belongs to it, that may not hold because what it refers to is
+ * left without rows: the restore can do without it. */
+bool cf_pg_load_may_dangle(const struct cf_pg_load *load, size_t index);
+/* These, once all else is made, outside of a transaction. */
+int cf_pg_load_dangling(struct cf_pg_load *load, struct cf_err *err);
 /* True for what has to wait for the rows. */
 bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index);
 

@@ -167,7 +167,8 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 
 		if (pass_of(load, index, parts) != pass)
 			continue;
-		if (cf_pg_load_makes_by_itself(&load->toc->entries[index]))
+		if (cf_pg_load_makes_by_itself(&load->toc->entries[index]) ||
+		    cf_pg_load_may_dangle(load, index))
 			continue;
 		rc = schema_exists(load, &load->toc->entries[index], &exists, err);
 		if (rc == 0)
@@ -339,5 +340,7 @@ int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
 {
 	int rc = run_pass(load, after ? PASS_PARALLEL : PASS_BEFORE, err);
 
-	return rc < 0 || !after ? rc : run_pass(load, PASS_ALONE, err);
+	if (rc == 0 && after)
+		rc = run_pass(load, PASS_ALONE, err);
+	return rc < 0 || !after ? rc : cf_pg_load_dangling(load, err);
 }

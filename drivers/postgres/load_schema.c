@@ -223,11 +223,40 @@ static int make_unless_there(struct cf_pg_load *load, const struct cf_pg_toc_ent
 	return rc < 0 ? rc : cf_pg_exec(load->pg, "RELEASE SAVEPOINT coffer", err);
 }
 
+static bool gets_rows(const struct cf_pg_load *load, const struct cf_pg_table *table)
+{
+	for (size_t i = 0; i < load->n_tables; i++)
+		if (load->tables[i].table == table)
+			return true;
+	return false;
+}
+
+bool cf_pg_load_may_dangle(const struct cf_pg_load *load, size_t index)
+{
+	size_t owner = cf_pg_graph_owner(load->graph, index);
+	const struct cf_pg_toc_entry *entry = &load->toc->entries[index];
+
+	if (!is_desc(entry, "FK CONSTRAINT"))
+		return owner != CF_PG_NO_ENTRY && is_desc(&load->toc->entries[owner], "FK CONSTRAINT") &&
+		       cf_pg_load_may_dangle(load, owner);
+	for (size_t i = 0; cf_pg_load_wants_data(load) && i < load->manifest->n_tables; i++) {
+		const struct cf_pg_table *table = &load->manifest->tables[i];
+
+		if (table->kind == 'r' && cf_pg_graph_depends(load->graph, entry, table->oid) &&
+		    !gets_rows(load, table))
+			return true;
+	}
+	return false;
+}
+
 /* made_out: NULL when what is there is in the way. */
 static int make_or_leave_out(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
 			     bool *made_out, struct cf_err *err)
 {
-	const struct cf_pg_step step = {.inside = true};
+	size_t index = (size_t)(entry - load->toc->entries);
+	bool dangles = cf_pg_load_may_dangle(load, index);
+	/* Those are made in no transaction, unless all is in one. */
+	const struct cf_pg_step step = {.inside = !dangles || load->single, .dispensable = dangles};
 	struct cf_buf object = CF_BUF_INIT;
 	int rc = cf_pg_load_entry_name(entry, &object, err);
 
@@ -412,6 +441,22 @@ static int restore_entry(struct cf_pg_load *load, size_t index, struct cf_err *e
 	if (rc == 0) {
 		load->kept[index] = !made;
 		tell_kept(load, index, made);
+	}
+	return rc;
+}
+
+int cf_pg_load_dangling(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
+		size_t index = load->set.list[i];
+
+		if (!cf_pg_load_may_dangle(load, index))
+			continue;
+		rc = cf_ctx_check(load->ctx, err);
+		if (rc == 0)
+			rc = restore_entry(load, index, err);
 	}
 	return rc;
 }

@@ -11,6 +11,7 @@
 #include "drivers/postgres/claim.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/folders.h"
+#include "drivers/postgres/graph.h"
 #include "drivers/postgres/load.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/scratch.h"
@@ -235,6 +236,8 @@ static int read_documents(struct cf_pg_verify *verify, struct cf_err *err)
 				       &document, err);
 	if (rc == 0)
 		rc = cf_pg_toc_decode(cf_buf_span(&document), &verify->toc, err);
+	if (rc == 0)
+		rc = cf_pg_graph_new(verify->toc, &verify->graph, err);
 	cf_buf_release(&path);
 	cf_buf_release(&document);
 	return rc;
@@ -276,6 +279,7 @@ static int verify_database(struct cf_pg_verify *verify, const char *server, cons
 		drop_database(server, name, verify->ctx);
 	}
 	cf_pg_manifest_free(verify->manifest);
+	cf_pg_graph_free(verify->graph);
 	cf_pg_toc_free(verify->toc);
 	free(verify->target);
 	return rc;
@@ -321,6 +325,7 @@ static int version_of(struct cf_tree *tree, const struct cf_pg_folders *folders,
 		if (rc == 0 && verify.manifest->server_version > *version_out)
 			*version_out = verify.manifest->server_version;
 		cf_pg_manifest_free(verify.manifest);
+		cf_pg_graph_free(verify.graph);
 		cf_pg_toc_free(verify.toc);
 	}
 	return rc;

@@ -20,6 +20,7 @@
 
 struct cf_err;
 struct cf_pg;
+struct cf_pg_graph;
 struct cf_pg_manifest;
 struct cf_pg_toc;
 
@@ -34,6 +35,7 @@ struct cf_pg_verify {
 	const char *folder; /* "shop/" */
 	struct cf_pg_manifest *manifest;
 	struct cf_pg_toc *toc;
+	struct cf_pg_graph *graph; /* of it */
 	char *target; /* of the restored database */
 	/* verify_rows.c: of each table of the manifest the first one of its lot, or CF_PG_NO_LOT
 	 * when it is compared byte by byte; and roots of the restored database. */

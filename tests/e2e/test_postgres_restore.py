@@ -507,6 +507,20 @@ def test_what_fails_may_be_left_out(postgres, coffer, options):
     postgres.assert_idle()
 
 
+@pytest.mark.parametrize("options", [[], ["--table", "b", "--table", "a"]])
+def test_a_key_to_rows_that_were_left_out_keeps_nothing_away(postgres, coffer, options):
+    coffer.variables = postgres.variables
+    name, target = postgres.make("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int CONSTRAINT key REFERENCES a, note text);"
+                                 "CREATE TABLE c (a int CONSTRAINT held REFERENCES a); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 'one')"), postgres.make()
+    coffer.run("backup", url(name), "--exclude-table-data", "a")
+    assert "FK CONSTRAINT public.b key" in coffer.restore("latest", url(target), *options, code=PARTIAL).error_line
+    assert postgres.rows("SELECT * FROM b", target) == [(1, "one")]
+    assert [row[0] for row in postgres.rows("SELECT conname FROM pg_constraint WHERE contype = 'f'", target)] == ([] if options else ["held"])
+    if not options:
+        done = coffer.run("verify", "latest", "--against", "postgres:", code=PARTIAL)
+        assert "FAILED" not in done.out and "public.b key" in done.err
+
+
 # Owners, rights, plans.
 
 def test_a_role_that_is_missing_is_named(postgres, coffer):
