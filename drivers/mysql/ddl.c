@@ -482,6 +482,32 @@ int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct c
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
+int cf_mysql_ddl_set_engine(const char *text, const char *from, const char *to, struct cf_buf *out,
+			    struct cf_err *err)
+{
+	const char *pos = text, *copied = text;
+	struct cf_mysql_token token;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		const char *ahead = pos;
+		struct cf_mysql_token equals = cf_mysql_token_next(&ahead),
+				      engine = cf_mysql_token_next(&ahead);
+
+		if (!cf_mysql_token_is_word(&token, "ENGINE") ||
+		    !cf_mysql_token_is_byte(&equals, '=') || !cf_mysql_token_is_word(&engine, from))
+			continue;
+		rc = append_between(out, copied, engine.text, err);
+		if (rc == 0)
+			rc = cf_buf_append_str(out, to, err);
+		copied = pos = ahead;
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, copied, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
 /* `b` or `a`.`b`; db->text is NULL without the first. */
 static bool take_name(const char **pos, struct cf_mysql_token *db, struct cf_mysql_token *name)
 {

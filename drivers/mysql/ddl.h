@@ -107,6 +107,11 @@ int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_e
  * partitions. out is replaced and ended by NUL. */
 int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct cf_err *err);
 
+/* CREATE TABLE's text with another engine wherever it has ENGINE=from. out is replaced and ended by
+ * NUL. */
+int cf_mysql_ddl_set_engine(const char *text, const char *from, const char *to, struct cf_buf *out,
+			    struct cf_err *err);
+
 /* A name, and the database before it or "". Without quotes, borrowed for the call. Non-zero stops.
  */
 typedef int cf_mysql_name_fn(void *user, const char *db, const char *name, struct cf_err *err);

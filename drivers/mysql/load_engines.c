@@ -30,7 +30,7 @@ static void install_engine(struct cf_mysql_load *load, const char *engine)
 {
 	char *library;
 
-	if (asprintf(&library, "ha_%s%s", engine, strcasecmp(engine, "FEDERATED") ? "" : "x") < 0)
+	if (asprintf(&library, "ha_%s", engine) < 0)
 		return;
 	for (char *at = library; *at; at++)
 		*at = (char)tolower((unsigned char)*at);
@@ -53,10 +53,12 @@ static int check_engine(struct cf_mysql_load *load, const struct cf_mysql_load_t
 			struct cf_err *err)
 {
 	const char *engine = table->from->engine;
-	bool has;
+	bool is_own = load->is_trial && !load->is_shared, has;
 	int rc = has_engine(load, engine, &has, err);
 
-	if (rc == 0 && !has && load->is_trial && !load->is_shared) {
+	if (rc == 0 && !has && is_own && !strcasecmp(engine, "FEDERATED"))
+		return 0; /* another one stands in */
+	if (rc == 0 && !has && is_own) {
 		install_engine(load, engine);
 		rc = has_engine(load, engine, &has, err);
 	}

@@ -135,6 +135,20 @@ static int drop_directories(const struct cf_mysql_load *load,
 	return rc;
 }
 
+/* The server of a trial of our own is to look at no other server: a table stands in that holds its
+ * rows itself, and has none. */
+static int stand_in(struct cf_buf *text, struct cf_err *err)
+{
+	struct cf_buf changed = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_set_engine((const char *)text->data, "FEDERATED", "InnoDB", &changed,
+					 err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)changed.data, err);
+	cf_buf_release(&changed);
+	return rc;
+}
+
 /* Making indexes afterwards takes a statement more: it pays from here on. */
 enum { DEFER_LEN_MIN = 1 << 20 };
 
@@ -159,6 +173,8 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		rc = rename_sequences(load, &text, err);
 	if (rc == 0 && leaves_directories(load, table))
 		rc = drop_directories(load, table, &text, err);
+	if (rc == 0 && load->is_trial && !load->is_shared)
+		rc = stand_in(&text, err);
 	if (rc == 0)
 		rc = cf_mysql_create_table_parse((const char *)text.data, &parsed, err);
 	if (rc == 0 && load->adds_defaults && cf_mysql_create_table_has_bare_timestamp(&parsed)) {

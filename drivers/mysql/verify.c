@@ -56,12 +56,17 @@ int cf_mysql_verify_expect(struct cf_mysql_verify *verify, const char *text, str
 int cf_mysql_verify_expect_table(struct cf_mysql_verify *verify, const char *create,
 				 struct cf_buf *out, struct cf_err *err)
 {
-	struct cf_buf moved = CF_BUF_INIT;
+	struct cf_buf moved = CF_BUF_INIT, here = CF_BUF_INIT;
 	int rc = cf_mysql_verify_expect(verify, create, &moved, err);
 
 	if (rc == 0)
-		rc = cf_mysql_ddl_drop_directories((const char *)moved.data, out, err);
+		rc = cf_mysql_ddl_drop_directories((const char *)moved.data, &here, err);
+	if (rc == 0)
+		rc = cf_mysql_ddl_set_engine((const char *)here.data, "FEDERATED",
+					     verify->options->against ? "FEDERATED" : "InnoDB", out,
+					     err);
 	cf_buf_release(&moved);
+	cf_buf_release(&here);
 	return rc;
 }
 

@@ -44,7 +44,8 @@ char *cf_mysql_verify_label(const struct cf_mysql_load_source *source, const cha
  * ended by NUL. */
 int cf_mysql_verify_expect(struct cf_mysql_verify *verify, const char *text,
 			   struct cf_buf *out, struct cf_err *err);
-/* The same of CREATE TABLE; no table of a trial keeps directories of its own. */
+/* The same of CREATE TABLE; no table of a trial keeps directories of its own, and on a server of our
+ * own none looks at another server. */
 int cf_mysql_verify_expect_table(struct cf_mysql_verify *verify, const char *create,
 				 struct cf_buf *out, struct cf_err *err);
 

@@ -415,6 +415,21 @@ def test_no_engine_takes_the_place_of_one_that_is_missing(my, mariadb):
     my.fails("verify", "latest", "--against", mariadb.url(), code=FAILED, names="filed")
 
 
+def test_verify_passes_tables_that_look_at_another_server(my, mariadb):
+    with engine(mariadb, "ha_federatedx"):
+        source = my.server.make("CREATE TABLE near (i INT); INSERT INTO near VALUES (1), (2)")
+        my.server.sql(f"CREATE SERVER itself FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', USER 'root', PASSWORD 'secret', "
+                      f"DATABASE '{source}', PORT {mariadb.port}); "
+                      "CREATE TABLE far (i INT) ENGINE = FEDERATED CONNECTION = 'itself/near'; CREATE VIEW v AS SELECT * FROM far", source)
+        try:
+            my.run("backup", mariadb.url(source))
+            for options in ((), ("--against", mariadb.url())):
+                my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
+        finally:
+            mariadb.drop(source)
+            my.server.sql("DROP SERVER itself")
+
+
 # Parts.
 
 def tables(server, database):

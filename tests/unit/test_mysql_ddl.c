@@ -301,6 +301,19 @@ static void events_fall_asleep(void **state)
 	cf_buf_release(&out);
 }
 
+static void engines_change(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(cf_mysql_ddl_set_engine("CREATE TABLE `ENGINE=FEDERATED` (`i` int COMMENT "
+						 "'ENGINE=FEDERATED') ENGINE=FEDERATED COMMENT='x'",
+						 "FEDERATED", "InnoDB", &out, NULL),
+			 0);
+	assert_string_equal((char *)out.data, "CREATE TABLE `ENGINE=FEDERATED` (`i` int COMMENT "
+					      "'ENGINE=FEDERATED') ENGINE=InnoDB COMMENT='x'");
+	cf_buf_release(&out);
+}
+
 static void directories_go(void **state)
 {
 	static const struct {
@@ -362,6 +375,7 @@ int main(void)
 		cmocka_unit_test(references_are_found),
 		cmocka_unit_test(events_fall_asleep),
 		cmocka_unit_test(directories_go),
+		cmocka_unit_test(engines_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
