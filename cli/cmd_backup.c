@@ -65,6 +65,13 @@ static int check_utf8(const char *option, const char *text, struct cf_err *err)
 	return 0;
 }
 
+static int check_tag(const char *tag, struct cf_err *err)
+{
+	if (strchr(tag, ','))
+		return cf_err_set(err, CF_ERR_USAGE, "tag '%s' has a comma, which would look like two tags", tag);
+	return check_utf8("--tag", tag, err);
+}
+
 /* Everything that needs no repository, so that mistakes show before a password is asked for. */
 static int read_options(struct backup *backup, struct cf_err *err)
 {
@@ -74,7 +81,7 @@ static int read_options(struct backup *backup, struct cf_err *err)
 	int rc = cf_args_list(args, CF_OPT_TAG, &backup->tags, &writer->n_tags, err);
 
 	for (size_t i = 0; rc == 0 && i < writer->n_tags; i++)
-		rc = check_utf8("--tag", backup->tags[i], err);
+		rc = check_tag(backup->tags[i], err);
 	if (rc == 0)
 		rc = find_host(args, backup->host, sizeof(backup->host), err);
 	if (rc == 0)

@@ -84,6 +84,7 @@ static int print_json(struct findings *findings, const struct cf_check_figures *
 	cf_doc_count(&document, "chunks", figures->chunks);
 	cf_doc_count(&document, "audit_records", figures->audit_records);
 	cf_doc_count(&document, "unreferenced_packs", figures->unreferenced_packs);
+	cf_doc_count(&document, "quarantined_packs", figures->quarantined_packs);
 	cf_doc_count(&document, "orphaned_deltas", figures->orphaned_deltas);
 	put_coverage(&document, &figures->coverage);
 	return cf_doc_print(&document, stdout, err);

@@ -339,6 +339,17 @@ static int record(const struct job *job, struct cf_audited *audited, int rc,
 	return cf_audited_end(audited, job->select.repo, rc, err);
 }
 
+/* A name that was mistyped would let old backups pile up unnoticed. */
+static void warn_of_none(const struct job *job)
+{
+	const struct cf_snapshot_filter *filter = &job->select.filter;
+
+	if (job->is_real && job->n_ids == 0 && job->plan.n == 0 &&
+	    (filter->host || filter->source || filter->n_tags))
+		cf_ctx_warn(&job->cli->ctx, "forget.none", NULL, "%s",
+			    job->select.hint ? job->select.hint : "no snapshot fits the host, source and tags that were given");
+}
+
 static int run(struct job *job, struct cf_err *err)
 {
 	int rc = make_plan(job, err);
@@ -348,6 +359,7 @@ static int run(struct job *job, struct cf_err *err)
 	if (rc < 0)
 		return rc;
 	collect_ids(job);
+	warn_of_none(job);
 	if (!job->cli->json)
 		rc = print_text(job, err);
 	return rc == 0 && job->is_real ? execute(job, err) : rc;
@@ -367,6 +379,8 @@ int cf_cmd_forget(struct cf_cli *cli, struct cf_err *err)
 	struct cf_audited audited;
 	int rc = cf_retention_read(cli->args, &job.retention, err);
 
+	if (rc == 0 && job.is_real && cf_args_has(cli->args, CF_OPT_DRY_RUN))
+		rc = cf_err_set(err, CF_ERR_USAGE, "--dry-run and --yes exclude each other");
 	if (rc == 0)
 		rc = cf_select_open(&job.select, cli, err);
 	if (rc == 0) {

@@ -51,6 +51,8 @@ static int read_changes(const struct cf_args *args, struct changes *changes, str
 
 		if (!cf_utf8_valid(tag))
 			return cf_err_set(err, CF_ERR_USAGE, "tag '%s' is not UTF-8", tag);
+		if (strchr(tag, ','))
+			return cf_err_set(err, CF_ERR_USAGE, "tag '%s' has a comma, which would look like two tags", tag);
 	}
 	return 0;
 }

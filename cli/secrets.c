@@ -47,6 +47,12 @@ static int read_secret(int fd, const char *name, struct cf_secret **secret_out, 
 	return rc;
 }
 
+/* What the caller has opened for us: standard input, and pipes of the shell. */
+static bool is_stream(const char *path)
+{
+	return strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0;
+}
+
 /* Pipes and descriptors (as of "<(command)") have no owner worth asking. */
 static int check_private(int fd, const char *what, const char *path, struct cf_err *err)
 {
@@ -56,6 +62,8 @@ static int check_private(int fd, const char *what, const char *path, struct cf_e
 		return cf_err_errno(err, errno, "%s %s", what, path);
 	if (S_ISDIR(st.st_mode))
 		return cf_err_set(err, CF_ERR_KEY, "%s %s is a folder", what, path);
+	if (!S_ISREG(st.st_mode) && !is_stream(path))
+		return cf_err_set(err, CF_ERR_KEY, "%s %s is no regular file", what, path);
 	if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
 		return cf_err_set(err, CF_ERR_KEY,
 				  "%s %s is open to others (mode %03o); run: chmod 600 %s", what,
@@ -66,7 +74,8 @@ static int check_private(int fd, const char *what, const char *path, struct cf_e
 static int read_private(const char *what, const char *path, struct cf_secret **secret_out,
 			struct cf_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+	/* A pipe with a name would keep us waiting for who writes to it. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (is_stream(path) ? 0 : O_NONBLOCK)), rc;
 
 	if (fd < 0)
 		return cf_err_set(err, CF_ERR_KEY, "%s %s: %s", what, path, strerror(errno));

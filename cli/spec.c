@@ -244,6 +244,7 @@ static const struct cf_option_spec forget_options[] = {
 	{.id = CF_OPT_GROUP_BY, .kind = CF_VALUE_TEXT, .name = "group-by", .value = "KEYS",
 	 .otherwise = "host,source", .about = "By host, source, tags or none"},
 	FLAG(CF_OPT_YES, 'y', "yes", "Forget them, instead of only saying so"),
+	FLAG(CF_OPT_DRY_RUN, 'n', "dry-run", "Only say what would be done, as without --yes"),
 	FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec prune_options[] = {
@@ -549,8 +550,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"Forgetting removes snapshots only. The space of what nothing needs any more "
 			"comes back with coffer prune."),
 		.examples = EXAMPLES(
-			{"coffer forget --gfs d=7,w=4,m=12", "what would go; with --yes, it goes"},
-			{"coffer forget 1a2b3c4d --yes", "one snapshot"}),
+			{"coffer forget --gfs d=7,w=4,m=12", "what would go; with --yes, it goes"}),
 	},
 	[CF_COMMAND_PRUNE] = {
 		.id = CF_COMMAND_PRUNE, .needs_full_key = true, .name = "prune",

@@ -17,6 +17,17 @@
 
 /* What is stored apart from packs: key slots, index segments, snapshots; and the list of packs they speak of. */
 
+const char *cf_check_bare(const char *object, const char *problem)
+{
+	size_t len = strlen(object);
+
+	if (strncmp(problem, object, len) != 0)
+		return problem;
+	if (strncmp(problem + len, ": ", 2) == 0)
+		return problem + len + 2;
+	return problem[len] == ' ' ? problem + len + 1 : problem;
+}
+
 /* What is looked at again is found again. */
 static bool was_said(struct cf_check *check, const char *object, const char *problem)
 {
@@ -37,7 +48,7 @@ void cf_check_found(struct cf_check *check, const char *object, const char *fmt,
 	pthread_mutex_lock(&check->lock);
 	if (!was_said(check, object, problem)) {
 		check->figures.errors++;
-		check->fn(check->user, object, problem);
+		check->fn(check->user, object, cf_check_bare(object, problem));
 	}
 	pthread_mutex_unlock(&check->lock);
 }

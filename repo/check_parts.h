@@ -79,6 +79,8 @@ struct cf_check {
 /* A finding. Any thread. */
 void cf_check_found(struct cf_check *check, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Without the object's name, with which a message may begin. */
+const char *cf_check_bare(const char *object, const char *problem);
 /* Damage becomes a finding about the object, and 0; other results are passed through. */
 int cf_check_judge(struct cf_check *check, const char *object, int rc, struct cf_err *err);
 

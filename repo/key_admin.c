@@ -18,11 +18,27 @@ static int add_slot(struct cf_repo *repo, enum cf_key_role role, const struct cf
 	return rc;
 }
 
+/* Two slots of one secret look like two keys, and removing one takes nothing away. Passwords are not tried: that takes its time. */
+static int refuse_second(struct cf_repo *repo, const struct cf_credentials *credentials, struct cf_err *err)
+{
+	char text[2 * CF_SLOT_ID_LEN + 1];
+	struct cf_key_session session;
+	struct cf_secret *ring = NULL;
+
+	if (!credentials->key_file || cf_keys_open(repo->backend, credentials, &ring, &session, NULL) < 0)
+		return 0;
+	cf_secret_free(ring);
+	cf_hex_encode(session.slot_id, CF_SLOT_ID_LEN, text);
+	return cf_err_set(err, CF_ERR_BUSY, "this key opens key slot %.8s already: add another one", text);
+}
+
 int cf_key_add(struct cf_repo *repo, enum cf_key_role role, const struct cf_credentials *credentials,
 	       const struct cf_slot_about *about, char *id_text_out, struct cf_err *err)
 {
 	int rc = cf_repo_require_full(repo, err);
 
+	if (rc == 0)
+		rc = refuse_second(repo, credentials, err);
 	return rc < 0 ? rc : add_slot(repo, role, credentials, about, id_text_out, err);
 }
 

@@ -26,7 +26,7 @@ void cf_repair_say(struct cf_repair *repair, enum cf_repair_kind kind, const cha
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	repair->fn(repair->user, kind, object, text);
+	repair->fn(repair->user, kind, object, cf_check_bare(object, text));
 }
 
 static struct cf_checked_pack *named_pack(struct cf_repair *repair, const char *object)

@@ -169,6 +169,13 @@ static int report_no_config(struct cf_backend *backend, struct cf_err *err)
 			  backend->url, backend->url);
 }
 
+static void append_advice(struct cf_err *err)
+{
+	const struct cf_err why = err ? *err : (struct cf_err)CF_ERR_INIT;
+
+	cf_err_set(err, CF_ERR_DAMAGED, "%s: restore it from a copy of the repository", why.text);
+}
+
 static int read_config(struct cf_repo *repo, struct cf_err *err)
 {
 	struct cf_buf object = CF_BUF_INIT;
@@ -180,6 +187,8 @@ static int read_config(struct cf_repo *repo, struct cf_err *err)
 		rc = cf_config_decode(cf_buf_span(&object), &repo->config, err);
 		if (rc < 0)
 			cf_err_wrap(err, "config");
+		if (rc == CF_ERR_DAMAGED)
+			append_advice(err);
 	}
 	cf_buf_release(&object);
 	return rc;

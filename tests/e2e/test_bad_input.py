@@ -6,7 +6,7 @@ import re
 
 import pytest
 import trees
-from harness import DAMAGED, DONE, FAILED, KEY, Coffer
+from harness import BUSY, DAMAGED, DONE, FAILED, KEY, PARTIAL, USAGE, Coffer
 
 PASSWORD = {"COFFER_KEY_FILE": None}
 
@@ -17,6 +17,25 @@ def copy(sample, tmp_path):
     copy = sample.copy(tmp_path / "copy")
     copy.source, copy.before = sample.source, sample.before
     return copy
+
+
+def test_a_named_pipe_is_no_key_file(copy):
+    pipe = copy.work / "pipe"
+    os.mkfifo(pipe)
+    copy.fails("snapshots", code=KEY, names=pipe, env={"COFFER_KEY_FILE": pipe})
+
+
+def test_what_would_be_misread_later_is_refused(copy):
+    before = copy.contents()
+    copy.fails("tag", "latest", "--add", "a,b", code=USAGE, names="a,b")
+    copy.fails("backup", copy.source, "--tag", "a,b", code=USAGE, names="a,b")
+    copy.fails("forget", "--keep-last", "1", "--yes", "--dry-run", code=USAGE)
+    copy.fails("key", "add", "--new-key-file", copy.key, code=BUSY, names="already")
+    copy.run("forget", "--keep-last", "1", "--dry-run")
+    assert {n: b for n, b in copy.contents().items() if not n.startswith("audit")} == {
+        n: b for n, b in before.items() if not n.startswith("audit")
+    }
+    assert "no snapshot fits" in copy.run("forget", "--keep-last", "1", "--host", "typo", "--yes", code=PARTIAL).err
 
 
 def test_a_wrong_key_file_is_status_5(copy):
