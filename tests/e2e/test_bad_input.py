@@ -22,7 +22,7 @@ def copy(sample, tmp_path):
 def test_a_named_pipe_is_no_key_file(copy):
     pipe = copy.work / "pipe"
     os.mkfifo(pipe)
-    copy.fails("snapshots", code=KEY, names=pipe, env={"COFFER_KEY_FILE": pipe})
+    copy.fails("snapshots", code=KEY, names=str(pipe), env={"COFFER_KEY_FILE": pipe})
 
 
 def test_what_would_be_misread_later_is_refused(copy):
@@ -32,9 +32,9 @@ def test_what_would_be_misread_later_is_refused(copy):
     copy.fails("forget", "--keep-last", "1", "--yes", "--dry-run", code=USAGE)
     copy.fails("key", "add", "--new-key-file", copy.key, code=BUSY, names="already")
     copy.run("forget", "--keep-last", "1", "--dry-run")
-    assert {n: b for n, b in copy.contents().items() if not n.startswith("audit")} == {
-        n: b for n, b in before.items() if not n.startswith("audit")
-    }
+    after = copy.contents()
+    assert all(after[name] == before[name] for name in before)
+    assert all("audit" in str(name) for name in after if name not in before)
     assert "no snapshot fits" in copy.run("forget", "--keep-last", "1", "--host", "typo", "--yes", code=PARTIAL).err
 
 
