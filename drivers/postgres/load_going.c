@@ -20,7 +20,8 @@ static bool is_of_statement(const char *sqlstate)
 
 static bool is_forgivable(struct cf_pg *pg, int rc)
 {
-	return rc == CF_ERR_DAMAGED || (rc != CF_ERR_CANCELED && is_of_statement(cf_pg_sqlstate(pg)));
+	return rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND ||
+	       (rc != CF_ERR_CANCELED && is_of_statement(cf_pg_sqlstate(pg)));
 }
 
 bool cf_pg_load_forgives(const struct cf_pg_load *load, struct cf_pg *pg, int rc)
