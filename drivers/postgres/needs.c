@@ -28,7 +28,8 @@ static const char needs_sql[] =
 	"  WHERE is_restored AND d.refobjid >= 16384"
 	"  AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
 	"   AND k.contype = 'f'))"
-	" SELECT DISTINCT pg_describe_object(of_class, of_id, 0), pg_describe_object(class, id, 0) FROM needs"
+	" SELECT DISTINCT pg_describe_object(of_class, of_id, 0), pg_describe_object(class, id, 0),"
+	" class = 'pg_extension'::regclass FROM needs"
 	" WHERE (class, id) NOT IN (SELECT class, id FROM parts) AND class <> 'pg_namespace'::regclass ORDER BY 1, 2";
 
 static int append_item(struct cf_buf *out, bool is_first, const char *text, struct cf_err *err)
@@ -94,8 +95,15 @@ static int tell(const struct cf_pg_database *database, struct cf_buf lists[3], s
 
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
 		const char *object = cf_pg_value(rows, i, 0), *needed = cf_pg_value(rows, i, 1);
+		const char *is_extension = cf_pg_value(rows, i, 2);
 
-		if (object && needed)
+		if (!object || !needed)
+			continue;
+		/* Extensions are the business of the server: no part has them, and most servers do. */
+		if (is_extension && is_extension[0] == 't')
+			cf_ctx_note(database->dump->ctx, "postgres.needs", object, "%s needs %s where it is restored", object,
+				    needed);
+		else
 			cf_ctx_warn(database->dump->ctx, "postgres.needs", object,
 				    "%s needs %s, which is not in this backup: by itself it cannot be restored", object, needed);
 	}

@@ -302,6 +302,7 @@ CREATE FUNCTION o.rows() RETURNS SETOF p.other LANGUAGE sql AS 'SELECT * FROM p.
 CREATE VIEW o.v AS SELECT * FROM p.other; CREATE VIEW o.vv AS SELECT * FROM o.v;
 CREATE TABLE o.fk (t int REFERENCES o.t, kind int DEFAULT 1); CREATE TABLE o.pt (k int) PARTITION BY LIST (k);
 CREATE TABLE p.pt1 PARTITION OF o.pt FOR VALUES IN (1); INSERT INTO o.t VALUES (1); INSERT INTO o.pt VALUES (1);
+CREATE EXTENSION citext; CREATE SCHEMA e; CREATE TABLE e.t (c citext);
 """
 
 
@@ -313,6 +314,7 @@ def test_a_part_says_what_it_cannot_be_restored_without(postgres, coffer):
                           (["--table", "o.vv"], ["view o.vv needs view o.v,"])):
         lines = coffer.run("backup", f"postgres:///{name}", *options, code=PARTIAL).err.splitlines()
         assert len(lines) == len(told) and all(word in line for word, line in zip(told, lines)), lines
+    assert "e.t needs extension citext" in coffer.run("backup", f"postgres:///{name}", "--schema", "e", "-v").err
     # A table brings what it needs, and a part of it nothing that is not there.
     coffer.run("backup", f"postgres:///{name}", "--table", "o.pt", "--table", "o.t")
     target = postgres.make()
