@@ -432,6 +432,16 @@ static void count(struct cf_prune *p)
 	}
 }
 
+/* What the listing gives away by the way. */
+static void warn_short(const struct cf_prune *p)
+{
+	for (size_t i = 0; i < p->n_packs; i++)
+		if (p->packs[i].is_short)
+			cf_ctx_warn(p->repo->ctx, "prune.damaged", cf_pack_name(&p->packs[i].name).s,
+				    "%s is shorter than it was: coffer check tells what is lost",
+				    cf_pack_name(&p->packs[i].name).s);
+}
+
 static bool is_to_condemn(const struct cf_prune_pack *pack)
 {
 	if (!pack->is_indexed || pack->is_condemned || pack->is_wanted || pack->is_young || pack->is_kept_back)
@@ -584,6 +594,7 @@ static int run(struct cf_prune *p, struct cf_err *err)
 	if (rc < 0)
 		return rc;
 	count(p);
+	warn_short(p);
 	rc = give_room(p, err);
 	if (rc == 0)
 		rc = copy_and_condemn(p, err);

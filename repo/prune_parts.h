@@ -28,6 +28,7 @@ struct cf_prune_pack {
 	bool is_repacked;
 	bool is_going;	   /* to be condemned or removed, by the step at work */
 	bool is_kept_back; /* it was, see cf_prune_verify() */
+	bool is_short;	   /* something needed has its home behind its end */
 };
 
 struct cf_prune {

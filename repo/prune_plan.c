@@ -223,6 +223,7 @@ static int count_copies(struct scan *s)
 		if (copy == home) {
 			pack->needed += share_of(copy);
 			pack->n_needed++;
+			pack->is_short |= (uint64_t)copy->off + copy->len > pack->size;
 		} else {
 			pack->unused += share_of(copy);
 			pack->is_wanted |= needed && !home;

@@ -76,6 +76,14 @@ def gc(coffer, kind):
     return [p for p in coffer.objects("gc") if p.relative_to(coffer.path / "gc").parts[0] == kind]
 
 
+def test_a_pack_that_was_cut_is_named(coffer):
+    make(coffer, 1)
+    pack = max(coffer.objects("packs"), key=lambda p: p.stat().st_size)
+    pack.chmod(0o600)
+    os.truncate(pack, pack.stat().st_size // 2)
+    assert pack.name in coffer.run("prune", "--yes", code=PARTIAL).error_line
+
+
 def test_nothing_goes_without_yes(coffer):
     made = aged(coffer)
     before = coffer.contents()
