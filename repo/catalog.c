@@ -77,6 +77,17 @@ void cf_catalog_refresh(struct cf_catalog *catalog)
 	pthread_mutex_unlock(&catalog->lock);
 }
 
+int cf_catalog_reset(struct cf_catalog *catalog, struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = cf_index_reset(catalog->index, err);
+	catalog->synced = false;
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
 int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err)
 {
 	int rc;

@@ -27,6 +27,8 @@ void cf_catalog_mute(struct cf_catalog *catalog);
 
 /* Snapshots were listed: index segments that came with them may be needed. */
 void cf_catalog_refresh(struct cf_catalog *catalog);
+/* Forget what the local index has: it is built anew when next asked. */
+int cf_catalog_reset(struct cf_catalog *catalog, struct cf_err *err);
 /* Synchronise now, if it is due. */
 int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err);
 

@@ -16,6 +16,7 @@ struct cf_verified;
 struct cf_checked_pack {
 	struct cf_id name;
 	uint64_t size;
+	bool is_mislisted; /* a segment tells of it what its own table does not; known to repair only */
 	bool is_indexed;  /* a segment covers it */
 	bool is_reported; /* that none does, though a snapshot needs it */
 	bool is_bad;	  /* it was damaged when it was last read */

@@ -279,11 +279,15 @@ static int repair_all(struct cf_repair *repair, struct inventory *inventory, str
 	int rc = take_inventory(repair, inventory, err);
 
 	if (rc == 0)
+		rc = cf_repair_tables(repair, err);
+	if (rc == 0)
 		rc = cf_check_swap_catalog(&repair->check, err);
 	if (rc < 0)
 		return rc;
 	say_index(repair);
 	rc = cf_catalog_adopt(repair->repo->catalog, false, err);
+	if (rc == 0)
+		rc = cf_repair_take_own_tables(repair, err);
 	if (rc == 0)
 		rc = find_damage(repair, err);
 	if (rc == 0)

@@ -2,10 +2,10 @@
 #define CF_REPO_REPAIR_H
 
 /*
- * Making the best of a damaged repository. Nothing is removed; what is intact is stored again, in this order:
+ * Making the best of a damaged repository. Nothing is removed but segments that lie; what is intact is stored again, in this order:
  *
  * 1. index: a segment for packs that no readable segment lists, from their own tables; then one that supersedes segments that
- *    cannot be read or name packs that are gone;
+ *    cannot be read or name packs that are gone. When packs are read, segments are held against their tables first;
  * 2. packs: of those found damaged, every blob that is intact goes into new packs;
  * 3. quarantine: a record sets the damaged packs aside (repo/quarantine.h), so that later backups store again what was lost with
  *    them; and the snapshots that cannot be read;

@@ -14,6 +14,7 @@ struct cf_repaired_segment {
 	bool is_unreadable;
 	bool is_superseded; /* by a readable one */
 	bool lists_missing; /* names packs that are gone */
+	bool has_wrong_tables; /* of packs that say otherwise themselves */
 };
 
 struct cf_repair {
@@ -42,6 +43,12 @@ void cf_repair_say(struct cf_repair *repair, enum cf_repair_kind kind, const cha
 
 /* repair_index.c: what segments there are and what they list. */
 int cf_repair_survey_index(struct cf_repair *repair, const struct cf_id *ids, size_t n, struct cf_err *err);
+/*
+ * Segments that tell of packs what these do not are replaced by one with the packs' own tables, and removed: a local index that took them up
+ * keeps what they say. Before the catalog is built; in a dry run the catalog is told afterwards, by cf_repair_take_own_tables().
+ */
+int cf_repair_tables(struct cf_repair *repair, struct cf_err *err);
+int cf_repair_take_own_tables(struct cf_repair *repair, struct cf_err *err);
 /* The packs in the catalog that no segment lists are published; segments that are of no use are superseded. */
 int cf_repair_index(struct cf_repair *repair, struct cf_err *err);
 

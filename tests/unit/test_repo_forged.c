@@ -382,6 +382,21 @@ static void junk_of_the_right_size_removes_no_pack(void **state)
 	assert_restores(s, &s->other->id, 9);
 }
 
+static void ignore(void *user, enum cf_repair_kind kind, const char *object, const char *text)
+{
+}
+
+static struct cf_repair_figures repair(struct scene *s, bool is_dry_run)
+{
+	const struct cf_repair_options options = {.host = "h", .user = "u", .read_percent = 100, .is_dry_run = is_dry_run};
+	struct cf_repair_figures figures;
+	struct cf_err err = CF_ERR_INIT;
+
+	if (cf_repair_run(s->repo, &options, ignore, NULL, &figures, &err) < 0)
+		fail_msg("%s", err.text);
+	return figures;
+}
+
 static void a_segment_with_wrong_tables_removes_no_pack(void **state)
 {
 	struct scene *s = *state;
@@ -391,6 +406,13 @@ static void a_segment_with_wrong_tables_removes_no_pack(void **state)
 	prune_anew(s);
 	prune_anew(s);
 	assert_int_equal(good_packs(s), n);
+	assert_string_not_equal(check(s), "");
+	repair(s, true);
+	assert_string_not_equal(check(s), "");
+	assert_int_equal(repair(s, false).segments_superseded, 1);
+	assert_string_equal(check(s), "");
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
 }
 
 /* Two backups of the same at once: everything is there twice. */
@@ -505,21 +527,6 @@ static void set_all_aside(struct scene *s)
 	assert_int_equal(cf_quarantine_put(s->repo, &record, NULL), 0);
 }
 
-static void ignore(void *user, enum cf_repair_kind kind, const char *object, const char *text)
-{
-}
-
-static struct cf_repair_figures repair(struct scene *s)
-{
-	const struct cf_repair_options options = {.host = "h", .user = "u", .read_percent = 100};
-	struct cf_repair_figures figures;
-	struct cf_err err = CF_ERR_INIT;
-
-	if (cf_repair_run(s->repo, &options, ignore, NULL, &figures, &err) < 0)
-		fail_msg("%s", err.text);
-	return figures;
-}
-
 static void what_is_good_is_not_hidden_by_quarantine(void **state)
 {
 	struct scene *s = *state;
@@ -533,7 +540,7 @@ static void what_is_good_is_not_hidden_by_quarantine(void **state)
 	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
 	assert_non_null(strstr(check(s), name));
 	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
-	repair(s);
+	repair(s, false);
 	assert_string_equal(check(s), "");
 }
 
@@ -546,7 +553,7 @@ static void a_snapshot_that_was_set_aside_is_named_until_it_is_forgotten(void **
 
 	assert_int_equal(cf_memory_flip(s->f.store, name, 100, 1, NULL), 0);
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(repair(s).snapshots_lost, 1);
+		assert_int_equal(repair(s, false).snapshots_lost, 1);
 	assert_non_null(strstr(check(s), name));
 	assert_int_equal(cf_prune_run(s->repo, &now, &figures, NULL), CF_ERR_DAMAGED);
 	/* The good copy comes back, and all of it is there. */
