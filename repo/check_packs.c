@@ -1,6 +1,7 @@
 #include "repo/check_parts.h"
 
 #include "base/err.h"
+#include "base/failure.h"
 #include "repo/catalog.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
@@ -21,9 +22,8 @@ struct pack_job {
 	bool is_first;
 	struct shared {
 		int64_t end_ns; /* 0: no limit */
+		struct cf_failure failure; /* what ends the check */
 		pthread_mutex_t lock; /* everything below, the ledger, and what is read of packs */
-		int rc; /* what ends the check */
-		struct cf_err err;
 		uint64_t bytes_done, bytes_total;
 		int64_t reported_ns;
 	} *shared;
@@ -262,9 +262,7 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	int rc;
 
 	(void)worker;
-	pthread_mutex_lock(&shared->lock);
-	rc = shared->rc;
-	pthread_mutex_unlock(&shared->lock);
+	rc = cf_failure_code(&shared->failure);
 	is_read = is_read && rc == 0;
 	if (is_read)
 		rc = cf_check_read_pack(job->check, job->pack, &err);
@@ -275,12 +273,7 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	}
 	is_good = rc == 0;
 	rc = cf_check_judge(job->check, cf_pack_name(&job->pack->name).s, rc, &err);
-	pthread_mutex_lock(&shared->lock);
-	if (rc < 0 && shared->rc == 0) {
-		shared->rc = rc;
-		shared->err = err;
-	}
-	pthread_mutex_unlock(&shared->lock);
+	cf_failure_note(&shared->failure, rc, &err);
 	report(job, is_read && rc == 0, is_good);
 	free(job);
 }
@@ -304,7 +297,7 @@ static int submit(struct cf_check *check, struct cf_checked_pack *pack, bool is_
 
 int cf_check_packs(struct cf_check *check, const struct cf_check_options *options, struct cf_err *err)
 {
-	struct shared shared = {.err = CF_ERR_INIT};
+	struct shared shared = {.end_ns = 0};
 	struct cf_checked_pack **packs = NULL;
 	size_t n = 0;
 	int rc = cf_check_choose(check, options, &packs, &n, err);
@@ -314,6 +307,7 @@ int cf_check_packs(struct cf_check *check, const struct cf_check_options *option
 	if (options->max_duration_ns)
 		shared.end_ns = cf_ctx_now_ns(check->repo->ctx) + options->max_duration_ns;
 	pthread_mutex_init(&shared.lock, NULL);
+	cf_failure_init(&shared.failure);
 	for (size_t i = 0; i < n; i++)
 		shared.bytes_total += packs[i]->size;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -322,11 +316,10 @@ int cf_check_packs(struct cf_check *check, const struct cf_check_options *option
 		rc = submit(check, packs[i], i == 0, &shared, err);
 	}
 	cf_pool_wait(check->repo->pool);
-	if (rc == 0 && shared.rc < 0) {
-		rc = shared.rc;
-		*err = shared.err;
-	}
+	if (rc == 0)
+		rc = cf_failure_report(&shared.failure, err);
 	pthread_mutex_destroy(&shared.lock);
+	cf_failure_release(&shared.failure);
 	free(packs);
 	return rc;
 }

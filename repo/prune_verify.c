@@ -1,5 +1,6 @@
 #include "repo/prune_parts.h"
 
+#include "base/failure.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
 #include "repo/verified.h"
@@ -38,9 +39,8 @@ struct verify {
 	size_t n_stakes, capacity;
 	struct cf_id_set unsafe; /* no pack may go that has one of these */
 	bool keeps_all;
-	pthread_mutex_t lock; /* everything below, and p->bad */
-	int rc;
-	struct cf_err failure;
+	pthread_mutex_t lock; /* p->bad */
+	struct cf_failure failure;
 };
 
 struct verify_job {
@@ -266,20 +266,10 @@ static void run_job(struct cf_job *cf_job, unsigned worker)
 	struct verify_job *job = (struct verify_job *)cf_job;
 	struct verify *v = job->v;
 	struct cf_err err = CF_ERR_INIT;
-	int rc;
 
 	(void)worker;
-	pthread_mutex_lock(&v->lock);
-	rc = v->rc;
-	pthread_mutex_unlock(&v->lock);
-	if (rc == 0)
-		rc = read_home(job, &err);
-	pthread_mutex_lock(&v->lock);
-	if (rc < 0 && v->rc == 0) {
-		v->rc = rc;
-		v->failure = err;
-	}
-	pthread_mutex_unlock(&v->lock);
+	if (cf_failure_code(&v->failure) == 0)
+		cf_failure_note(&v->failure, read_home(job, &err), &err);
 	if (v->p->lease)
 		cf_lease_renew(v->p->lease);
 	free(job);
@@ -304,11 +294,7 @@ static int read_homes(struct verify *v, struct cf_err *err)
 		cf_pool_submit(v->p->repo->pool, &job->job);
 	}
 	cf_pool_wait(v->p->repo->pool);
-	if (rc == 0 && v->rc < 0) {
-		rc = v->rc;
-		cf_err_set(err, v->failure.code, "%s", v->failure.text);
-	}
-	return rc;
+	return rc < 0 ? rc : cf_failure_report(&v->failure, err);
 }
 
 /* 1 when the pack has something that may be nowhere else. */
@@ -384,12 +370,14 @@ int cf_prune_verify(struct cf_prune *p, struct cf_err *err)
 	int rc = 0;
 
 	while (rc == 0 && first < p->n_packs) {
-		struct verify v = {.p = p, .err = err, .first = first, .failure = CF_ERR_INIT};
+		struct verify v = {.p = p, .err = err, .first = first};
 
 		pthread_mutex_init(&v.lock, NULL);
+		cf_failure_init(&v.failure);
 		rc = run_pass(&v, err);
 		first = v.end;
 		pthread_mutex_destroy(&v.lock);
+		cf_failure_release(&v.failure);
 		cf_id_set_release(&v.leaving);
 		cf_id_set_release(&v.shut);
 		cf_id_set_release(&v.unsafe);
