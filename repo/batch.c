@@ -110,31 +110,12 @@ static int identify(struct cf_batch *batch, struct cf_err *err)
 	return 0;
 }
 
-int cf_blob_verify(struct cf_coder_slot *slot, const uint8_t head[CF_BLOB_HEAD_LEN], struct cf_span payload,
-		   struct cf_span base, struct cf_span plain, struct cf_err *err)
-{
-	int rc;
-
-	cf_buf_clear(&slot->sealed);
-	rc = cf_buf_append(&slot->sealed, head, CF_BLOB_HEAD_LEN, err);
-	if (rc == 0)
-		rc = cf_buf_append(&slot->sealed, payload.data, payload.len, err);
-	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base, plain.len, &slot->decoded, err);
-	if (rc == 0 && memcmp(slot->decoded.data, plain.data, plain.len) != 0)
-		rc = cf_err_set(err, CF_ERR_FAILED,
-				"compressed data does not decompress to the same bytes: this machine's memory or processor is faulty");
-	return rc;
-}
-
 /* One blob of the given chunks, whose plain bytes are `plain`. */
 static int store_frame(struct cf_writer *writer, struct cf_coder_slot *slot, struct cf_span plain,
 		       const struct cf_table_chunk *chunks, size_t n, bool is_random, struct cf_err *err)
 {
-	uint8_t head[CF_BLOB_HEAD_LEN];
 	struct cf_span payload = plain;
 	enum cf_codec codec = CF_CODEC_RAW;
-	int rc = 0;
 
 	if (!is_random && writer->codec != CF_CODEC_RAW) {
 		ssize_t len;
@@ -149,15 +130,7 @@ static int store_frame(struct cf_writer *writer, struct cf_coder_slot *slot, str
 			payload = cf_buf_span(&slot->payload);
 		}
 	}
-	cf_blob_head_encode(codec, (uint32_t)plain.len, head);
-	if (codec != CF_CODEC_RAW)
-		rc = cf_blob_verify(slot, head, payload, cf_span_of(NULL, 0), plain, err);
-	if (rc == 0) {
-		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), payload};
-
-		rc = cf_packer_add(writer->packer, CF_OBJECT_DATA_PACK, codec, parts, 2, chunks, n, err);
-	}
-	return rc;
+	return cf_blob_store(writer->packer, slot, CF_OBJECT_DATA_PACK, codec, payload, cf_span_of(NULL, 0), plain, chunks, n, err);
 }
 
 /* The chunks of a batch that go into one frame, in order. */

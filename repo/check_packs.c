@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/failure.h"
+#include "repo/blob.h"
 #include "repo/catalog.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
@@ -87,40 +88,16 @@ static int decode_blob(struct cf_check *check, struct cf_checked_pack *listed, s
 {
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
 	struct cf_prefix base = {0};
-	size_t raw_len = 0;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < blob->n_chunks; i++)
-		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
 		rc = judge_bases(check, listed, &chunks[0].id,
 				 cf_prefix_read(check->repo, &chunks[0].bases, &base, err), err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base.bytes, raw_len,
-				     &slot->raw, err);
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base.bytes,
+				     cf_blob_raw_len(chunks, blob->n_chunks), &slot->raw, err);
 	cf_prefix_release(check->repo, &base);
 	return rc;
-}
-
-static int check_ids(struct cf_check *check, const struct cf_coder_slot *slot, const struct cf_segment_pack *pack,
-		     const struct cf_table_blob *blob, struct cf_err *err)
-{
-	size_t off = 0;
-
-	for (uint32_t i = 0; i < blob->n_chunks; i++) {
-		const struct cf_table_chunk *chunk = &pack->table.chunks[blob->first_chunk + i];
-		struct cf_id found;
-		int rc = cf_chunk_id(check->repo, pack->type, cf_span_of(slot->raw.data + off, chunk->raw_len),
-				     &found, err);
-
-		if (rc < 0)
-			return rc;
-		if (!cf_id_equal(&found, &chunk->id))
-			return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is not what its id says",
-					  cf_id_text(&chunk->id).s);
-		off += chunk->raw_len;
-	}
-	return 0;
 }
 
 static int check_blobs(struct cf_check *check, struct cf_checked_pack *listed, struct cf_span bytes,
@@ -143,7 +120,8 @@ static int check_blobs(struct cf_check *check, struct cf_checked_pack *listed, s
 		if (rc == 0)
 			rc = decode_blob(check, listed, slot, pack, blob, err);
 		if (rc == 0)
-			rc = check_ids(check, slot, pack, blob, err);
+			rc = cf_blob_check_ids(check->repo, pack->type, &pack->table.chunks[blob->first_chunk], blob->n_chunks,
+					       slot->raw.data, err);
 		if (rc == 1)
 			rc = 0;
 	}

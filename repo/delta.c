@@ -252,17 +252,9 @@ static int try_bases(struct search *s, const struct cf_bases *bases, struct cf_e
 static int store_best(struct search *s, struct cf_err *err)
 {
 	struct cf_table_chunk entry = {.id = s->chunk->id, .bases = s->best.bases, .raw_len = s->chunk->len};
-	uint8_t head[CF_BLOB_HEAD_LEN];
-	struct cf_span parts[2];
-	int rc;
+	int rc = cf_blob_store(s->writer->packer, s->slot, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA,
+			       cf_buf_span(s->best.payload), s->best.prefix.bytes, s->plain, &entry, 1, err);
 
-	cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, s->chunk->len, head);
-	rc = cf_blob_verify(s->slot, head, cf_buf_span(s->best.payload), s->best.prefix.bytes, s->plain, err);
-	if (rc < 0)
-		return rc;
-	parts[0] = cf_span_of(head, sizeof(head));
-	parts[1] = cf_buf_span(s->best.payload);
-	rc = cf_packer_add(s->writer->packer, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, parts, 2, &entry, 1, err);
 	if (rc < 0)
 		return rc;
 	atomic_fetch_add(&s->writer->counters.chunks_delta, 1);

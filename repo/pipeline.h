@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "repo/blob.h"
 #include "repo/content.h"
 #include "repo/handle.h"
 #include "repo/lease.h"
@@ -25,8 +26,7 @@
 struct cf_old_content;
 
 enum {
-	CF_BATCH_CHUNKS_MAX = 2048,
-	CF_DELTA_LEVEL = 2 /* of zstd; see docs/design.md, Bases */
+	CF_BATCH_CHUNKS_MAX = 2048
 };
 
 struct cf_batch_chunk {
@@ -245,9 +245,6 @@ int cf_batch_take(struct cf_writer *writer, struct cf_batch **batch_out, struct 
 void cf_batch_give(struct cf_batch *batch);
 void cf_batch_free(struct cf_batch *batch);
 void cf_batch_submit(struct cf_batch *batch);
-/* Decode what was encoded (base: the prefix of a delta, else empty) and compare: nothing is published unread. */
-int cf_blob_verify(struct cf_coder_slot *slot, const uint8_t head[CF_BLOB_HEAD_LEN], struct cf_span payload,
-		   struct cf_span base, struct cf_span plain, struct cf_err *err);
 /* Results, in file order or not; completes the file with its last. */
 int cf_file_deliver(struct cf_file *file, uint64_t seq, const struct cf_list_entry *entries, size_t n,
 		    struct cf_err *err);

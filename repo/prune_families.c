@@ -1,7 +1,8 @@
 #include "repo/prune_families.h"
 
+#include "base/array.h"
+#include "repo/blob.h"
 #include "repo/chunks.h"
-#include "repo/pipeline.h"
 
 #include <stdlib.h>
 
@@ -16,8 +17,7 @@
  */
 
 enum {
-	DELTA_LEN_MIN = 200, /* with its row in table and index */
-	WORTH = 32	     /* times the gain must make up for what is stored anew */
+	WORTH = 32 /* times the gain must make up for what is stored anew */
 };
 
 enum role {
@@ -74,30 +74,9 @@ struct cf_family *cf_families_find(const struct cf_families *families, const str
 	return families->n ? bsearch(&key, families->items, families->n, sizeof(key), compare_names) : NULL;
 }
 
-/* Of a sealed blob the part that one of its chunks takes. */
-static uint32_t share_of(const struct cf_location *copy)
-{
-	return copy->frame_len ? (uint32_t)((uint64_t)copy->len * copy->raw_len / copy->frame_len) : copy->len;
-}
-
-/* Room for one more item. */
-static int grow(void *array, size_t *capacity, size_t n, size_t item_len, struct cf_err *err)
-{
-	void **at = array, *more;
-
-	if (n < *capacity)
-		return 0;
-	more = realloc(*at, (*capacity ? 2 * *capacity : 1024) * item_len);
-	if (!more)
-		return cf_err_nomem(err);
-	*at = more;
-	*capacity = *capacity ? 2 * *capacity : 1024;
-	return 0;
-}
-
 static int add_member(struct judging *j, const struct cf_id *base, uint32_t len, enum role role)
 {
-	int rc = grow(&j->members, &j->members_capacity, j->n_members, sizeof(*j->members), j->err);
+	int rc = cf_array_grow(&j->members, &j->members_capacity, j->n_members, sizeof(*j->members), j->err);
 
 	if (rc == 0)
 		j->members[j->n_members++] = (struct member){.family = cf_family_name(base), .len = len, .role = role};
@@ -106,12 +85,12 @@ static int add_member(struct judging *j, const struct cf_id *base, uint32_t len,
 
 static int add_old_base(struct judging *j, const struct cf_id *id, const struct cf_location *home)
 {
-	int rc = grow(&j->bases, &j->bases_capacity, j->n_bases, sizeof(*j->bases), j->err);
+	int rc = cf_array_grow(&j->bases, &j->bases_capacity, j->n_bases, sizeof(*j->bases), j->err);
 
 	if (rc < 0)
 		return rc;
 	j->bases[j->n_bases++] = (struct old_base){.id = *id, .sketch = home->sketch};
-	return add_member(j, id, share_of(home), OLD_BASE);
+	return add_member(j, id, (uint32_t)cf_prune_share_of(home), OLD_BASE);
 }
 
 /* A copy as a delta makes a member of each family whose old base it is against. */
@@ -159,7 +138,7 @@ static uint32_t delta_between(uint32_t a, uint32_t b)
 {
 	uint32_t between = a > b ? a - b : b - a;
 
-	return between > DELTA_LEN_MIN ? between : DELTA_LEN_MIN;
+	return between > CF_DELTA_LEN_MIN ? between : CF_DELTA_LEN_MIN;
 }
 
 /* What the family takes now less what it would take with one of its own as the new base. */

@@ -5,6 +5,10 @@
 
 #include "repo/prune_parts.h"
 
+enum {
+	CF_DELTA_LEN_MIN = 200 /* with its row in table and index */
+};
+
 /*
  * An old base and the needed deltas against it. Families go by the first 8 bytes of the base's id: should two begin alike, their
  * deltas become longer than need be.

@@ -1,6 +1,7 @@
 #include "repo/prune_parts.h"
 
-#include "repo/pipeline.h"
+#include "base/array.h"
+#include "repo/blob.h"
 
 #include <stdlib.h>
 
@@ -40,11 +41,10 @@ static ssize_t compress_best(struct cf_coder_slot *slot, struct cf_span plain, s
 
 int cf_prune_frame_store(struct cf_packer *packer, struct cf_prune_frame *frame, struct cf_coder_slot *slot, struct cf_err *err)
 {
-	uint8_t head[CF_BLOB_HEAD_LEN];
 	struct cf_span plain = cf_buf_span(&frame->plain), payload = plain;
 	enum cf_codec codec = CF_CODEC_RAW;
 	ssize_t len;
-	int rc = 0;
+	int rc;
 
 	if (frame->n == 0)
 		return 0;
@@ -55,14 +55,7 @@ int cf_prune_frame_store(struct cf_packer *packer, struct cf_prune_frame *frame,
 		codec = CF_CODEC_ZSTD;
 		payload = cf_buf_span(&slot->payload);
 	}
-	cf_blob_head_encode(codec, (uint32_t)plain.len, head);
-	if (codec != CF_CODEC_RAW)
-		rc = cf_blob_verify(slot, head, payload, cf_span_of(NULL, 0), plain, err);
-	if (rc == 0) {
-		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), payload};
-
-		rc = cf_packer_add(packer, frame->type, codec, parts, 2, frame->chunks, frame->n, err);
-	}
+	rc = cf_blob_store(packer, slot, frame->type, codec, payload, cf_span_of(NULL, 0), plain, frame->chunks, frame->n, err);
 	cf_buf_clear(&frame->plain);
 	frame->n = 0;
 	return rc;
@@ -77,15 +70,8 @@ int cf_prune_frame_add(struct cf_prune *p, struct cf_packer *packer, struct cf_p
 	/* Chunks of trees have a blob each: they are read one by one. */
 	if (frame->n && (frame->type == CF_OBJECT_TREE_PACK || frame->plain.len + plain.len > FRAME_LEN))
 		rc = cf_prune_frame_store(packer, frame, slot, err);
-	if (rc == 0 && frame->n == frame->capacity) {
-		size_t capacity = frame->capacity ? 2 * frame->capacity : 32;
-		struct cf_table_chunk *chunks = realloc(frame->chunks, capacity * sizeof(*chunks));
-
-		if (!chunks)
-			return cf_err_nomem(err);
-		frame->chunks = chunks;
-		frame->capacity = capacity;
-	}
+	if (rc == 0)
+		rc = cf_array_grow(&frame->chunks, &frame->capacity, frame->n, sizeof(*frame->chunks), err);
 	if (rc == 0)
 		rc = cf_buf_append(&frame->plain, plain.data, plain.len, err);
 	if (rc < 0)

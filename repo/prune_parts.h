@@ -61,6 +61,12 @@ int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err);
 /* The bytes of waste that may stay. */
 uint64_t cf_prune_unused_limit(const struct cf_prune *p);
 
+/* Of a sealed blob the part that one of its chunks takes. */
+static inline uint64_t cf_prune_share_of(const struct cf_location *copy)
+{
+	return copy->frame_len ? (uint64_t)copy->len * copy->raw_len / copy->frame_len : copy->len;
+}
+
 struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
 
 /* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. Again: after more was stored. */

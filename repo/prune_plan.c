@@ -1,4 +1,6 @@
 #include "repo/prune_parts.h"
+
+#include "base/array.h"
 #include "repo/quarantine.h"
 
 #include <stdlib.h>
@@ -59,15 +61,8 @@ static int note_pack(void *user, const char *object, uint64_t size)
 
 	if (!slash || !cf_id_parse(slash + 1, &name))
 		return 0;
-	if (p->n_packs == p->packs_capacity) {
-		size_t capacity = p->packs_capacity ? 2 * p->packs_capacity : 256;
-		struct cf_prune_pack *packs = realloc(p->packs, capacity * sizeof(*packs));
-
-		if (!packs)
-			return CF_ERR_NOMEM;
-		p->packs = packs;
-		p->packs_capacity = capacity;
-	}
+	if (cf_array_grow(&p->packs, &p->packs_capacity, p->n_packs, sizeof(*p->packs), NULL) < 0)
+		return CF_ERR_NOMEM;
 	p->packs[p->n_packs++] = (struct cf_prune_pack){.name = name, .size = size};
 	return 0;
 }
@@ -172,12 +167,6 @@ static int collect_bases(struct scan *s)
 	return is_needed(s) ? add_bases(s, choose_home(s), &s->bases) : 0;
 }
 
-/* Of a sealed blob the part that one of its chunks takes. */
-static uint64_t share_of(const struct cf_location *copy)
-{
-	return copy->frame_len ? (uint64_t)copy->len * copy->raw_len / copy->frame_len : copy->len;
-}
-
 /* Second: which of them are there to stay. */
 static int judge_base(struct scan *s)
 {
@@ -221,11 +210,11 @@ static int count_copies(struct scan *s)
 		pack->is_indexed = true;
 		pack->type = copy->pack_type;
 		if (copy == home) {
-			pack->needed += share_of(copy);
+			pack->needed += cf_prune_share_of(copy);
 			pack->n_needed++;
 			pack->is_short |= (uint64_t)copy->off + copy->len > pack->size;
 		} else {
-			pack->unused += share_of(copy);
+			pack->unused += cf_prune_share_of(copy);
 			pack->is_wanted |= needed && !home;
 		}
 	}
@@ -243,22 +232,14 @@ static int end_chunk(struct scan *s)
 static int note_copy(void *user, const struct cf_id *id, const struct cf_location *place)
 {
 	struct scan *s = user;
+	int rc = 0;
 
-	if (s->n && !cf_id_equal(&s->id, id)) {
-		int rc = end_chunk(s);
-
-		if (rc < 0)
-			return rc;
-	}
-	if (s->n == s->capacity) {
-		size_t capacity = s->capacity ? 2 * s->capacity : 8;
-		struct cf_location *copies = realloc(s->copies, capacity * sizeof(*copies));
-
-		if (!copies)
-			return cf_err_nomem(s->err);
-		s->copies = copies;
-		s->capacity = capacity;
-	}
+	if (s->n && !cf_id_equal(&s->id, id))
+		rc = end_chunk(s);
+	if (rc == 0)
+		rc = cf_array_grow(&s->copies, &s->capacity, s->n, sizeof(*s->copies), s->err);
+	if (rc < 0)
+		return rc;
 	s->id = *id;
 	s->copies[s->n++] = *place;
 	return 0;

@@ -1,8 +1,9 @@
 #include "repo/prune_families.h"
 
+#include "base/array.h"
 #include "base/failure.h"
+#include "repo/blob.h"
 #include "repo/chunks.h"
-#include "repo/pipeline.h"
 
 #include <stdlib.h>
 
@@ -11,8 +12,7 @@
 
 enum {
 	CHUNKS_MAX = 1 << 18, /* stored anew in one run: 130 bytes of memory each */
-	JOB_CHUNKS = 64,
-	DELTA_LEN_MIN = 200 /* with its row in table and index */
+	JOB_CHUNKS = 64
 };
 
 /* A delta that is to be stored anew. */
@@ -52,15 +52,10 @@ struct rebase_job {
 
 static int add_delta(struct rebase *r, const struct cf_id *id, const struct cf_location *home)
 {
-	if (r->n_deltas == r->deltas_capacity) {
-		size_t capacity = r->deltas_capacity ? 2 * r->deltas_capacity : 1024;
-		struct delta *deltas = realloc(r->deltas, capacity * sizeof(*deltas));
+	int rc = cf_array_grow(&r->deltas, &r->deltas_capacity, r->n_deltas, sizeof(*r->deltas), r->err);
 
-		if (!deltas)
-			return cf_err_nomem(r->err);
-		r->deltas = deltas;
-		r->deltas_capacity = capacity;
-	}
+	if (rc < 0)
+		return rc;
 	r->deltas[r->n_deltas++] = (struct delta){.id = *id,
 						  .bases = home->bases,
 						  .pack = cf_le64_get(home->pack.bytes),
@@ -191,7 +186,6 @@ static int store_delta(struct rebase *r, const struct delta *delta, struct cf_sp
 	struct cf_table_chunk entry = {
 		.id = delta->id, .bases = new_bases(r, delta, &whole_len, &may_stay), .raw_len = delta->raw_len};
 	struct cf_prefix prefix = {0};
-	uint8_t head[CF_BLOB_HEAD_LEN];
 	ssize_t len = 0;
 	int rc = cf_prefix_read(r->p->repo, &entry.bases, &prefix, err);
 
@@ -200,13 +194,9 @@ static int store_delta(struct rebase *r, const struct delta *delta, struct cf_sp
 		len = cf_codec_compress(&slot->coder, CF_DELTA_LEVEL, prefix.bytes, plain, &slot->payload, err);
 	if (rc == 0 && len < 0)
 		rc = (int)len;
-	if (rc == 0 && 2 * ((uint64_t)len + DELTA_LEN_MIN) < whole_len) {
-		struct cf_span parts[] = {cf_span_of(head, sizeof(head)), cf_buf_span(&slot->payload)};
-
-		cf_blob_head_encode(CF_CODEC_ZSTD_DELTA, (uint32_t)plain.len, head);
-		rc = cf_blob_verify(slot, head, parts[1], prefix.bytes, plain, err);
-		if (rc == 0)
-			rc = cf_packer_add(r->packer, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, parts, 2, &entry, 1, err);
+	if (rc == 0 && 2 * ((uint64_t)len + CF_DELTA_LEN_MIN) < whole_len) {
+		rc = cf_blob_store(r->packer, slot, CF_OBJECT_DATA_PACK, CF_CODEC_ZSTD_DELTA, cf_buf_span(&slot->payload),
+				   prefix.bytes, plain, &entry, 1, err);
 		if (rc == 0)
 			rc = 1;
 	} else if (rc == 0) {

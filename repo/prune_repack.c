@@ -1,10 +1,10 @@
 #include "repo/prune_parts.h"
 
 #include "base/failure.h"
+#include "repo/blob.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
 #include "repo/packer.h"
-#include "repo/pipeline.h"
 
 #include <stdlib.h>
 
@@ -93,23 +93,15 @@ static int copy_blob(struct repack *r, const struct cf_segment_pack *pack, const
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
 	struct cf_buf sealed = CF_BUF_INIT, plain = CF_BUF_INIT;
 	struct cf_prefix base = {0};
-	size_t raw_len = 0, off = 0;
 	int rc = cf_pack_read_blob(r->p->repo, &pack->name, blob->off, blob->len, blob->number, &sealed, err);
 
-	for (uint32_t i = 0; i < blob->n_chunks; i++)
-		raw_len += chunks[i].raw_len;
 	if (rc == 0 && blob->codec == CF_CODEC_ZSTD_DELTA)
 		rc = cf_prefix_read(r->p->repo, &chunks[0].bases, &base, err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&sealed), base.bytes, raw_len, &plain, err);
-	for (uint32_t i = 0; rc == 0 && i < blob->n_chunks; off += chunks[i++].raw_len) {
-		struct cf_id found;
-
-		rc = cf_chunk_id(r->p->repo, pack->type, cf_span_of(plain.data + off, chunks[i].raw_len), &found, err);
-		if (rc == 0 && !cf_id_equal(&found, &chunks[i].id))
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is not what its id says",
-					cf_id_text(&chunks[i].id).s);
-	}
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&sealed), base.bytes, cf_blob_raw_len(chunks, blob->n_chunks), &plain,
+				     err);
+	if (rc == 0)
+		rc = cf_blob_check_ids(r->p->repo, pack->type, chunks, blob->n_chunks, plain.data, err);
 	if (rc == 0) {
 		struct cf_span parts = cf_buf_span(&sealed);
 

@@ -1,5 +1,6 @@
 #include "repo/prune_parts.h"
 
+#include "base/array.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/segments.h"
@@ -108,30 +109,16 @@ static int flush_segment(struct sweep *s, struct cf_err *err)
 	return rc;
 }
 
-static int grow(void *array, size_t *capacity, size_t n, size_t item_len, struct cf_err *err)
-{
-	void **at = array, *more;
-
-	if (n < *capacity)
-		return 0;
-	*capacity = *capacity ? 2 * *capacity : 64;
-	more = realloc(*at, *capacity * item_len);
-	if (!more)
-		return cf_err_nomem(err);
-	*at = more;
-	return 0;
-}
-
 /* Take the packs that stay over from a segment, which the new one then supersedes. */
 static int take_over(struct sweep *s, const struct cf_id *id, struct cf_segment *old, struct cf_err *err)
 {
 	struct cf_segment *segment = &s->segment;
-	int rc = grow(&segment->supersedes, &s->supersedes_capacity, segment->n_supersedes, sizeof(*id), err);
+	int rc = cf_array_grow(&segment->supersedes, &s->supersedes_capacity, segment->n_supersedes, sizeof(*id), err);
 
 	for (size_t i = 0; rc == 0 && i < old->n_packs; i++) {
 		if (is_stale_entry(s, &old->packs[i].name))
 			continue;
-		rc = grow(&segment->packs, &s->packs_capacity, segment->n_packs, sizeof(*segment->packs), err);
+		rc = cf_array_grow(&segment->packs, &s->packs_capacity, segment->n_packs, sizeof(*segment->packs), err);
 		if (rc < 0)
 			break;
 		s->n_chunks += old->packs[i].table.n_chunks;

@@ -1,6 +1,8 @@
 #include "repo/prune_parts.h"
 
+#include "base/array.h"
 #include "base/failure.h"
+#include "repo/blob.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
 #include "repo/verified.h"
@@ -105,20 +107,15 @@ static int note_stake(void *user, const struct cf_id *id, const struct cf_locati
 {
 	struct verify *v = user;
 	bool is_leaving = cf_id_set_has(&v->leaving, id);
+	int rc;
 
 	if (!is_leaving && !loses_base(v, home, copies, n))
 		return 0;
 	if (!home)
 		return keep_copies(v, id, copies, n);
-	if (v->n_stakes == v->capacity) {
-		size_t capacity = v->capacity ? 2 * v->capacity : 1024;
-		struct stake *stakes = realloc(v->stakes, capacity * sizeof(*stakes));
-
-		if (!stakes)
-			return cf_err_nomem(v->err);
-		v->stakes = stakes;
-		v->capacity = capacity;
-	}
+	rc = cf_array_grow(&v->stakes, &v->capacity, v->n_stakes, sizeof(*v->stakes), v->err);
+	if (rc < 0)
+		return rc;
 	v->stakes[v->n_stakes++] = (struct stake){.id = *id,
 						  .home = (uint32_t)(cf_prune_find_pack(v->p, &home->pack) - v->p->packs),
 						  .is_indirect = !is_leaving};
@@ -163,13 +160,10 @@ static int compare_ids(struct verify_job *job, enum cf_object_type type, const s
 
 	for (uint32_t i = 0; rc == 0 && i < n; off += chunks[i++].raw_len) {
 		struct stake *stake = find_stake(job, &chunks[i].id);
-		struct cf_id found;
 
 		if (!stake)
 			continue;
-		rc = cf_chunk_id(job->v->p->repo, type, cf_span_of(raw->data + off, chunks[i].raw_len), &found, err);
-		if (rc == 0 && !cf_id_equal(&found, &chunks[i].id))
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is not what its id says", cf_id_text(&chunks[i].id).s);
+		rc = cf_blob_check_ids(job->v->p->repo, type, &chunks[i], 1, raw->data + off, err);
 		stake->is_good |= rc == 0;
 	}
 	return rc;
@@ -182,11 +176,8 @@ static int read_blob(struct verify_job *job, const struct cf_segment_pack *pack,
 	const struct cf_table_chunk *chunks = &pack->table.chunks[blob->first_chunk];
 	struct cf_repo *repo = job->v->p->repo;
 	struct cf_prefix base = {0};
-	size_t raw_len = 0;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < blob->n_chunks; i++)
-		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
 		rc = cf_prefix_read(repo, &chunks[0].bases, &base, err);
 	if (is_damage(rc)) {
@@ -197,7 +188,7 @@ static int read_blob(struct verify_job *job, const struct cf_segment_pack *pack,
 	if (rc == 0)
 		rc = cf_pack_read_blob(repo, &pack->name, blob->off, blob->len, blob->number, &slot->sealed, err);
 	if (rc == 0)
-		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base.bytes, raw_len, &slot->raw, err);
+		rc = cf_codec_decode(&slot->coder, cf_buf_span(&slot->sealed), base.bytes, cf_blob_raw_len(chunks, blob->n_chunks), &slot->raw, err);
 	if (rc == 0)
 		rc = compare_ids(job, pack->type, chunks, blob->n_chunks, &slot->raw, err);
 	cf_prefix_release(repo, &base);

@@ -1,6 +1,7 @@
 #include "repo/repair_parts.h"
 
 #include "base/err.h"
+#include "repo/blob.h"
 #include "repo/catalog.h"
 #include "repo/chunks.h"
 #include "repo/pack_reader.h"
@@ -159,26 +160,6 @@ static int is_elsewhere(struct cf_repair *repair, const struct cf_table_chunk *c
 	return rc;
 }
 
-static int check_ids(struct salvage *s, enum cf_object_type type, const struct cf_table_chunk *chunks, size_t n,
-		     struct cf_err *err)
-{
-	size_t off = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct cf_id found;
-		int rc = cf_chunk_id(s->repair->repo, type, cf_span_of(s->slot->raw.data + off, chunks[i].raw_len), &found,
-				     err);
-
-		if (rc < 0)
-			return rc;
-		if (!cf_id_equal(&found, &chunks[i].id))
-			return cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is not what its id says",
-					  cf_id_text(&chunks[i].id).s);
-		off += chunks[i].raw_len;
-	}
-	return 0;
-}
-
 /*
  * The blob, unsealed in the slot, decodes to what its ids say. A delta whose bases cannot be read now is taken at its tag's
  * word: they may come back.
@@ -187,11 +168,8 @@ static int verify_blob(struct salvage *s, enum cf_object_type type, const struct
 		       const struct cf_table_chunk *chunks, struct cf_err *err)
 {
 	struct cf_prefix prefix = {0};
-	size_t raw_len = 0;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < blob->n_chunks; i++)
-		raw_len += chunks[i].raw_len;
 	if (blob->codec == CF_CODEC_ZSTD_DELTA)
 		rc = cf_prefix_read(s->repair->repo, &chunks[0].bases, &prefix, err);
 	if (rc == CF_ERR_DAMAGED) {
@@ -199,10 +177,10 @@ static int verify_blob(struct salvage *s, enum cf_object_type type, const struct
 		return 0;
 	}
 	if (rc == 0)
-		rc = cf_codec_decode(&s->slot->coder, cf_buf_span(&s->slot->sealed), prefix.bytes, raw_len,
-				     &s->slot->raw, err);
+		rc = cf_codec_decode(&s->slot->coder, cf_buf_span(&s->slot->sealed), prefix.bytes,
+				     cf_blob_raw_len(chunks, blob->n_chunks), &s->slot->raw, err);
 	if (rc == 0)
-		rc = check_ids(s, type, chunks, blob->n_chunks, err);
+		rc = cf_blob_check_ids(s->repair->repo, type, chunks, blob->n_chunks, s->slot->raw.data, err);
 	cf_prefix_release(s->repair->repo, &prefix);
 	return rc;
 }

@@ -19,24 +19,18 @@ static int store_new_tree(struct cf_writer *writer, struct cf_span plain, const 
 			  struct cf_err *err)
 {
 	struct cf_table_chunk entry = {.id = *id, .raw_len = (uint32_t)plain.len};
-	uint8_t head[CF_BLOB_HEAD_LEN];
 	struct cf_coder_slot *slot = NULL;
-	struct cf_span parts[2];
 	ssize_t len;
 	int rc = cf_repo_take_coder(writer->repo, &slot, err);
 
 	if (rc < 0)
 		return rc;
-	cf_blob_head_encode(CF_CODEC_ZSTD, (uint32_t)plain.len, head);
 	cf_buf_clear(&slot->payload);
 	len = cf_codec_compress(&slot->coder, TREE_LEVEL, cf_span_of(NULL, 0), plain, &slot->payload, err);
 	rc = len < 0 ? (int)len : 0;
-	parts[0] = cf_span_of(head, sizeof(head));
-	parts[1] = cf_buf_span(&slot->payload);
 	if (rc == 0)
-		rc = cf_blob_verify(slot, head, parts[1], cf_span_of(NULL, 0), plain, err);
-	if (rc == 0)
-		rc = cf_packer_add(writer->packer, CF_OBJECT_TREE_PACK, CF_CODEC_ZSTD, parts, 2, &entry, 1, err);
+		rc = cf_blob_store(writer->packer, slot, CF_OBJECT_TREE_PACK, CF_CODEC_ZSTD, cf_buf_span(&slot->payload),
+				   cf_span_of(NULL, 0), plain, &entry, 1, err);
 	cf_repo_give_coder(writer->repo, slot);
 	return rc;
 }
