@@ -201,10 +201,11 @@ static int is_outdated(struct cf_prune *p, const struct cf_intent *intent, struc
 
 		if (memcmp(run->id, intent->doc.run, CF_RUN_ID_LEN) != 0)
 			continue;
-		if (run->is_ended) /* its snapshot, if there is one, is listed next */
-			return 1;
+		/* Also of one that has ended: whoever may write could say so of another that is about to commit. */
 		if (age_of(p, run->heard_ns) < STALE_NS)
 			return 0;
+		if (run->is_ended)
+			return 1;
 	}
 	return age_of(p, stored_ns) >= INTENT_NS;
 }

@@ -5,6 +5,7 @@
 #include "repo/audit.h"
 #include "repo/catalog.h"
 #include "repo/forget.h"
+#include "repo/format/gc_doc.h"
 #include "repo/format/snapshot_doc.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
@@ -255,6 +256,32 @@ static void forged_versions_push_nothing_out(void **state)
 	cf_snapshot_list_release(&list);
 }
 
+/* Somebody says that a run has ended, which is about to commit what only its intent names. */
+static void a_forged_end_does_not_undo_an_intent(void **state)
+{
+	struct scene *s = *state;
+	const struct cf_content *root = &s->victim->root;
+	const struct cf_intent_doc intent = {.run = {7}, .time_ns = 1, .root = root->id, .root_size = root->size, .root_level = root->level};
+	char text[] = "x";
+	const struct cf_lease_doc end = {
+		.run = {7}, .number = 1, .is_ended = true, .time_ns = 1, .host = text, .user = text, .source = text};
+	struct cf_buf plain = CF_BUF_INIT;
+	struct cf_prune_figures figures;
+	struct cf_repo *fresh;
+	struct cf_id id;
+
+	assert_int_equal(cf_intent_encode(&intent, &plain, NULL), 0);
+	assert_int_equal(cf_object_put(s->repo, CF_OBJECT_INTENT, cf_buf_span(&plain), &id, NULL, NULL), 0);
+	cf_buf_clear(&plain);
+	assert_int_equal(cf_lease_encode(&end, &plain, NULL), 0);
+	assert_int_equal(cf_object_put(s->repo, CF_OBJECT_LEASE, cf_buf_span(&plain), &id, NULL, NULL), 0);
+	cf_buf_release(&plain);
+	assert_int_equal(forget(s, &s->victim->id), 0);
+	assert_int_equal(cf_prune_run(s->repo, &now, &figures, NULL), 0);
+	fresh = fixture_open(&s->f);
+	assert_int_equal(fixture_restore_equals(fresh, s->victim, 1, NULL), 1);
+	cf_repo_close(fresh);
+}
 
 /* A segment that lists for each pack junk of the same size, with the table that the pack has. */
 struct forgery {
@@ -631,6 +658,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_root_replaces_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hidden_forged_version_does_not_stop_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_version_without_the_hold_lifts_no_hold, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_forged_end_does_not_undo_an_intent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hold_stays_where_nothing_can_be_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forged_versions_push_nothing_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(junk_of_the_right_size_removes_no_pack, set_up, tear_down),
