@@ -4,24 +4,17 @@
 #include "repo/pack_reader.h"
 #include "repo/prune_parts.h"
 #include "repo/quarantine.h"
-#include "repo/snapshot.h"
 #include "repo/verified.h"
 
 #include <stdlib.h>
 
 /* The order of things: see docs/design.md, "Removing packs", whose steps this follows. */
 
-#define SECOND_NS INT64_C(1000000000)
-/* A run that was not heard of for so long does not hold anything up: it is shut out. It renews its lease every ten minutes. */
-#define STALE_NS (3600 * SECOND_NS)
-/* A run that was shut out between looking for its fence and storing its snapshot may still store it: so long its intent counts. */
-#define INTENT_NS (7 * 86400 * SECOND_NS)
-
 enum {
 	TOMB_PACKS_MAX = 100000
 };
 
-static bool can_remove(const struct cf_prune *p)
+bool cf_prune_can_remove(const struct cf_prune *p)
 {
 	const struct cf_backend *store = p->repo->backend;
 
@@ -37,14 +30,14 @@ int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err)
 	return 0;
 }
 
-static int64_t age_of(const struct cf_prune *p, int64_t stored_ns)
+int64_t cf_prune_age(const struct cf_prune *p, int64_t stored_ns)
 {
 	return p->store_now_ns > stored_ns ? p->store_now_ns - stored_ns : 0;
 }
 
 static bool is_stale(const struct cf_prune *p, const struct cf_run *run)
 {
-	return p->options->now || age_of(p, run->heard_ns) >= STALE_NS;
+	return p->options->now || cf_prune_age(p, run->heard_ns) >= CF_PRUNE_STALE_NS;
 }
 
 /* What the store's clock says: its time of the object that this run has just put. A dry run puts none and takes its own clock. */
@@ -87,7 +80,7 @@ static int judge_tomb(struct cf_prune *p, size_t t, struct cf_err *err)
 
 	if (rc < 0)
 		return rc;
-	left = p->options->now ? 0 : p->options->grace_ns - age_of(p, stored_ns);
+	left = p->options->now ? 0 : p->options->grace_ns - cf_prune_age(p, stored_ns);
 	if (left > 0) {
 		if (p->figures->next_ns == 0 || left < p->figures->next_ns)
 			p->figures->next_ns = left;
@@ -175,7 +168,7 @@ static int judge_tombs(struct cf_prune *p, struct cf_err *err)
 	/* Only now: a run that began before one of these tombs was stored is among them. */
 	cf_runs_release(&p->runs);
 	rc = cf_runs_load(p->repo, &p->runs, err);
-	if (rc < 0 || !can_remove(p))
+	if (rc < 0 || !cf_prune_can_remove(p))
 		return rc;
 	for (size_t t = 0; rc == 0 && t < p->tombs.n; t++)
 		rc = judge_tomb(p, t, err);
@@ -185,185 +178,6 @@ static int judge_tombs(struct cf_prune *p, struct cf_err *err)
 		memset(p->is_ripe, 0, p->tombs.n * sizeof(*p->is_ripe));
 	/* Another prune may have condemned what a run that was just shut out relied on: only these say what will stay. */
 	return rc < 0 ? rc : reload_tombs(p, err);
-}
-
-/* Its run has long ended, or was shut out so long ago that it cannot be about to commit. */
-static int is_outdated(struct cf_prune *p, const struct cf_intent *intent, struct cf_err *err)
-{
-	struct cf_backend *store = p->repo->backend;
-	int64_t stored_ns;
-	int rc = store->ops->time(store, cf_object_name(CF_OBJECT_INTENT, &intent->id).s, &stored_ns, err);
-
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < p->runs.n; i++) {
-		const struct cf_run *run = &p->runs.items[i];
-
-		if (memcmp(run->id, intent->doc.run, CF_RUN_ID_LEN) != 0)
-			continue;
-		/* Also of one that has ended: whoever may write could say so of another that is about to commit. */
-		if (age_of(p, run->heard_ns) < STALE_NS)
-			return 0;
-		if (run->is_ended)
-			return 1;
-	}
-	return age_of(p, stored_ns) >= INTENT_NS;
-}
-
-static int remove_intent(struct cf_prune *p, const struct cf_id *id, struct cf_err *err)
-{
-	struct cf_backend *store = p->repo->backend;
-
-	if (p->options->dry_run || !can_remove(p))
-		return 0;
-	return store->ops->remove(store, cf_object_name(CF_OBJECT_INTENT, id).s, err);
-}
-
-/* What backups are about to commit counts as needed. Ones that were shut out may name what is gone: it is passed over. */
-static int walk_intents(struct cf_prune *p, const struct cf_intent *intents, size_t n, struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		const struct cf_content root = {.id = intents[i].doc.root,
-						.size = intents[i].doc.root_size,
-						.level = intents[i].doc.root_level};
-
-		if (cf_id_set_has(&p->walked, &intents[i].id))
-			continue;
-		rc = is_outdated(p, &intents[i], err);
-		if (rc == 1)
-			rc = remove_intent(p, &intents[i].id, err);
-		else if (rc == 0 && cf_id_set_add(&p->walked, &intents[i].id) < 0)
-			rc = cf_err_nomem(err);
-		else if (rc == 0)
-			rc = cf_live_add_root(&p->live, p->repo, &root, false, err);
-		if (rc == CF_ERR_NOT_FOUND) { /* it has ended meanwhile, and its snapshot is listed next */
-			cf_err_clear(err);
-			rc = 0;
-		}
-	}
-	return rc;
-}
-
-/* Of a snapshot that was forgotten meanwhile nothing need be there. */
-static int walk_snapshot(struct cf_prune *p, const struct cf_snapshot *snapshot, struct cf_err *err)
-{
-	struct cf_backend *store = p->repo->backend;
-	uint64_t size;
-	int rc = cf_live_add_root(&p->live, p->repo, &snapshot->root, true, err);
-
-	if (rc != CF_ERR_DAMAGED)
-		return rc;
-	if (store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s, &size, NULL) == CF_ERR_NOT_FOUND) {
-		cf_err_clear(err);
-		return 0;
-	}
-	cf_err_wrap(err, "snapshot %.8s cannot be read, so nothing is removed (coffer check tells more)",
-		    cf_id_text(&snapshot->id).s);
-	return rc;
-}
-
-static int walk_snapshots(struct cf_prune *p, const struct cf_snapshot_list *list, struct cf_err *err)
-{
-	struct cf_progress progress = {.items_total = list->n};
-	int rc = 0;
-
-	const struct cf_id *damaged = list->n_damaged ? list->damaged : list->quarantined;
-
-	/* One that repair has set aside may get a good copy, too. */
-	if (list->n_damaged || list->n_quarantined)
-		return cf_err_set(err, CF_ERR_DAMAGED,
-				  "%s is damaged, and what it needs is not known, so nothing is removed: forget it by its id, or "
-				  "put a good copy of it back",
-				  cf_object_name(CF_OBJECT_SNAPSHOT, &damaged[0]).s);
-	for (size_t i = 0; rc == 0 && i < list->n; i++) {
-		if (cf_id_set_has(&p->walked, &list->items[i]->id))
-			continue;
-		rc = walk_snapshot(p, list->items[i], err);
-		if (rc == 0 && cf_id_set_add(&p->walked, &list->items[i]->id) < 0)
-			rc = cf_err_nomem(err);
-		progress.items_done = i + 1;
-		cf_ctx_progress(p->repo->ctx, "prune.progress", &progress);
-		if (p->lease)
-			cf_lease_renew(p->lease);
-	}
-	return rc;
-}
-
-/* What no segment lists may be needed all the same: the index is to say all there is, that of condemned packs as well. */
-static int adopt(struct cf_prune *p, struct cf_err *err)
-{
-	uint64_t stored = 0;
-	int rc = cf_catalog_adopt(p->repo->catalog, true, err);
-
-	if (rc == 0)
-		rc = cf_catalog_publish(p->repo->catalog, true, &stored, err);
-	p->figures->bytes_written += stored;
-	return rc;
-}
-
-static int list_snapshots(struct cf_prune *p, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
-{
-	int rc = cf_object_list(p->repo, CF_OBJECT_SNAPSHOT, ids_out, n_out, err);
-
-	if (rc == 0)
-		cf_id_sort(*ids_out, *n_out);
-	return rc;
-}
-
-/*
- * All snapshots. A listing may miss a version that is put while it runs and the one before, which is removed while it runs; so it is
- * done again until nothing changed meanwhile.
- */
-static int load_snapshots(struct cf_prune *p, struct cf_snapshot_list *list_out, struct cf_err *err)
-{
-	struct cf_id *before = NULL, *after = NULL;
-	size_t n_before = 0, n_after = 0;
-	bool has_changed = true;
-	int rc = list_snapshots(p, &before, &n_before, err);
-
-	while (rc == 0 && has_changed) {
-		cf_snapshot_list_release(list_out);
-		rc = cf_snapshots_load(p->repo, NULL, list_out, err);
-		if (rc == 0)
-			rc = list_snapshots(p, &after, &n_after, err);
-		has_changed = rc == 0 && (n_before != n_after ||
-					  (n_after && memcmp(before, after, n_after * sizeof(*after)) != 0));
-		free(before);
-		before = after;
-		n_before = n_after;
-		after = NULL;
-		if (rc == 0)
-			rc = cf_ctx_check(p->repo->ctx, err);
-	}
-	free(before);
-	return rc;
-}
-
-/* Intents, then snapshots, then the index, then packs: what is handed on in between is found in the later list. */
-static int look(struct cf_prune *p, struct cf_err *err)
-{
-	struct cf_snapshot_list list = {0};
-	struct cf_intent *intents = NULL;
-	size_t n_intents = 0;
-	int rc = cf_intents_load(p->repo, &intents, &n_intents, err);
-
-	p->at_look = *p->figures;
-	if (rc == 0)
-		rc = load_snapshots(p, &list, err);
-	if (rc == 0)
-		rc = cf_catalog_survey(p->repo->catalog, &p->tombs, err);
-	if (rc == 0 && !p->options->dry_run)
-		rc = adopt(p, err);
-	if (rc == 0)
-		rc = walk_snapshots(p, &list, err);
-	if (rc == 0)
-		rc = walk_intents(p, intents, n_intents, err);
-	p->figures->snapshots = list.n;
-	cf_snapshot_list_release(&list);
-	free(intents);
-	return rc < 0 ? rc : cf_prune_plan(p, err);
 }
 
 /* The start of the oldest backup that is at work, by the store's clock. */
@@ -521,13 +335,13 @@ static int sweep_now(struct cf_prune *p, struct cf_err *err)
 	int rc = judge_tombs(p, err);
 
 	if (rc == 0)
-		rc = look(p, err);
+		rc = cf_prune_look(p, err);
 	return rc < 0 ? rc : cf_prune_sweep(p, err);
 }
 
 static bool removes_now(const struct cf_prune *p)
 {
-	return p->options->now && !p->options->dry_run && can_remove(p);
+	return p->options->now && !p->options->dry_run && cf_prune_can_remove(p);
 }
 
 /* What needs no copying goes before anything is copied: there may be no room for copies. */
@@ -547,7 +361,7 @@ static int give_room(struct cf_prune *p, struct cf_err *err)
 		rc = sweep_now(p, err);
 	if (rc == 0)
 		rc = judge_tombs(p, err);
-	return rc < 0 ? rc : look(p, err);
+	return rc < 0 ? rc : cf_prune_look(p, err);
 }
 
 /* The store as it was found, and what is needed of it. */
@@ -571,7 +385,7 @@ static int copy_and_condemn(struct cf_prune *p, struct cf_err *err)
 		return rc;
 	count_again(p);
 	rc = cf_prune_repack(p, err);
-	if (rc == 0 && can_remove(p))
+	if (rc == 0 && cf_prune_can_remove(p))
 		rc = cf_prune_sweep(p, err);
 	return rc < 0 ? rc : condemn(p, err);
 }
@@ -591,7 +405,7 @@ static int run(struct cf_prune *p, struct cf_err *err)
 	if (rc == 0)
 		rc = judge_tombs(p, err);
 	if (rc == 0)
-		rc = look(p, err);
+		rc = cf_prune_look(p, err);
 	if (rc < 0)
 		return rc;
 	count(p);
@@ -606,7 +420,7 @@ static int run(struct cf_prune *p, struct cf_err *err)
 		rc = sweep_now(p, err);
 		count_waiting(p);
 	}
-	p->figures->cannot_remove = !can_remove(p);
+	p->figures->cannot_remove = !cf_prune_can_remove(p);
 	return rc;
 }
 
@@ -635,7 +449,7 @@ static int advise(struct cf_prune *p, int rc, struct cf_err *err)
 /* Records of damaged packs whose packs have gone: after these, so that nobody meets such a pack without its record. */
 static int tidy_quarantine(struct cf_prune *p, struct cf_err *err)
 {
-	if (p->options->dry_run || !can_remove(p))
+	if (p->options->dry_run || !cf_prune_can_remove(p))
 		return 0;
 	return cf_prune_note_refusal(p, cf_quarantine_drop_gone(p->repo, err), err);
 }

@@ -55,6 +55,13 @@ struct cf_prune {
 	struct cf_id_set bad; /* packs that this run, or an earlier one or a check on this host, found damaged */
 };
 
+/* A run that was not heard of for so long does not hold anything up: it is shut out. It renews its lease every ten minutes. */
+#define CF_PRUNE_STALE_NS (INT64_C(3600) * 1000000000)
+
+bool cf_prune_can_remove(const struct cf_prune *p);
+/* Since the store took an object, by its own clock. */
+int64_t cf_prune_age(const struct cf_prune *p, int64_t stored_ns);
+
 /* 0 instead of what a store said that lets nothing be removed: what is condemned then waits for somebody who may. */
 int cf_prune_note_refusal(struct cf_prune *p, int rc, struct cf_err *err);
 
@@ -68,6 +75,10 @@ static inline uint64_t cf_prune_share_of(const struct cf_location *copy)
 }
 
 struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
+
+/* prune_look.c: walk the snapshots and intents, and plan. Intents are listed, then snapshots, then the index, then packs: what is handed
+ * on in between is found in the later list. */
+int cf_prune_look(struct cf_prune *p, struct cf_err *err);
 
 /* prune_plan.c: what is needed, and where it is. The snapshots and intents are walked. Again: after more was stored. */
 int cf_prune_plan(struct cf_prune *p, struct cf_err *err);
