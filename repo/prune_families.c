@@ -11,7 +11,8 @@
  *
  * - One of the deltas is stored whole, and the others as deltas against that one: what it took as a delta is saved, and where the data
  *   have moved on from the base, most of what the others take. The longer a delta, the further its chunk has moved, so the one with the
- *   middle length is taken, and the difference of two lengths tells what a delta between the two would take.
+ *   middle length is taken, and the difference of two lengths tells what a delta between the two would take. A chunk that is only a part
+ *   of the base, or lies over the border of two, would lack most of what the others are made of.
  * - Another chunk is whole anyway and resembles the old base: all become deltas against that one, and the old base is saved. A whole
  *   chunk comes about when the deltas at a place have grown, beside the family that ends there.
  */
@@ -27,9 +28,9 @@ enum role {
 };
 
 struct member {
-	uint64_t family;
-	uint32_t len;
-	enum role role;
+	uint64_t family, chunk; /* see cf_family_name() */
+	uint32_t len, raw_len;	/* of a delta against two bases, half of it */
+	unsigned char role, n_bases;
 };
 
 /* An old base, and the whole chunk that resembles it most. */
@@ -74,12 +75,19 @@ struct cf_family *cf_families_find(const struct cf_families *families, const str
 	return families->n ? bsearch(&key, families->items, families->n, sizeof(key), compare_names) : NULL;
 }
 
-static int add_member(struct judging *j, const struct cf_id *base, uint32_t len, enum role role)
+static int add_member(struct judging *j, const struct cf_id *base, const struct cf_id *id, const struct cf_location *copy,
+		      enum role role)
 {
+	uint32_t len = (uint32_t)cf_prune_share_of(copy), n_bases = copy->bases.n, n = n_bases ? n_bases : 1;
 	int rc = cf_array_grow(&j->members, &j->members_capacity, j->n_members, sizeof(*j->members), j->err);
 
 	if (rc == 0)
-		j->members[j->n_members++] = (struct member){.family = cf_family_name(base), .len = len, .role = role};
+		j->members[j->n_members++] = (struct member){.family = cf_family_name(base),
+							     .chunk = cf_family_name(id),
+							     .len = len / n,
+							     .raw_len = copy->raw_len / n,
+							     .role = role,
+							     .n_bases = n_bases};
 	return rc;
 }
 
@@ -90,17 +98,17 @@ static int add_old_base(struct judging *j, const struct cf_id *id, const struct 
 	if (rc < 0)
 		return rc;
 	j->bases[j->n_bases++] = (struct old_base){.id = *id, .sketch = home->sketch};
-	return add_member(j, id, (uint32_t)cf_prune_share_of(home), OLD_BASE);
+	return add_member(j, id, id, home, OLD_BASE);
 }
 
 /* A copy as a delta makes a member of each family whose old base it is against. */
-static int add_to_families(struct judging *j, const struct cf_location *copy, enum role role)
+static int add_to_families(struct judging *j, const struct cf_id *id, const struct cf_location *copy, enum role role)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < copy->bases.n; i++)
 		if (cf_family_is_old(j->p, &copy->bases.ids[i]))
-			rc = add_member(j, &copy->bases.ids[i], copy->len / copy->bases.n, role);
+			rc = add_member(j, &copy->bases.ids[i], id, copy, role);
 	return rc;
 }
 
@@ -114,11 +122,11 @@ static int note_members(void *user, const struct cf_id *id, const struct cf_loca
 	if (!home || home->pack_type != CF_OBJECT_DATA_PACK)
 		return 0;
 	if (home->bases.n)
-		return add_to_families(j, home, DELTA);
+		return add_to_families(j, id, home, DELTA);
 	if (cf_family_is_old(j->p, id))
 		return add_old_base(j, id, home);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = add_to_families(j, &copies[i], NEW_BASE);
+		rc = add_to_families(j, id, &copies[i], NEW_BASE);
 	return rc;
 }
 
@@ -134,39 +142,68 @@ static int compare_members(const void *a, const void *b)
 	return x->len < y->len ? -1 : x->len > y->len;
 }
 
-static uint32_t delta_between(uint32_t a, uint32_t b)
+/* About as large as the old base, and against it alone. */
+static bool is_fit_as_base(const struct member *delta, const struct member *old_base)
 {
-	uint32_t between = a > b ? a - b : b - a;
+	return delta->n_bases == 1 && delta->raw_len >= old_base->raw_len / 4 * 3;
+}
 
-	return between > CF_DELTA_LEN_MIN ? between : CF_DELTA_LEN_MIN;
+/* The middle one of those that are fit, or of all. */
+static const struct member *choose_centre(const struct member *deltas, size_t n, const struct member *old_base)
+{
+	size_t n_fit = 0, nth = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_fit += is_fit_as_base(&deltas[i], old_base);
+	for (size_t i = 0; i < n && n_fit; i++)
+		if (is_fit_as_base(&deltas[i], old_base) && nth++ == n_fit / 2)
+			return &deltas[i];
+	return &deltas[n / 2];
+}
+
+/* What so many bytes more of the same kind would take. */
+static uint64_t sealed_len(const struct member *old_base, uint64_t raw_len)
+{
+	return raw_len * old_base->len / (old_base->raw_len ? old_base->raw_len : 1);
+}
+
+/* What one would take as a delta against another: what the two have moved apart, and what the other lacks. */
+static uint64_t delta_between(const struct member *delta, const struct member *base, const struct member *old_base)
+{
+	uint32_t between = delta->len > base->len ? delta->len - base->len : base->len - delta->len;
+	uint32_t lacking = delta->raw_len > base->raw_len ? delta->raw_len - base->raw_len : 0;
+
+	return (between > CF_DELTA_LEN_MIN ? between : CF_DELTA_LEN_MIN) + sealed_len(old_base, lacking);
 }
 
 /* What the family takes now less what it would take with one of its own as the new base. */
 static struct cf_family judge_family(const struct member *members, size_t n)
 {
 	struct cf_family family = {.name = members[0].family};
-	const struct member *deltas = members, *end = members + n;
-	uint64_t before = 0, after = 0;
-	uint32_t middle = 0;
+	const struct member *old_base = members, *deltas = members + 1, *end = members + n, *centre = NULL;
+	uint64_t before = old_base->len, after = 0;
 
-	if (deltas->role == OLD_BASE)
-		family.base_len = (deltas++)->len;
-	for (; deltas < end && deltas->role == NEW_BASE; deltas++) {
-		family.has_centre = true;
-		middle = deltas->len;
-	}
+	if (old_base->role != OLD_BASE)
+		return family;
+	for (; deltas < end && deltas->role == NEW_BASE; deltas++)
+		centre = deltas;
+	family.base_len = old_base->len;
 	family.n_deltas = (uint32_t)(end - deltas);
 	if (family.n_deltas == 0)
 		return family;
-	if (!family.has_centre)
-		middle = deltas[family.n_deltas / 2].len;
-	for (size_t i = 0; i < family.n_deltas; i++) {
-		before += deltas[i].len;
-		if (family.has_centre || i != family.n_deltas / 2)
-			after += delta_between(deltas[i].len, middle);
+	family.has_centre = centre != NULL;
+	if (!centre) {
+		centre = choose_centre(deltas, family.n_deltas, old_base);
+		after = sealed_len(old_base, (uint64_t)centre->raw_len * centre->n_bases);
 	}
-	family.cost = before + (family.has_centre ? 0 : family.base_len);
-	before += family.has_centre ? family.base_len : 0;
+	family.centre_name = centre->chunk;
+	family.cost = after;
+	for (const struct member *delta = deltas; delta < end; delta++) {
+		before += delta->len;
+		family.cost += delta->len;
+		if (delta != centre)
+			after += delta_between(delta, centre, old_base);
+	}
 	family.gain = before > after ? before - after : 0;
 	return family;
 }
@@ -270,6 +307,7 @@ static int try_similar(struct judging *j, const struct old_base *base, struct cf
 			family->cost -= family->base_len;
 			family->has_centre = true;
 			family->centre = base->similar;
+			family->centre_name = cf_family_name(&base->similar);
 		}
 	}
 	cf_prefix_release(j->p->repo, &prefix);

@@ -18,7 +18,9 @@ struct cf_family {
 	uint64_t gain, cost; /* bytes: saved when it is moved to a new base, and stored now of what is stored anew for that */
 	uint32_t base_len;   /* sealed */
 	uint32_t n_deltas;
-	bool has_centre; /* its new base is a chunk that is whole already. Else one of the deltas is to be */
+	/* The new base: a chunk that is whole already, or else one of the deltas, which is to be. Found by the beginning of its id. */
+	bool has_centre;
+	uint64_t centre_name;
 	struct cf_id centre;
 };
 
@@ -28,9 +30,9 @@ struct cf_families {
 	size_t n;
 };
 
-static inline uint64_t cf_family_name(const struct cf_id *base)
+static inline uint64_t cf_family_name(const struct cf_id *id)
 {
-	return cf_le64_get(base->bytes);
+	return cf_le64_get(id->bytes);
 }
 
 /* No snapshot has the base. */

@@ -21,15 +21,8 @@ struct delta {
 	struct cf_bases bases;
 	uint64_t pack; /* the beginning of its name. Deltas are taken in the order in which they lie there */
 	uint32_t number;
-	uint32_t len, raw_len;
+	uint32_t raw_len;
 	bool is_centre;
-};
-
-/* A delta's part in a family. */
-struct part {
-	size_t family, delta;
-	unsigned n_bases;
-	uint32_t len;
 };
 
 struct rebase {
@@ -50,7 +43,7 @@ struct rebase_job {
 	bool centres;
 };
 
-static int add_delta(struct rebase *r, const struct cf_id *id, const struct cf_location *home)
+static int add_delta(struct rebase *r, const struct cf_id *id, const struct cf_location *home, bool is_centre)
 {
 	int rc = cf_array_grow(&r->deltas, &r->deltas_capacity, r->n_deltas, sizeof(*r->deltas), r->err);
 
@@ -60,35 +53,43 @@ static int add_delta(struct rebase *r, const struct cf_id *id, const struct cf_l
 						  .bases = home->bases,
 						  .pack = cf_le64_get(home->pack.bytes),
 						  .number = home->number,
-						  .len = home->len,
-						  .raw_len = home->raw_len};
+						  .raw_len = home->raw_len,
+						  .is_centre = is_centre};
 	return 0;
 }
 
-/* What is whole already is the centre of the families that a copy of it was a delta in. */
-static void note_centre(struct rebase *r, const struct cf_id *id, const struct cf_location *copy)
+/* How many of the families in which a copy is a delta are to be moved. *is_centre_out: its chunk is to be the base of one. */
+static unsigned find_families(struct rebase *r, const struct cf_id *id, const struct cf_location *copy, bool *is_centre_out)
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < copy->bases.n; i++) {
 		struct cf_family *family = cf_families_find(&r->families, &copy->bases.ids[i]);
 
-		if (family && family->has_centre)
+		if (!family)
+			continue;
+		n++;
+		if (family->centre_name == cf_family_name(id)) {
 			family->centre = *id;
+			*is_centre_out = true;
+		}
 	}
+	return n;
 }
 
 static int note_delta(void *user, const struct cf_id *id, const struct cf_location *home, const struct cf_location *copies,
 		      size_t n)
 {
 	struct rebase *r = user;
-	bool is_chosen = false;
+	bool is_centre = false;
 
-	if (!home || home->pack_type != CF_OBJECT_DATA_PACK || (home->bases.n == 0 && cf_family_is_old(r->p, id)))
+	if (!home || home->pack_type != CF_OBJECT_DATA_PACK)
 		return 0;
-	for (size_t i = 0; home->bases.n == 0 && i < n; i++)
-		note_centre(r, id, &copies[i]);
-	for (unsigned i = 0; i < home->bases.n; i++)
-		is_chosen |= cf_family_is_old(r->p, &home->bases.ids[i]) && cf_families_find(&r->families, &home->bases.ids[i]);
-	return is_chosen ? add_delta(r, id, home) : 0;
+	if (home->bases.n)
+		return find_families(r, id, home, &is_centre) ? add_delta(r, id, home, is_centre) : 0;
+	for (size_t i = 0; i < n && !cf_family_is_old(r->p, id); i++)
+		find_families(r, id, &copies[i], &is_centre);
+	return 0;
 }
 
 static int compare_places(const void *a, const void *b)
@@ -98,60 +99,6 @@ static int compare_places(const void *a, const void *b)
 	if (x->pack != y->pack)
 		return x->pack < y->pack ? -1 : 1;
 	return x->number < y->number ? -1 : x->number > y->number;
-}
-
-/* By family; those with one base first; by length. */
-static int compare_parts(const void *a, const void *b)
-{
-	const struct part *x = a, *y = b;
-
-	if (x->family != y->family)
-		return x->family < y->family ? -1 : 1;
-	if (x->n_bases != y->n_bases)
-		return x->n_bases < y->n_bases ? -1 : 1;
-	return x->len < y->len ? -1 : x->len > y->len;
-}
-
-/* A chunk that lies over the border of two bases makes a poor centre. */
-static size_t middle_of(const struct part *parts, size_t n)
-{
-	size_t n_single = 0;
-
-	while (n_single < n && parts[n_single].n_bases == 1)
-		n_single++;
-	return parts[(n_single ? n_single : n) / 2].delta;
-}
-
-/* Which chunk of each family is to be whole. */
-static int choose_centres(struct rebase *r, struct cf_err *err)
-{
-	struct part *parts = calloc(CF_BASES_MAX * r->n_deltas, sizeof(*parts));
-	size_t n_parts = 0;
-
-	if (!parts)
-		return cf_err_nomem(err);
-	for (size_t i = 0; i < r->n_deltas; i++)
-		for (unsigned k = 0; k < r->deltas[i].bases.n; k++) {
-			const struct cf_family *family = cf_families_find(&r->families, &r->deltas[i].bases.ids[k]);
-
-			if (family && !family->has_centre)
-				parts[n_parts++] = (struct part){.family = (size_t)(family - r->families.items),
-								 .delta = i,
-								 .n_bases = r->deltas[i].bases.n,
-								 .len = r->deltas[i].len};
-		}
-	qsort(parts, n_parts, sizeof(*parts), compare_parts);
-	for (size_t i = 0, n; i < n_parts; i += n) {
-		struct delta *centre;
-
-		for (n = 1; i + n < n_parts && parts[i + n].family == parts[i].family; n++)
-			;
-		centre = &r->deltas[middle_of(&parts[i], n)];
-		centre->is_centre = true;
-		r->families.items[parts[i].family].centre = centre->id;
-	}
-	free(parts);
-	return 0;
 }
 
 /* The centres of the families instead of the old bases. *whole_len_out: what the chunk would take by itself, about. */
@@ -303,9 +250,7 @@ static int rebase(struct rebase *r, struct cf_err *err)
 		return 0;
 	qsort(r->deltas, r->n_deltas, sizeof(*r->deltas), compare_places);
 	cf_failure_init(&r->failure);
-	rc = choose_centres(r, err);
-	if (rc == 0)
-		rc = store_all(r, true, err);
+	rc = store_all(r, true, err);
 	if (rc == 0)
 		rc = store_all(r, false, err);
 	cf_failure_release(&r->failure);
