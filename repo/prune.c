@@ -257,9 +257,11 @@ static void warn_short(const struct cf_prune *p)
 				    cf_pack_name(&p->packs[i].name).s);
 }
 
-static bool is_to_condemn(const struct cf_prune_pack *pack)
+static bool is_to_condemn(const struct cf_prune_pack *pack, bool with_traces)
 {
 	if (!pack->is_indexed || pack->is_condemned || pack->is_wanted || pack->is_young || pack->is_kept_back)
+		return false;
+	if (pack->has_trace && !with_traces)
 		return false;
 	return pack->n_needed == 0 || pack->is_repacked;
 }
@@ -286,19 +288,19 @@ static int put_tomb(struct cf_prune *p, struct cf_id *packs, size_t n, struct cf
 }
 
 /* Packs that nobody needs, and those whose needed chunks were copied. The new copies are read before these are removed. */
-static int condemn(struct cf_prune *p, struct cf_err *err)
+static int condemn(struct cf_prune *p, bool with_traces, struct cf_err *err)
 {
 	struct cf_id *packs = calloc(p->n_packs + 1, sizeof(*packs));
 	size_t n = 0;
 	int rc = packs ? 0 : cf_err_nomem(err);
 
 	for (size_t i = 0; i < p->n_packs; i++)
-		p->packs[i].is_going = is_to_condemn(&p->packs[i]) && !p->packs[i].is_repacked;
+		p->packs[i].is_going = is_to_condemn(&p->packs[i], with_traces) && !p->packs[i].is_repacked;
 	if (rc == 0)
 		rc = cf_prune_verify(p, err);
 
 	for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
-		if (!is_to_condemn(&p->packs[i]))
+		if (!is_to_condemn(&p->packs[i], with_traces))
 			continue;
 		packs[n++] = p->packs[i].name;
 		p->figures->packs_condemned++;
@@ -344,7 +346,7 @@ static bool removes_now(const struct cf_prune *p)
 	return p->options->now && !p->options->dry_run && cf_prune_can_remove(p);
 }
 
-/* What needs no copying goes before anything is copied: there may be no room for copies. */
+/* What needs no copying goes before anything is copied: there may be no room for copies. Traces help with the copying. */
 static int give_room(struct cf_prune *p, struct cf_err *err)
 {
 	const struct cf_prune_figures *f = p->figures;
@@ -354,7 +356,7 @@ static int give_room(struct cf_prune *p, struct cf_err *err)
 		return 0;
 	rc = cf_prune_sweep(p, err);
 	if (rc == 0)
-		rc = condemn(p, err);
+		rc = condemn(p, false, err);
 	if (rc < 0 || (f->packs_removed == 0 && f->packs_condemned == 0))
 		return rc;
 	if (f->packs_condemned)
@@ -387,7 +389,7 @@ static int copy_and_condemn(struct cf_prune *p, struct cf_err *err)
 	rc = cf_prune_repack(p, err);
 	if (rc == 0 && cf_prune_can_remove(p))
 		rc = cf_prune_sweep(p, err);
-	return rc < 0 ? rc : condemn(p, err);
+	return rc < 0 ? rc : condemn(p, true, err);
 }
 
 static int run(struct cf_prune *p, struct cf_err *err)

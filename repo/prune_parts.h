@@ -29,6 +29,7 @@ struct cf_prune_pack {
 	bool is_going;	   /* to be condemned or removed, by the step at work */
 	bool is_kept_back; /* it was, see cf_prune_verify() */
 	bool is_short;	   /* something needed has its home behind its end */
+	bool has_trace;	   /* of a chunk that an earlier run made whole, to be the base of others: the delta it was before */
 };
 
 struct cf_prune {

@@ -192,6 +192,12 @@ static const struct cf_location *choose_whole_home(const struct scan *s, bool is
 	return is_base && home && home->bases.n ? NULL : home;
 }
 
+/* A chunk is whole, and was a delta against what no snapshot has any more: see prune_families.c. */
+static bool is_trace(const struct cf_prune *p, const struct cf_location *copy, const struct cf_location *home)
+{
+	return home && home->bases.n == 0 && copy->bases.n && !cf_live_has(&p->live, false, &copy->bases.ids[0]);
+}
+
 /* Fourth: what each pack holds. */
 static int count_copies(struct scan *s)
 {
@@ -216,6 +222,7 @@ static int count_copies(struct scan *s)
 		} else {
 			pack->unused += cf_prune_share_of(copy);
 			pack->is_wanted |= needed && !home;
+			pack->has_trace |= is_trace(s->p, copy, home);
 		}
 	}
 	return 0;

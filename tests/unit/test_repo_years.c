@@ -4,6 +4,7 @@
  * of a fresh repository with the same snapshots.
  */
 
+#include "tests/suite/seeded_random.h"
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/forget.h"
@@ -392,16 +393,9 @@ static uint64_t bytes_of_fresh(struct years *y)
 }
 
 /* Another seed is another month. */
-static uint64_t seed(void)
-{
-	const char *text = getenv("COFFER_TEST_SEED");
-
-	return text ? strtoull(text, NULL, 10) : 1;
-}
-
 static void a_month_of_deaths_loses_nothing(void **state)
 {
-	struct years y = {.random = seed()};
+	struct years y = {.random = cf_seed_random()};
 	uint64_t bytes, fresh;
 
 	make_changes();
