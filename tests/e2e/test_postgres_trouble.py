@@ -374,8 +374,10 @@ def test_a_session_that_the_server_ends_fails_the_dump(pg, whose):
     name = pg.server.make(LARGE)
     process = pg.start("backup", url(name), "--jobs", "2")
     servers.wait_for(lambda: any("COPY" in row[3] and "large" in row[3] for row in pg.server.sessions()), 20, "COPY")
+    process.send_signal(signal.SIGSTOP)  # lest it be through before
     condition = "query LIKE '%COPY%large%'" if whose == "COPY" else "state LIKE 'idle in%'"
     killed = pg.server.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'coffer%' AND {condition}")
+    process.send_signal(signal.SIGCONT)
     assert killed
     _, err = process.communicate(timeout=20)
     assert process.returncode == FAILED, err

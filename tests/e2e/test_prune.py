@@ -168,14 +168,14 @@ def test_max_unused_and_max_repack_bound_what_is_copied(coffer):
 
 def stalled_backup(coffer, name="stalled"):
     """A backup that waits for `release`; it has stored its lease."""
-    gate = coffer.work / f"{name}.gate"
+    gate, begun = coffer.work / f"{name}.gate", coffer.work / f"{name}.begun"
     n = len(gc(coffer, "lease")) if (coffer.path / "gc").exists() else 0
     process = coffer.start("backup", "--json", f"stream:{name}", "--", "sh", "-c",
-                           f"echo begun; while [ ! -e {gate} ]; do sleep 0.05; done; cat {coffer.work}/source/shared")
+                           f"echo begun; touch {begun}; while [ ! -e {gate} ]; do sleep 0.05; done; cat {coffer.work}/source/shared")
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and (not (coffer.path / "gc").exists() or len(gc(coffer, "lease")) <= n):
+    while not begun.exists() or not (coffer.path / "gc").exists() or len(gc(coffer, "lease")) <= n:
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.3)
     return process, gate
 
 
