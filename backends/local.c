@@ -17,21 +17,13 @@ int cf_local_bad_name(struct cf_local *local, const char *name, struct cf_err *e
 	return cf_err_set(err, CF_ERR_USAGE, "%s: \"%s\" cannot name an object", local->base.url, name);
 }
 
-int cf_local_not_regular(struct cf_local *local, const char *name, struct cf_err *err)
-{
-	return cf_err_set(err, CF_ERR_FAILED, "%s/%s is not a regular file", local->base.url, name);
-}
-
-/* 0 when an object has been found; a folder is none. */
-static int check_regular(struct cf_local *local, const char *name, const struct stat *st,
-			 struct cf_err *err)
+/* 0 when an object has been found. Whatever else somebody put in its place, it is as lost as one that was removed. */
+static int check_regular(struct cf_local *local, const char *name, const struct stat *st, struct cf_err *err)
 {
 	if (S_ISREG(st->st_mode))
 		return 0;
-	if (S_ISDIR(st->st_mode))
-		return cf_err_set(err, CF_ERR_NOT_FOUND, "%s/%s is a folder, not an object",
-				  local->base.url, name);
-	return cf_local_not_regular(local, name, err);
+	return cf_err_set(err, CF_ERR_NOT_FOUND, "%s/%s is a %s, not an object", local->base.url, name,
+			  S_ISDIR(st->st_mode) ? "folder" : S_ISLNK(st->st_mode) ? "symbolic link" : "special file");
 }
 
 size_t cf_local_folder_len(const char *name)
@@ -120,6 +112,7 @@ int cf_local_folder_open(struct cf_local *local, const char *path, size_t path_l
 static int open_file(struct cf_local *local, const char *name, int *fd_out, struct stat *st,
 		     struct cf_err *err)
 {
+	const struct stat link = {.st_mode = S_IFLNK};
 	int folder_fd = -1, fd = -1;
 	int rc;
 
@@ -130,7 +123,7 @@ static int open_file(struct cf_local *local, const char *name, int *fd_out, stru
 	/* O_NONBLOCK: a planted fifo must not hang us. */
 	fd = openat(folder_fd, cf_local_leaf(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		rc = errno == ELOOP ? cf_local_not_regular(local, name, err)
+		rc = errno == ELOOP ? check_regular(local, name, &link, err)
 				    : cf_local_errno(local, errno, "open", name, err);
 	else if (fstat(fd, st) != 0)
 		rc = cf_local_errno(local, errno, "stat", name, err);

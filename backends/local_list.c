@@ -66,7 +66,7 @@ static int list_entry(const struct listing *listing, int folder_fd, const struct
 	if (S_ISDIR(st->st_mode))
 		return list_subfolder(listing, folder_fd, found->d_name, path);
 	if (!S_ISREG(st->st_mode))
-		return cf_local_not_regular(listing->local, path, listing->err);
+		return 0;
 	return listing->fn(listing->user, path, (uint64_t)st->st_size);
 }
 

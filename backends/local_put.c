@@ -185,7 +185,7 @@ static int report_taken(struct cf_local *local, const char *name, int folder_fd,
 	int rc;
 
 	if (!S_ISREG(st->st_mode))
-		return cf_local_not_regular(local, name, err);
+		return cf_err_set(err, CF_ERR_FAILED, "%s/%s is not a regular file", local->base.url, name);
 	rc = sync_folder(local, name, folder_fd, err);
 	if (rc < 0)
 		return rc;

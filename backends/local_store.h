@@ -35,7 +35,6 @@ size_t cf_local_folder_len(const char *name);
 const char *cf_local_leaf(const char *name);
 
 int cf_local_bad_name(struct cf_local *local, const char *name, struct cf_err *err);
-int cf_local_not_regular(struct cf_local *local, const char *name, struct cf_err *err);
 
 /*
  * local_sector.c: CF_LOCAL_UNREADABLE instead of CF_ERR_FAILED when the system cannot read what is there. It stays among attempts

@@ -168,7 +168,7 @@ static void foreign_names_are_not_listed(void **state)
 	assert_int_equal(count_objects(*state), 1);
 }
 
-static void what_is_no_file_is_refused_by_name(void **state)
+static void what_is_no_file_is_no_object(void **state)
 {
 	struct cf_backend *backend = *state;
 	struct cf_err err = CF_ERR_INIT;
@@ -183,11 +183,13 @@ static void what_is_no_file_is_refused_by_name(void **state)
 	assert_non_null(strstr(err.text, "/link is not a regular file"));
 	assert_int_equal(put_text(backend, "fifo", "x", &err), CF_ERR_FAILED);
 	assert_int_equal(put_text(backend, "folder", "x", &err), CF_ERR_FAILED);
-	assert_int_equal(backend->ops->get(backend, "link", 0, 1, &out, &err), CF_ERR_FAILED);
-	assert_int_equal(backend->ops->get(backend, "fifo", 0, 1, &out, &err), CF_ERR_FAILED);
-	assert_int_equal(backend->ops->size(backend, "link", &size, &err), CF_ERR_FAILED);
-	assert_int_equal(backend->ops->remove(backend, "link", &err), CF_ERR_FAILED);
-	assert_int_equal(backend->ops->list(backend, "", count_one, &n, &err), CF_ERR_FAILED);
+	assert_int_equal(backend->ops->get(backend, "link", 0, 1, &out, &err), CF_ERR_NOT_FOUND);
+	assert_non_null(strstr(err.text, "/link is a symbolic link, not an object"));
+	assert_int_equal(backend->ops->get(backend, "fifo", 0, 1, &out, &err), CF_ERR_NOT_FOUND);
+	assert_int_equal(backend->ops->size(backend, "link", &size, &err), CF_ERR_NOT_FOUND);
+	assert_int_equal(backend->ops->remove(backend, "link", &err), CF_ERR_NOT_FOUND);
+	assert_int_equal(backend->ops->list(backend, "", count_one, &n, &err), 0);
+	assert_int_equal(n, 0);
 	assert_int_equal(count_files_in_tmp(), 0);
 }
 
@@ -430,7 +432,7 @@ int main(void)
 		LOCAL(folders_and_files_are_private),
 		LOCAL(leftovers_are_invisible_and_go_after_a_day),
 		LOCAL(foreign_names_are_not_listed),
-		LOCAL(what_is_no_file_is_refused_by_name),
+		LOCAL(what_is_no_file_is_no_object),
 		LOCAL(a_linked_folder_is_not_followed),
 		LOCAL(an_object_where_a_folder_should_be_is_an_error),
 		LOCAL(a_vanished_folder_is_made_again),
