@@ -232,8 +232,11 @@ static int insert_head(const struct cf_mysql_load_table *table, struct cf_buf *s
 
 	if (rc == 0)
 		rc = cf_mysql_quote_name(table->name, sql, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(sql, " (", err);
 	for (size_t i = 0; rc == 0 && i < table->from->n_columns; i++) {
-		rc = cf_buf_append_str(sql, i == 0 ? " (" : ",", err);
+		if (i > 0)
+			rc = cf_buf_append_str(sql, ",", err);
 		if (rc == 0)
 			rc = cf_mysql_quote_name(table->from->columns[i].name, sql, err);
 	}
@@ -345,8 +348,9 @@ int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
 {
 	const struct cf_mysql_load_table *table = part->table;
 	struct cf_mysql_row_reader rows;
-	/* LOAD DATA would take +0 for that value. */
-	bool by_insert = atomic_load(&load->by_insert) || strstr(table->from->create, "'+0'");
+	/* LOAD DATA would take +0 for that value, and no row without a value. */
+	bool by_insert = atomic_load(&load->by_insert) || table->from->n_columns == 0 ||
+			 strstr(table->from->create, "'+0'");
 	int rc = 0;
 
 	cf_mysql_row_reader_init(&rows, load->tree, table->path, table->from, part->from, part->to);

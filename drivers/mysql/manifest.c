@@ -310,9 +310,9 @@ static int table_from_json(const json_t *object, struct cf_mysql_table *table, s
 		return cf_err_set(err, CF_ERR_DAMAGED,
 				  "gives table %s rows without data, or data without rows",
 				  table->name);
-	if (table->data_len > 0 && (!table->file || table->n_columns == 0))
-		return cf_err_set(err, CF_ERR_DAMAGED,
-				  "gives table %s rows without file or columns", table->name);
+	if (table->data_len > 0 && !table->file)
+		return cf_err_set(err, CF_ERR_DAMAGED, "gives table %s rows without a file",
+				  table->name);
 	return 0;
 }
 

@@ -210,6 +210,16 @@ def test_values_that_look_alike_stay_what_they_are(my, local_infile):
     my.fails("restore", f"latest:/{source}", "--to", my.server.url("alike"), "--data-only", "--table", "plain", code=FAILED, names="plain")
 
 
+def test_rows_of_generated_columns_alone_come_back(my):
+    source = my.server.make("CREATE TABLE made (a INT AS (1) STORED, b INT AS (2) VIRTUAL); INSERT INTO made VALUES (), (), ();"
+                            "CREATE TABLE plain (i INT); INSERT INTO plain VALUES (1)")
+    my.run("backup", my.server.url(source))
+    my.restore(f"latest:/{source}", my.server.url("made_again"))
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "made_again"))
+    assert my.server.value("SELECT COUNT(*) FROM made", "made_again") == 3
+    my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url())
+
+
 # What a session begins with, and what is worst of it for a backup or a restore.
 HOSTILE = {
     "sql_select_limit": "3", "sql_big_selects": "0", "max_join_size": "1", "sql_safe_updates": "1", "sql_auto_is_null": "1",
