@@ -149,7 +149,7 @@ int cf_check_version(struct cf_check *check, const struct cf_snapshot *snapshot,
 		rc = cf_snapshot_is_version_of(snapshot, older, err);
 	if (older && rc == 0)
 		cf_check_found(check, cf_object_name(CF_OBJECT_SNAPSHOT, &snapshot->id).s,
-			       "says that it replaces snapshot %.8s, which is another one: somebody forged it; find out who, then "
+			       "says that it replaces snapshot %.8s, and is no version of it that a full key made: somebody forged it; "
 			       "coffer forget %.8s",
 			       cf_id_text(&snapshot->replaces).s, cf_id_text(&snapshot->id).s);
 	cf_snapshot_free(older);

@@ -90,6 +90,7 @@ static void fill_config(struct cf_config *config, const struct cf_repo_init_opti
 	config->created_ns = cf_ctx_now_ns(ctx);
 	config->cipher = options->cipher ? options->cipher : CF_CIPHER_AES_256_GCM;
 	config->chunker = options->chunker ? options->chunker : CF_CHUNKER_VG16;
+	config->has_signed_versions = true;
 	config->nominal = CHUNK_NOMINAL;
 	config->max = CHUNK_MAX;
 	config->min = CHUNK_MIN;

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/stream.h"
 #include "repo/content.h"
+#include "repo/format/limits.h"
 
 struct cf_err;
 struct cf_repo;
@@ -38,7 +39,9 @@ struct cf_snapshot {
 	size_t n_facts;
 	struct cf_id parent;   /* zero when there is none */
 	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags or hold were changed */
-	bool is_pretender;     /* what it says it replaces is there, and is another snapshot: set by cf_snapshots_load() */
+	bool is_signed;	       /* that it replaces the other, by a full key */
+	uint8_t signature[CF_SIGNATURE_LEN];
+	bool is_pretender;     /* what it says it replaces is there, and it is no version of it: set by cf_snapshots_load() */
 	struct cf_hold *hold;  /* NULL: none. In a list that of an older version that is there counts as well */
 	struct cf_content root; /* a directory block holding the root directory's own entry: use cf_tree_find */
 	struct cf_figures figures;
@@ -67,10 +70,13 @@ struct cf_snapshot_list {
 };
 
 /*
- * Whether one snapshot is another one with its tags or hold changed: 1, 0, or an error. Whoever may write can store a snapshot that says
- * so of any other; nothing but tags and hold is given away by believing it.
+ * snapshot_version.c: whether one snapshot is another one with its tags or hold changed by somebody with a full key: 1, 0, or an error.
+ * Whoever may write can store a snapshot that says so of any other, and tags and holds decide what is forgotten.
  */
 int cf_snapshot_is_version_of(const struct cf_snapshot *newer, const struct cf_snapshot *older, struct cf_err *err);
+/* For a snapshot just read: is_signed stays true only if it is by somebody with a full key. It becomes true where nothing is signed, in
+ * repositories made without that feature, and where the key in use cannot tell: one of role write from a slot of version 1. */
+int cf_snapshot_verify(const struct cf_repo *repo, struct cf_snapshot *snapshot, struct cf_err *err);
 
 /* Older versions are left out. */
 int cf_snapshots_load(struct cf_repo *repo, const struct cf_snapshot_filter *filter,
@@ -87,7 +93,8 @@ void cf_snapshot_list_warn(struct cf_repo *repo, const struct cf_snapshot_list *
 int cf_snapshot_resolve(struct cf_repo *repo, const char *text, const struct cf_snapshot_filter *filter,
 			struct cf_snapshot **snapshot_out, struct cf_err *err);
 
-/* Store the snapshot again with other tags: a new object and id, with `replaces` set. */
+/* snapshot_version.c: store the snapshot again with other tags: a new object and id, with `replaces` set. CF_ERR_KEY: the key in use may
+ * only add. */
 int cf_snapshot_set_tags(struct cf_repo *repo, const struct cf_snapshot *snapshot, const char *const *tags,
 			 size_t n_tags, struct cf_id *new_id_out, struct cf_err *err);
 
@@ -98,6 +105,9 @@ int cf_snapshot_set_hold(struct cf_repo *repo, const struct cf_snapshot *snapsho
 /* One by its id. CF_ERR_DAMAGED naming the object. */
 int cf_snapshot_load(struct cf_repo *repo, const struct cf_id *id, struct cf_snapshot **snapshot_out,
 		     struct cf_err *err);
+
+/* Give it tags, sorted, each once; it has none yet. */
+int cf_snapshot_copy_tags(struct cf_snapshot *snapshot, const char *const *tags, size_t n, struct cf_err *err);
 
 /* For the writer: a snapshot in the making. */
 struct cf_writer_options;

@@ -9,19 +9,37 @@
 #include <string.h>
 
 static const char *const operations[] = {"check", "delete", "read", "write"};
+#define N_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
-static json_t *body_to_json(const struct cf_config *config)
+/* Who removes snapshots must know which of them replace others. */
+static const struct {
+	const char *operation, *name;
+} signed_versions = {"delete", "signed-versions"};
+
+static bool is_signed_versions(const char *operation, const char *name)
+{
+	return strcmp(operation, signed_versions.operation) == 0 && strcmp(name, signed_versions.name) == 0;
+}
+
+static json_t *features_to_json(const struct cf_config *config)
 {
 	json_t *features = json_object();
 
-	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+	for (size_t i = 0; i < N_OPERATIONS; i++)
 		json_object_set_new(features, operations[i], json_array());
+	if (config->has_signed_versions)
+		json_array_append_new(json_object_get(features, signed_versions.operation), json_string(signed_versions.name));
+	return features;
+}
+
+static json_t *body_to_json(const struct cf_config *config)
+{
 	return json_pack("{s:i, s:o, s:I, s:s, s:{s:s, s:I, s:I, s:I}, s:o}", "version", CF_FORMAT_VERSION,
 			 "id", cf_json_from_hex(config->repo_id, CF_REPO_ID_LEN), "created",
 			 (json_int_t)config->created_ns, "cipher",
 			 cf_cipher_name((enum cf_cipher)config->cipher), "chunker", "kind",
 			 cf_chunker_name(config->chunker), "min", (json_int_t)config->min, "nominal",
-			 (json_int_t)config->nominal, "max", (json_int_t)config->max, "features", features);
+			 (json_int_t)config->nominal, "max", (json_int_t)config->max, "features", features_to_json(config));
 }
 
 int cf_config_encode_body(struct cf_config *config, struct cf_err *err)
@@ -45,24 +63,30 @@ int cf_config_encode(const struct cf_config *config, struct cf_buf *out, struct 
 	return rc;
 }
 
-static int check_features(const json_t *body, struct cf_err *err)
+static int take_feature(const char *operation, const char *name, struct cf_config *config, struct cf_err *err)
+{
+	if (!name || !is_signed_versions(operation, name))
+		return cf_err_set(err, CF_ERR_UNSUPPORTED,
+				  "needs the feature \"%s\" to %s, which this program lacks: use a newer coffer",
+				  name ? name : "?", operation);
+	config->has_signed_versions = true;
+	return 0;
+}
+
+static int take_features(const json_t *body, struct cf_config *config, struct cf_err *err)
 {
 	const json_t *features = json_object_get(body, "features");
+	int rc = 0;
 
-	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+	for (size_t i = 0; rc == 0 && i < N_OPERATIONS; i++) {
 		const json_t *list = json_object_get(features, operations[i]);
 
 		if (!json_is_array(list))
 			return cf_err_set(err, CF_ERR_DAMAGED, "lists no features");
-		if (json_array_size(list) > 0) {
-			const char *name = json_string_value(json_array_get(list, 0));
-
-			return cf_err_set(err, CF_ERR_UNSUPPORTED,
-					  "needs the feature \"%s\" to %s, which this program lacks: use a newer coffer",
-					  name ? name : "?", operations[i]);
-		}
+		for (size_t k = 0; rc == 0 && k < json_array_size(list); k++)
+			rc = take_feature(operations[i], json_string_value(json_array_get(list, k)), config, err);
 	}
-	return 0;
+	return rc;
 }
 
 static bool chunker_from_json(const json_t *body, struct cf_config *config)
@@ -95,7 +119,7 @@ static int body_from_json(const json_t *body, struct cf_config *config, struct c
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
 				  "has format %lld, this program knows up to %d: use a newer coffer",
 				  (long long)version, CF_FORMAT_VERSION);
-	rc = check_features(body, err);
+	rc = take_features(body, config, err);
 	if (rc < 0)
 		return rc;
 	if (!cf_json_hex(body, "id", config->repo_id, CF_REPO_ID_LEN) ||

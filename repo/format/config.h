@@ -10,15 +10,17 @@
 #include "base/buf.h"
 #include "repo/format/limits.h"
 
+#include <stdbool.h>
+
 struct cf_err;
 
-/* Feature names a program must know before it does such a thing with the repository. Version 1 has none. */
 struct cf_config {
 	uint8_t repo_id[CF_REPO_ID_LEN];
 	int64_t created_ns;
 	unsigned cipher;  /* enum cf_cipher */
 	unsigned chunker; /* enum cf_chunker_kind */
 	uint32_t min, nominal, max;
+	bool has_signed_versions; /* a feature: a snapshot that replaces another one counts only when a full key signed it */
 	uint8_t tag[32];
 	struct cf_buf body; /* the bytes the tag is about; released by cf_config_release */
 };

@@ -11,8 +11,7 @@
 #include "repo/format/keyslot.h"
 #include "repo/format/limits.h"
 
-#define CF_SLOT_ID_LEN	      16
-#define CF_SLOT_SIGNATURE_LEN 64
+#define CF_SLOT_ID_LEN 16
 /* The slot's secret key, and the public key that verifies signatures. */
 #define CF_SLOT_SECRET_LEN (2 * CF_KEY_LEN)
 
@@ -34,7 +33,7 @@ struct cf_keyslot2 {
 	uint32_t *epochs;    /* numbers of those in the keyring, ascending */
 	uint32_t n_epochs;
 	struct cf_buf keyring; /* in a sealed box */
-	uint8_t signature[CF_SLOT_SIGNATURE_LEN];
+	uint8_t signature[CF_SIGNATURE_LEN];
 };
 
 /* Who made a slot, where, and what for: UTF-8, never NULL. */

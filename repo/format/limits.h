@@ -8,6 +8,7 @@
 #define CF_REPO_ID_LEN	  16
 #define CF_KEY_LEN	  32
 #define CF_TAG_LEN	  16
+#define CF_SIGNATURE_LEN  64 /* Ed25519 */
 #define CF_CHUNK_LEN_MAX  (16u << 20) /* plain bytes of one chunk */
 #define CF_FRAME_LEN_MAX  (64u << 20) /* plain bytes of one blob: chunks compressed together */
 #define CF_BLOB_LEN_MAX	  (72u << 20) /* sealed bytes of one blob */

@@ -52,17 +52,24 @@ static json_t *figures_to_json(const struct cf_figures *f)
 	return whole(doc, failed);
 }
 
-static json_t *lists_to_json(const struct cf_snapshot *s)
+static json_t *tags_to_json(const struct cf_snapshot *s)
 {
-	json_t *tags = json_array(), *facts = json_object();
-	int no_tag = 0, no_fact = 0;
+	json_t *tags = json_array();
+	int failed = 0;
 
 	for (size_t i = 0; i < s->n_tags; i++)
-		no_tag |= json_array_append_new(tags, cf_json_from_text(s->tags[i]));
+		failed |= json_array_append_new(tags, cf_json_from_text(s->tags[i]));
+	return whole(tags, failed);
+}
+
+static json_t *facts_to_json(const struct cf_snapshot *s)
+{
+	json_t *facts = json_object();
+	int failed = 0;
+
 	for (size_t i = 0; i < s->n_facts; i++)
-		no_fact |= json_object_set_new(facts, s->facts[i].key, cf_json_from_text(s->facts[i].value));
-	return json_pack("{s:o, s:o, s:o}", "tags", whole(tags, no_tag), "facts", whole(facts, no_fact), "history",
-			 cf_json_from_ids(s->history, s->n_history));
+		failed |= json_object_set_new(facts, s->facts[i].key, cf_json_from_text(s->facts[i].value));
+	return whole(facts, failed);
 }
 
 /* Only a held snapshot has the field. */
@@ -84,10 +91,39 @@ static int put_audit(json_t *doc, const struct cf_snapshot *s)
 	return s->audit ? json_object_set_new(doc, "audit", cf_audit_refs_to_json(s->audit, s->n_audit)) : 0;
 }
 
+/* Only what replaces another snapshot has the field. */
+static int put_signature(json_t *doc, const struct cf_snapshot *s)
+{
+	return s->is_signed ? json_object_set_new(doc, "signature", cf_json_from_hex(s->signature, CF_SIGNATURE_LEN)) : 0;
+}
+
+static int encode_whole(json_t *doc, int failed, struct cf_buf *out, struct cf_err *err)
+{
+	int rc;
+
+	doc = whole(doc, failed);
+	rc = cf_json_encode(doc, out, err);
+	json_decref(doc);
+	return rc;
+}
+
+int cf_snapshot_encode_marks(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
+{
+	json_t *doc = json_object();
+	int failed = json_object_set_new(doc, "tags", tags_to_json(s));
+
+	failed |= put_hold(doc, s->hold);
+	return encode_whole(doc, failed, out, err);
+}
+
 int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct cf_err *err)
 {
-	json_t *doc = lists_to_json(s);
-	int failed = 0, rc;
+	json_t *doc = json_object();
+	int failed = 0;
+
+	failed |= json_object_set_new(doc, "tags", tags_to_json(s));
+	failed |= json_object_set_new(doc, "facts", facts_to_json(s));
+	failed |= json_object_set_new(doc, "history", cf_json_from_ids(s->history, s->n_history));
 
 	failed |= json_object_set_new(doc, "version", json_integer(CF_FORMAT_VERSION));
 	failed |= json_object_set_new(doc, "time", json_integer((json_int_t)s->time_ns));
@@ -105,10 +141,8 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 	failed |= json_object_set_new(doc, "figures", figures_to_json(&s->figures));
 	failed |= put_hold(doc, s->hold);
 	failed |= put_audit(doc, s);
-	doc = whole(doc, failed);
-	rc = cf_json_encode(doc, out, err);
-	json_decref(doc);
-	return rc;
+	failed |= put_signature(doc, s);
+	return encode_whole(doc, failed, out, err);
 }
 
 static bool take_tags(const json_t *list, struct cf_snapshot *s)
@@ -167,6 +201,12 @@ static bool take_audit(const json_t *list, struct cf_snapshot *s)
 	return !list || cf_audit_refs_from_json(list, &s->audit, &s->n_audit);
 }
 
+static bool take_signature(const json_t *doc, struct cf_snapshot *s)
+{
+	s->is_signed = json_object_get(doc, "signature") != NULL;
+	return !s->is_signed || cf_json_hex(doc, "signature", s->signature, CF_SIGNATURE_LEN);
+}
+
 static bool take_root(const json_t *root, struct cf_content *content)
 {
 	int64_t level, size;
@@ -217,7 +257,8 @@ static bool from_json(json_t *doc, void *into)
 	       take_figures(json_object_get(doc, "figures"), &s->figures) &&
 	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
 	       cf_json_take_ids(json_object_get(doc, "history"), &s->history, &s->n_history) &&
-	       take_hold(json_object_get(doc, "hold"), s) && take_audit(json_object_get(doc, "audit"), s);
+	       take_hold(json_object_get(doc, "hold"), s) && take_audit(json_object_get(doc, "audit"), s) &&
+	       take_signature(doc, s);
 }
 
 int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)

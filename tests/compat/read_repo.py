@@ -352,7 +352,9 @@ class Repository:
         config = parse_json((self.path / "config").read_bytes())
         self.config = config["body"]
         require(self.config["version"] == 1, "format of another version")
-        require(not any(self.config["features"].values()), "features that this reader does not know")
+        features = {(operation, name) for operation, names in self.config["features"].items() for name in names}
+        require(features <= {("delete", "signed-versions")}, "features that this reader does not know")
+        self.has_signed_versions = bool(features)
         self.ring = self._open_keys("passphrase" if password else "key-file", secret)
         tag = derive(self.ring.metadata_key, b"coffer config", canonical(self.config))
         require(tag.hex() == config["tag"], "config tag")
@@ -493,9 +495,20 @@ class Repository:
     def snapshots(self):
         """Documents by id, oldest first, those left out that another replaces."""
         all_of_them = {name: parse_json(self._unseal_object(data, SNAPSHOT)) for name, data in self._objects("snapshots")}
-        replaced = {document["replaces"] for document in all_of_them.values()}
+        replaced = {document["replaces"] for document in all_of_them.values() if self._is_version(document)}
         return dict(sorted(((name, document) for name, document in all_of_them.items() if name not in replaced),
                            key=lambda item: (item[1]["time"], item[0])))
+
+    def _is_version(self, document):
+        if not self.has_signed_versions:
+            return True
+        if "signature" not in document:
+            return False
+        marks = {field: document[field] for field in ("hold", "tags") if field in document}
+        signed = b"coffer snapshot version\0" + bytes.fromhex(document["replaces"]) + canonical(marks)
+        seed = derive(min(self.ring.epochs.items())[1][1], b"coffer slot signature")
+        nacl.signing.SigningKey(seed).verify_key.verify(signed, bytes.fromhex(document["signature"]))
+        return True
 
     def forgotten(self):
         """The records of forgetting, oldest first."""

@@ -127,6 +127,8 @@ def test_a_write_key_adds_and_reads_nothing(coffer, source, tmp_path):
                  ["check", "--read-data"], ["find", "x"], ["diff", "latest", theirs["snapshot"]], ["verify", "latest"],
                  ["mount", "-f", tmp_path / "mnt"], ["backup", source, "--parent", mine["snapshot"]], ["forget", mine["snapshot"], "--yes"], ["hold", "add", "latest"]):
         web.fails(*args, code=KEY, names="role write")
+    for args in (["tag", "latest", "--add", "x"], ["hold", "add", "latest"], ["hold", "remove", "latest"]):
+        web.fails(*args, code=KEY, names="role write")
     for args in (["add", "--new-key-file", tmp_path / "new"], ["passwd", "--new-key-file", tmp_path / "new"], ["rotate"],
                  ["remove", keys(coffer)[0]["id"], "--yes"]):
         web.fails("key", *args, code=KEY, names="role write")

@@ -125,6 +125,27 @@ static char *text_of(const char *text)
 	return copy;
 }
 
+static void a_config_has_features(void **state)
+{
+	struct cf_config config, back;
+	struct cf_buf out = CF_BUF_INIT;
+	struct cf_err err = CF_ERR_INIT;
+	char *list;
+
+	fill_config(&config);
+	config.has_signed_versions = true;
+	assert_int_equal(cf_config_encode(&config, &out, NULL), 0);
+	list = memmem(out.data, out.len, "\"delete\":[\"signed-versions\"]", 29);
+	assert_non_null(list);
+	assert_int_equal(cf_config_decode(cf_buf_span(&out), &back, NULL), 0);
+	assert_true(back.has_signed_versions);
+	cf_config_release(&back);
+	memcpy(memmem(out.data, out.len, "signed-v", 8), "xigned-v", 8);
+	assert_int_equal(cf_config_decode(cf_buf_span(&out), &back, &err), CF_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "the feature \"xigned-versions\" to delete"));
+	cf_buf_release(&out);
+}
+
 static struct cf_snapshot *new_snapshot(void)
 {
 	struct cf_snapshot *s = calloc(1, sizeof(*s));
@@ -186,6 +207,28 @@ static void what_a_restore_writes_is_kept(void **state)
 	memcpy(memmem(out.data, out.len, ":12,", 4), ":-2,", 4);
 	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), CF_ERR_DAMAGED);
 	cf_buf_release(&out);
+}
+
+static void the_signature_of_a_replacing_snapshot_is_kept(void **state)
+{
+	struct cf_snapshot *s = new_snapshot(), *back;
+	struct cf_buf out = CF_BUF_INIT, marks = CF_BUF_INIT;
+
+	s->is_signed = true;
+	memset(s->signature, 11, sizeof(s->signature));
+	assert_int_equal(cf_snapshot_encode(s, &out, NULL), 0);
+	assert_non_null(memmem(out.data, out.len, ",\"signature\":\"0b0b", 18));
+	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), 0);
+	assert_true(back->is_signed);
+	assert_memory_equal(back->signature, s->signature, sizeof(s->signature));
+	assert_int_equal(cf_snapshot_encode_marks(back, &marks, NULL), 0);
+	assert_text(&marks, "{\"tags\":[\"a\",\"b\"]}\n");
+	cf_snapshot_free(back);
+	cf_snapshot_free(s);
+	memcpy(memmem(out.data, out.len, "\"0b0b", 5), "\"0bXX", 5);
+	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), CF_ERR_DAMAGED);
+	cf_buf_release(&out);
+	cf_buf_release(&marks);
 }
 
 /* Only the writers of later programs have the field; earlier snapshots come out without it. */
@@ -589,7 +632,9 @@ int main(void)
 		cmocka_unit_test(slots_that_make_no_sense_are_refused),
 		cmocka_unit_test(snapshot_has_the_released_bytes),
 		cmocka_unit_test(what_a_restore_writes_is_kept),
+		cmocka_unit_test(the_signature_of_a_replacing_snapshot_is_kept),
 		cmocka_unit_test(what_a_snapshot_saw_of_the_audit_log_is_kept),
+		cmocka_unit_test(a_config_has_features),
 		cmocka_unit_test(hold_has_the_released_bytes),
 		cmocka_unit_test(record_has_the_released_bytes),
 		cmocka_unit_test(records_that_make_no_sense_are_refused),

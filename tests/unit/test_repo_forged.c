@@ -196,26 +196,54 @@ static void a_hidden_forged_version_does_not_stop_forget(void **state)
 	assert_int_equal(forget(s, &s->victim->id), 0);
 }
 
-static void a_version_without_the_hold_lifts_no_hold(void **state)
+static void a_version_that_no_full_key_made_lifts_no_hold(void **state)
 {
 	struct scene *s = *state;
 	struct cf_id held = hold(s, &s->victim->id), forged = forge(s, &held, &s->victim->root), free_again;
 	struct cf_snapshot_list list;
 	const struct cf_snapshot *listed;
 
-	forged = forge(s, &forged, &s->victim->root);
 	assert_int_equal(cf_snapshots_load(s->repo, NULL, &list, NULL), 0);
-	assert_int_equal(list.n, 2);
-	listed = find_listed(&list, &forged);
+	assert_int_equal(list.n, 3);
+	assert_true(find_listed(&list, &forged)->is_pretender);
+	listed = find_listed(&list, &held);
 	assert_non_null(listed);
 	assert_string_equal(listed->hold->reason, "audit");
-	assert_int_equal(forget(s, &forged), CF_ERR_BUSY);
+	assert_non_null(strstr(check(s), "no version of it that a full key made"));
 	assert_int_equal(forget(s, &held), CF_ERR_BUSY);
+	assert_int_equal(forget(s, &forged), 0);
 	assert_int_equal(cf_forget_hold(s->repo, listed, &who, &free_again, NULL), 0);
 	cf_snapshot_list_release(&list);
 	assert_string_equal(check(s), "");
 	assert_int_equal(forget(s, &free_again), 0);
 	assert_string_equal(check(s), "");
+}
+
+static void a_version_signed_for_other_tags_counts_for_nothing(void **state)
+{
+	const char *const tags[] = {"legal"}, *const others[] = {"other"};
+	struct scene *s = *state;
+	struct cf_id tagged, retagged;
+	struct cf_snapshot *snapshot, *copy;
+	struct cf_buf doc = CF_BUF_INIT;
+	struct cf_err err = CF_ERR_INIT;
+
+	assert_int_equal(cf_snapshot_set_tags(s->repo, s->victim, tags, 1, &tagged, NULL), 0);
+	snapshot = load(s, &tagged);
+	assert_int_equal(cf_snapshot_is_version_of(snapshot, s->victim, &err), 1);
+	/* Its signature, under what was not signed. */
+	copy = load(s, &tagged);
+	free(copy->tags[0]);
+	copy->tags[0] = strdup(others[0]);
+	assert_int_equal(cf_snapshot_encode(copy, &doc, NULL), 0);
+	assert_int_equal(cf_object_put(s->repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), &retagged, NULL, NULL), 0);
+	cf_snapshot_free(copy);
+	copy = load(s, &retagged);
+	assert_false(copy->is_signed);
+	assert_int_equal(cf_snapshot_is_version_of(copy, s->victim, &err), 0);
+	cf_snapshot_free(copy);
+	cf_snapshot_free(snapshot);
+	cf_buf_release(&doc);
 }
 
 static void a_hold_stays_where_nothing_can_be_removed(void **state)
@@ -657,7 +685,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(another_root_replaces_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hidden_forged_version_does_not_stop_forget, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_version_without_the_hold_lifts_no_hold, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_version_signed_for_other_tags_counts_for_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_version_that_no_full_key_made_lifts_no_hold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forged_end_does_not_undo_an_intent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hold_stays_where_nothing_can_be_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forged_versions_push_nothing_out, set_up, tear_down),
