@@ -39,6 +39,7 @@ uint64_t cf_seed_random(void)
 	const char *text = getenv("COFFER_TEST_SEED");
 
 	seed = text ? strtoull(text, NULL, 10) : 1;
+	n_drawn = 0;
 	randombytes_set_implementation(&seeded);
 	return seed;
 }

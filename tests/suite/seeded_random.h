@@ -5,7 +5,8 @@
 
 /*
  * From now on libsodium's random numbers come from a seed, COFFER_TEST_SEED or 1, which is returned: repositories get the same keys, and
- * so chunks the same borders, every time. For tests that hold sizes against each other. Call it first; then any thread may draw.
+ * so chunks the same borders, every time. For tests that hold sizes against each other. Call it while nothing
+ * else draws, at the start of a test.
  */
 uint64_t cf_seed_random(void);
 

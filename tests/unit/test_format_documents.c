@@ -135,7 +135,7 @@ static void a_config_has_features(void **state)
 	fill_config(&config);
 	config.has_signed_versions = true;
 	assert_int_equal(cf_config_encode(&config, &out, NULL), 0);
-	list = memmem(out.data, out.len, "\"delete\":[\"signed-versions\"]", 29);
+	list = memmem(out.data, out.len, "\"delete\":[\"signed-versions\"]", 28);
 	assert_non_null(list);
 	assert_int_equal(cf_config_decode(cf_buf_span(&out), &back, NULL), 0);
 	assert_true(back.has_signed_versions);

@@ -408,6 +408,7 @@ static void prune_without_memory_loses_nothing(void **state)
 	bool reached = true;
 	int n;
 
+	cf_seed_random();
 	fixture_init(&f, 0);
 	for (unsigned d = 0; d < 4; d++) {
 		write_rows(d);
@@ -651,6 +652,5 @@ int main(void)
 	memcpy(rows, text.data, sizeof(rows));
 	cf_buf_release(&text);
 	json_set_alloc_funcs(__wrap_malloc, free);
-	cf_seed_random();
 	return cmocka_run_group_tests_name("repo: out of memory", tests, NULL, NULL);
 }

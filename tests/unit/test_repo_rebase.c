@@ -105,6 +105,7 @@ static void history_init(struct history *h)
 	struct cf_forget_figures figures;
 	struct cf_repo *repo;
 
+	cf_seed_random();
 	fixture_init(&h->f, 0);
 	cf_memory_set_clock(h->f.store, START_NS);
 	repo = fixture_open(&h->f);
@@ -300,6 +301,5 @@ int main(void)
 		cmocka_unit_test(every_interruption_is_harmless),
 	};
 
-	cf_seed_random();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
