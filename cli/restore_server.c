@@ -17,11 +17,20 @@
 
 static const enum cf_option_id folder_options[] = {CF_OPT_OVERWRITE, CF_OPT_VERIFY, CF_OPT_SYNC,
 						   CF_OPT_NONE};
-static const enum cf_option_id server_options[] = {
-	CF_OPT_TABLE,	  CF_OPT_SCHEMA,	CF_OPT_EXCLUDE_TABLE, CF_OPT_EXCLUDE_TABLE_DATA,
-	CF_OPT_RENAME,	  CF_OPT_CREATE,	CF_OPT_CLEAN,	      CF_OPT_SCHEMA_ONLY,
-	CF_OPT_DATA_ONLY, CF_OPT_NO_PRIVILEGES, CF_OPT_JOBS,	      CF_OPT_ALLOW_OLD_CLIENT,
-	CF_OPT_NONE};
+static const enum cf_option_id server_options[] = {CF_OPT_TABLE,
+						   CF_OPT_SCHEMA,
+						   CF_OPT_EXCLUDE_TABLE,
+						   CF_OPT_EXCLUDE_TABLE_DATA,
+						   CF_OPT_RENAME,
+						   CF_OPT_CREATE,
+						   CF_OPT_CLEAN,
+						   CF_OPT_SCHEMA_ONLY,
+						   CF_OPT_DATA_ONLY,
+						   CF_OPT_USERS,
+						   CF_OPT_NO_PRIVILEGES,
+						   CF_OPT_JOBS,
+						   CF_OPT_ALLOW_OLD_CLIENT,
+						   CF_OPT_NONE};
 
 /* One restore into a server. */
 struct loading {
@@ -69,7 +78,17 @@ static int check_options(const struct cf_args *args, const struct cf_driver *dri
 	if (cf_args_has(args, CF_OPT_KEEP_GOING) && !driver->can_keep_going)
 		return cf_err_set(err, CF_ERR_USAGE, "--keep-going makes no sense for a %s: server",
 				  driver->scheme);
+	if (cf_args_has(args, CF_OPT_USERS) && !driver->can_load_users)
+		return cf_err_set(err, CF_ERR_USAGE, "--users makes no sense for a %s: server",
+				  driver->scheme);
 	rc = refuse_both(args, CF_OPT_SCHEMA_ONLY, CF_OPT_DATA_ONLY, err);
+	if (rc == 0)
+		rc = refuse_both(args, CF_OPT_USERS, CF_OPT_NO_PRIVILEGES, err);
+	/* Rights are granted by the names that databases had. */
+	if (rc == 0)
+		rc = refuse_both(args, CF_OPT_USERS, CF_OPT_RENAME, err);
+	if (rc == 0)
+		rc = refuse_both(args, CF_OPT_USERS, CF_OPT_DATA_ONLY, err);
 	if (rc == 0)
 		rc = refuse_both(args, CF_OPT_DATA_ONLY, CF_OPT_CLEAN, err);
 	return rc < 0 ? rc : refuse_both(args, CF_OPT_DATA_ONLY, CF_OPT_CREATE, err);
@@ -127,6 +146,7 @@ static int read_options(struct loading *loading, struct cf_err *err)
 	options->clean = cf_args_has(args, CF_OPT_CLEAN);
 	options->schema_only = cf_args_has(args, CF_OPT_SCHEMA_ONLY);
 	options->data_only = cf_args_has(args, CF_OPT_DATA_ONLY);
+	options->users = cf_args_has(args, CF_OPT_USERS);
 	options->no_owner = cf_args_has(args, CF_OPT_NO_OWNER);
 	options->no_privileges = cf_args_has(args, CF_OPT_NO_PRIVILEGES);
 	options->keep_going = cf_args_has(args, CF_OPT_KEEP_GOING);

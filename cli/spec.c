@@ -165,6 +165,7 @@ static const struct cf_option_spec restore_options[] = {
 	DATABASE_FLAG(CF_OPT_CLEAN, "clean", "Drop what is in the way first"),
 	DATABASE_FLAG(CF_OPT_SCHEMA_ONLY, "schema-only", "No rows"),
 	DATABASE_FLAG(CF_OPT_DATA_ONLY, "data-only", "Only rows, into tables that exist"),
+	DATABASE_FLAG(CF_OPT_USERS, "users", "Users, roles and their rights, too (mysql)"),
 	DATABASE_FLAG(CF_OPT_NO_PRIVILEGES, "no-privileges", "Grant nothing"),
 	JOBS_OPTION, ALLOW_OLD_CLIENT_OPTION,
 	FILTER_OPTIONS, END_OPTIONS};

@@ -62,6 +62,7 @@ struct cf_load_options {
 	bool create;                     /* make the database(s) first; they must not exist unless clean */
 	bool clean;                      /* drop what is in the way before */
 	bool schema_only, data_only;
+	bool users;                      /* accounts and their rights, too: can_load_users */
 	bool no_owner, no_privileges;    /* everything belongs to whoever restores; no GRANT */
 	bool keep_going;                 /* what fails is left out with a warning that names it: can_keep_going */
 	bool dry_run;                    /* report the plan, change nothing; a target that would refuse, refuses */
@@ -110,6 +111,7 @@ struct cf_driver {
 	const char *about;  /* one line for help */
 	bool is_server;     /* a database server: options for databases make sense, snapshots go back into it */
 	bool can_keep_going; /* load() knows keep_going */
+	bool can_load_users; /* and users */
 
 	/*
 	 * Look at the source enough to name it. rest is the text behind the scheme and its colon.

@@ -1,7 +1,7 @@
 /*
  * A snapshot goes into a server: look, refuse or plan, drop, then databases, sequences, tables,
  * rows with their keys, foreign keys, routines, triggers, views, and events, which may run at once,
- * last. Accounts are left alone: users.sql is for whoever runs the server.
+ * last. Accounts are left alone but with --users.
  */
 
 #include "drivers/mysql/load.h"
@@ -124,29 +124,46 @@ static int create_tables(struct cf_mysql_load *load, struct cf_err *err)
 	if (rc == 0 && !load->options->dry_run)
 		rc = cf_mysql_run(load->my, table_session, err);
 	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
-		const struct cf_mysql_load_table *table = &load->tables[i];
+		struct cf_mysql_load_table *table = &load->tables[i];
 
-		if (table->create.len > 0 && cf_mysql_load_step(load, "create", table->label, 0))
+		if (table->create.len > 0 && !table->is_left_out &&
+		    cf_mysql_load_step(load, "create", table->label, 0)) {
 			rc = run_in_target(load, table, &table->create, err);
+			table->is_left_out = rc < 0;
+			rc = cf_mysql_load_forgive(load, load->my, table->label, rc, err);
+		}
 	}
 	return rc;
 }
 
+static void count_table(struct cf_mysql_load *load, const struct cf_mysql_load_table *table)
+{
+	if (table->is_left_out)
+		return;
+	load->figures.tables++;
+	load->figures.rows += table->path ? table->from->rows : 0;
+	load->figures.bytes += table->path ? table->from->data_len : 0;
+}
+
 static int load_tables(struct cf_mysql_load *load, struct cf_err *err)
 {
+	int rc = 0;
+
 	for (size_t i = 0; i < load->n_tables; i++) {
 		const struct cf_mysql_load_table *table = &load->tables[i];
 
-		if (table->path) {
+		if (table->is_left_out)
+			continue;
+		if (table->path)
 			cf_mysql_load_step(load, "load", table->label, table->from->data_len);
-			load->figures.rows += table->from->rows;
-			load->figures.bytes += table->from->data_len;
-		}
 		if (table->keys.len > 0)
 			cf_mysql_load_step(load, "index", table->label, 0);
-		load->figures.tables++;
 	}
-	return load->options->dry_run ? 0 : cf_mysql_load_run(load, err);
+	if (!load->options->dry_run)
+		rc = cf_mysql_load_run(load, err);
+	for (size_t i = 0; i < load->n_tables; i++)
+		count_table(load, &load->tables[i]);
+	return rc;
 }
 
 static int add_foreign_keys(struct cf_mysql_load *load, struct cf_err *err)
@@ -156,11 +173,30 @@ static int add_foreign_keys(struct cf_mysql_load *load, struct cf_err *err)
 	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
 		const struct cf_mysql_load_table *table = &load->tables[i];
 
-		if (table->foreign.len > 0 &&
-		    cf_mysql_load_step(load, "constrain", table->label, 0))
+		if (table->foreign.len > 0 && !table->is_left_out &&
+		    cf_mysql_load_step(load, "constrain", table->label, 0)) {
 			rc = run_in_target(load, table, &table->foreign, err);
+			rc = cf_mysql_load_forgive(load, load->my, table->label, rc, err);
+		}
 	}
 	return rc;
+}
+
+/* Accounts, and a word on those that stay away. A plan cannot tell which of them would. */
+static int load_accounts(struct cf_mysql_load *load, struct cf_err *err)
+{
+	int rc = load->n_users > 0 ? cf_mysql_load_users(load, err) : 0;
+
+	if (rc == 0 && !(load->options->dry_run && load->options->users))
+		rc = cf_mysql_load_check_definers(load, err);
+	return rc;
+}
+
+static int load_last_grants(struct cf_mysql_load *load, struct cf_err *err)
+{
+	size_t n_done;
+
+	return load->options->dry_run ? 0 : cf_mysql_load_grant(load, true, &n_done, err);
 }
 
 static int run_load(struct cf_mysql_load *load, struct cf_err *err)
@@ -172,6 +208,8 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 	if (rc == 0 && !load->options->dry_run)
 		load->has_begun = true;
 	if (rc == 0)
+		rc = load_accounts(load, err);
+	if (rc == 0)
 		rc = cf_mysql_load_sequences(load, err);
 	if (rc == 0)
 		rc = create_tables(load, err);
@@ -181,6 +219,8 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 		rc = add_foreign_keys(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_objects(load, err);
+	if (rc == 0)
+		rc = load_last_grants(load, err);
 	trigger_rc = cf_mysql_load_bare_triggers(load, rc == 0 ? err : NULL);
 	if (rc == 0)
 		rc = trigger_rc;
@@ -219,6 +259,10 @@ static void release_load(struct cf_mysql_load *load)
 		free(load->drops[i].sql);
 		free(load->drops[i].label);
 	}
+	for (size_t i = 0; i < load->n_users; i++) {
+		free(load->users[i].sql);
+		free(load->users[i].label);
+	}
 	for (size_t i = 0; i < load->n_triggers; i++)
 		cf_mysql_manifest_release(&load->triggers[i]);
 	cf_mysql_sources_free(load->sources, load->n_sources);
@@ -226,6 +270,7 @@ static void release_load(struct cf_mysql_load *load)
 	free(load->tables);
 	free(load->objects);
 	free(load->drops);
+	free(load->users);
 	free(load->triggers);
 	cf_selector_free(load->selector);
 	cf_renames_release(&load->renames);
@@ -237,6 +282,9 @@ static int load_into(struct cf_mysql_load *load, const char *target, struct cf_e
 {
 	int rc = cf_mysql_url_parse(target, &load->url, err);
 
+	if (rc == 0 && load->url.n_databases > 0 && load->options->users)
+		rc = cf_err_set(err, CF_ERR_USAGE,
+				"--users takes a target without a database: rights name databases");
 	if (rc == 0 && load->url.n_databases > 1)
 		rc = cf_err_set(err, CF_ERR_USAGE,
 				"a target takes one database, or none to keep the names");
@@ -246,12 +294,12 @@ static int load_into(struct cf_mysql_load *load, const char *target, struct cf_e
 		rc = learn_server(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_select(load, err);
+	if (rc == 0 && load->options->users)
+		rc = cf_mysql_load_read_users(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_check_engines(load, err);
 	if (rc == 0)
 		rc = cf_mysql_load_examine(load, err);
-	if (rc == 0)
-		rc = cf_mysql_load_check_definers(load, err);
 	return rc == 0 ? run_load(load, err) : rc;
 }
 

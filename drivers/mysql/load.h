@@ -4,6 +4,7 @@
 /*
  * Restoring into a server, in its parts:
  *
+ *     load_users.c     users, roles and rights
  *     load_select.c    what of the snapshot is wanted, and under which names
  *     load_engines.c   what tables need of the server
  *     load_target.c    what is in the way on the server: refuse, or make a list of what to drop
@@ -56,6 +57,7 @@ struct cf_mysql_load_table {
 	uint64_t rows_done;
 	unsigned n_active, max_active; /* sessions that load it */
 	bool is_done;
+	bool is_left_out; /* it failed, and the rest goes on */
 };
 
 struct cf_mysql_load_object {
@@ -68,6 +70,12 @@ struct cf_mysql_load_object {
 	bool is_implied; /* a sequence that was not chosen, but a chosen table's default uses */
 	bool is_left;	 /* and the server has it: it goes on from where it is */
 	bool is_done;
+};
+
+/* A statement of users.sql. */
+struct cf_mysql_load_user {
+	char *sql, *label;
+	bool is_account, is_oracle, is_done;
 };
 
 /* Something on the server that is in the way. */
@@ -83,8 +91,9 @@ struct cf_mysql_load {
 	struct cf_mysql_url url;
 	struct cf_mysql *my; /* the session for all but rows */
 	unsigned pattern_flags;
-	bool folds; /* to the server names of databases and tables have no case */
-	bool adds_defaults; /* to TIMESTAMP NOT NULL: see cf_mysql_create_table_has_bare_timestamp() */
+	bool folds;	    /* to the server names of databases and tables have no case */
+	bool adds_defaults; /* to TIMESTAMP NOT NULL: see cf_mysql_create_table_has_bare_timestamp()
+			     */
 	bool is_trial;
 	bool is_shared;	      /* a trial beside others: events are made, but do not run */
 	uint64_t packet_max;  /* bytes of a statement */
@@ -101,6 +110,8 @@ struct cf_mysql_load {
 	size_t n_objects;
 	struct cf_mysql_load_drop *drops;
 	size_t n_drops;
+	struct cf_mysql_load_user *users;
+	size_t n_users;
 	/* Of the tables that rows alone go into, as the server has them; one for each target. */
 	struct cf_mysql_manifest *triggers;
 	size_t n_triggers;
@@ -110,6 +121,15 @@ struct cf_mysql_load {
 	bool has_begun;					/* the server was changed */
 	struct cf_load_figures figures;
 };
+
+/* users.sql. CF_ERR_NOT_FOUND where there is none. */
+int cf_mysql_load_read_users(struct cf_mysql_load *load, struct cf_err *err);
+/* Accounts, and the rights that can be granted already. */
+int cf_mysql_load_users(struct cf_mysql_load *load, struct cf_err *err);
+/* Rights that could not be granted before; n_done: how many now. is_last: a warning for each that
+ * cannot. */
+int cf_mysql_load_grant(struct cf_mysql_load *load, bool is_last, size_t *n_done_out,
+			struct cf_err *err);
 
 /* Manifests, patterns, names and statements. The session is open. */
 int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err);
@@ -136,6 +156,12 @@ int cf_mysql_load_objects(struct cf_mysql_load *load, struct cf_err *err);
 int cf_mysql_load_create(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 			 struct cf_err *err);
 
+/* --keep-going, and the failure is of the statement alone, not of the session. */
+bool cf_mysql_load_forgives(const struct cf_mysql_load *load, const struct cf_mysql *my, int rc);
+/* The same of rc, which may be 0: forgiven, it is told in a warning, and err is empty. */
+int cf_mysql_load_forgive(const struct cf_mysql_load *load, const struct cf_mysql *my,
+			  const char *object, int rc, struct cf_err *err);
+
 /* A warning for each account that objects belong to and that is not there. */
 int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err);
 /* A warning for each table whose foreign keys refer to one that is not there. Afterwards. */
@@ -143,7 +169,7 @@ int cf_mysql_load_check_references(struct cf_mysql_load *load, struct cf_err *er
 /* A warning for each foreign key between what was restored and what was there, where rows refer to
  * nothing. After cf_mysql_load_check_references(). */
 int cf_mysql_load_check_keys(struct cf_mysql_load *load, struct cf_err *err);
-/* By its names on the server; NULL: the restore has none such. */
+/* By its names on the server; NULL: the restore has none such, or left it out. */
 const struct cf_mysql_load_table *cf_mysql_load_find_table(const struct cf_mysql_load *load,
 							   const char *database, const char *name);
 

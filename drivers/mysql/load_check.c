@@ -10,6 +10,22 @@
 #include <string.h>
 #include <strings.h>
 
+bool cf_mysql_load_forgives(const struct cf_mysql_load *load, const struct cf_mysql *my, int rc)
+{
+	return load->options->keep_going && rc != CF_ERR_CANCELED && rc != CF_ERR_NOMEM &&
+	       !cf_mysql_is_broken(my);
+}
+
+int cf_mysql_load_forgive(const struct cf_mysql_load *load, const struct cf_mysql *my,
+			  const char *object, int rc, struct cf_err *err)
+{
+	if (rc == 0 || !cf_mysql_load_forgives(load, my, rc))
+		return rc;
+	cf_ctx_warn(load->ctx, "restore.failed", object, "left out: %s", err ? err->text : "");
+	cf_err_clear(err);
+	return 0;
+}
+
 /* False also when we may not look. */
 static bool account_is_missing(struct cf_mysql *my, const char *account)
 {
@@ -51,8 +67,11 @@ int cf_mysql_load_check_definers(struct cf_mysql_load *load, struct cf_err *err)
 		if (definer && is_first_of(load, i) && account_is_missing(load->my, definer))
 			cf_ctx_warn(load->ctx, "definer.missing", definer,
 				    "%s and perhaps others belong to %s, who is not on this "
-				    "server: see users.sql",
-				    load->objects[i].label, definer);
+				    "server%s",
+				    load->objects[i].label, definer,
+				    load->options->users
+					    ? ""
+					    : " (--users makes the users of a whole snapshot)");
 	}
 	return 0;
 }
@@ -71,7 +90,8 @@ const struct cf_mysql_load_table *cf_mysql_load_find_table(const struct cf_mysql
 							   const char *database, const char *name)
 {
 	for (size_t i = 0; i < load->n_tables; i++)
-		if (same_name(load, load->targets[load->tables[i].target].name, database) &&
+		if (!load->tables[i].is_left_out &&
+		    same_name(load, load->targets[load->tables[i].target].name, database) &&
 		    same_name(load, load->tables[i].name, name))
 			return &load->tables[i];
 	return NULL;

@@ -70,14 +70,29 @@ static int check_engine(struct cf_mysql_load *load, const struct cf_mysql_load_t
 	return rc;
 }
 
+static void leave_out(struct cf_mysql_load *load, const char *engine)
+{
+	for (size_t i = 0; i < load->n_tables; i++)
+		if (load->tables[i].from->engine &&
+		    !strcasecmp(load->tables[i].from->engine, engine))
+			load->tables[i].is_left_out = true;
+}
+
 int cf_mysql_load_check_engines(struct cf_mysql_load *load, struct cf_err *err)
 {
 	int rc = 0;
 
 	if (load->options->data_only)
 		return 0;
-	for (size_t i = 0; rc == 0 && i < load->n_tables; i++)
-		if (load->tables[i].from->engine && is_first_of_engine(load, i))
-			rc = check_engine(load, &load->tables[i], err);
+	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
+		const struct cf_mysql_load_table *table = &load->tables[i];
+
+		if (!table->from->engine || !is_first_of_engine(load, i))
+			continue;
+		rc = check_engine(load, table, err);
+		if (rc < 0 && cf_mysql_load_forgives(load, load->my, rc))
+			leave_out(load, table->from->engine);
+		rc = cf_mysql_load_forgive(load, load->my, table->label, rc, err);
+	}
 	return rc;
 }

@@ -177,6 +177,7 @@ int cf_mysql_load_sequences(struct cf_mysql_load *load, struct cf_err *err)
 			if (rc < 0)
 				cf_err_wrap(err, "%s", object->label);
 		}
+		rc = cf_mysql_load_forgive(load, load->my, object->label, rc, err);
 	}
 	return rc;
 }
@@ -197,6 +198,52 @@ static bool waits_for_another(const struct cf_mysql *my)
 	}
 }
 
+static bool lacks_owner(const struct cf_mysql *my)
+{
+	return cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_DEFINER ||
+	       cf_mysql_errno(my) == CF_MYSQL_ROUTINE_DENIED;
+}
+
+/* What the server refuses for what it says keeps nothing else from being made. A trial ends with
+ * it, and so does what all others of this user would meet, too. */
+static bool stops_all(const struct cf_mysql_load *load, int rc)
+{
+	bool is_of_object = rc == CF_ERR_FAILED || rc == CF_ERR_NOT_FOUND || rc == CF_ERR_EXISTS ||
+			    lacks_owner(load->my);
+
+	return !cf_mysql_load_forgives(load, load->my, rc) &&
+	       (load->is_trial || cf_mysql_is_broken(load->my) || !is_of_object);
+}
+
+static int stop(const struct cf_mysql_load *load, int rc, const struct cf_err *why,
+		struct cf_err *err)
+{
+	/* That says nothing of the snapshot. */
+	if (load->is_trial && lacks_owner(load->my))
+		return cf_err_set(err, CF_ERR_NOT_FOUND,
+				  "%s: a verification without --against has all users", why->text);
+	return cf_err_set(err, rc, "%s", why->text);
+}
+
+static const char *remedy(const struct cf_mysql_load *load)
+{
+	switch (cf_mysql_errno(load->my)) {
+	case CF_MYSQL_UNSAFE_ROUTINE:
+	case CF_MYSQL_UNSAFE_NEEDS_SUPER:
+		return " (SET GLOBAL log_bin_trust_function_creators = 1 lets it be made)";
+	default:
+		return lacks_owner(load->my) && !load->options->users
+			       ? " (--users makes the users of a whole snapshot)"
+			       : "";
+	}
+}
+
+static void warn_refused(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
+{
+	cf_ctx_warn(load->ctx, "object.refused", object->label, "%s was not made: %s%s",
+		    object->label, cf_mysql_error_text(load->my), remedy(load));
+}
+
 /* Each view that is not there yet; n_left_out: what was not made. is_last: and will not be. */
 static int create_views_once(struct cf_mysql_load *load, bool is_last, size_t *n_left_out,
 			     struct cf_err *err)
@@ -210,55 +257,46 @@ static int create_views_once(struct cf_mysql_load *load, bool is_last, size_t *n
 		if (object->from->kind != CF_MYSQL_VIEW || object->is_done)
 			continue;
 		rc = cf_mysql_load_create(load, object, &failure);
-		if (rc < 0 && !waits_for_another(load->my))
-			return cf_err_set(err, rc, "%s", failure.text);
+		if (rc < 0 && !waits_for_another(load->my) && stops_all(load, rc))
+			return stop(load, rc, &failure, err);
 		*n_left_out += rc < 0;
-		if (rc < 0 && is_last)
+		if (rc < 0 && is_last && waits_for_another(load->my))
 			cf_ctx_warn(load->ctx, "view.invalid", object->label,
 				    "%s was not made, for it names what is not there: %s",
 				    object->label, cf_mysql_error_text(load->my));
+		else if (rc < 0 && is_last)
+			warn_refused(load, object);
 	}
 	return 0;
 }
 
-/* A view may look at one further down: those that cannot be made yet are tried again as long as
- * others succeed. One that never can was broken where it comes from, or its tables were left out.
- */
+/* A view may look at one further down, or need a right to it: those that cannot be made yet are
+ * tried again as long as others succeed. One that never can was broken where it comes from, or what
+ * it needs was left out. */
 static int create_views(struct cf_mysql_load *load, struct cf_err *err)
 {
-	size_t n_left = SIZE_MAX, n_before;
+	size_t n_left = SIZE_MAX, n_before, n_granted;
 	int rc;
 
 	do {
 		n_before = n_left;
-		rc = create_views_once(load, false, &n_left, err);
-	} while (rc == 0 && n_left > 0 && n_left < n_before);
+		rc = cf_mysql_load_grant(load, false, &n_granted, err);
+		if (rc == 0)
+			rc = create_views_once(load, false, &n_left, err);
+	} while (rc == 0 && n_left > 0 && (n_left < n_before || n_granted > 0));
 	return rc == 0 && n_left > 0 ? create_views_once(load, true, &n_left, err) : rc;
 }
 
-static bool is_unsafe_for_log(const struct cf_mysql *my)
-{
-	return cf_mysql_errno(my) == CF_MYSQL_UNSAFE_ROUTINE ||
-	       cf_mysql_errno(my) == CF_MYSQL_UNSAFE_NEEDS_SUPER;
-}
-
-/* What the server refuses for what it says keeps nothing else from being made. A trial ends with
- * it, and so does what all others of this user would meet, too. */
 static int create_or_warn(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 			  struct cf_err *err)
 {
 	struct cf_err failure = CF_ERR_INIT;
 	int rc = cf_mysql_load_create(load, object, &failure);
 
-	if (rc == 0)
-		return 0;
-	if (load->is_trial || cf_mysql_is_broken(load->my) || rc != CF_ERR_FAILED)
-		return cf_err_set(err, rc, "%s", failure.text);
-	cf_ctx_warn(load->ctx, "object.refused", object->label, "%s was not made: %s%s",
-		    object->label, cf_mysql_error_text(load->my),
-		    is_unsafe_for_log(load->my)
-			    ? " (SET GLOBAL log_bin_trust_function_creators = 1 lets it be made)"
-			    : "");
+	if (rc < 0 && stops_all(load, rc))
+		return stop(load, rc, &failure, err);
+	if (rc < 0)
+		warn_refused(load, object);
 	return 0;
 }
 
@@ -301,8 +339,11 @@ static int check_event(struct cf_mysql_load *load, const struct cf_mysql_load_ob
 
 	if (rc == 0)
 		rc = cf_mysql_ask_value(load->my, &status, err,
-					"SELECT STATUS FROM information_schema.EVENTS "
-					"WHERE EVENT_SCHEMA = %i AND EVENT_NAME = %t",
+					load->folds
+						? "SELECT STATUS FROM information_schema.EVENTS "
+						  "WHERE EVENT_SCHEMA = %t AND EVENT_NAME = %t"
+						: "SELECT STATUS FROM information_schema.EVENTS "
+						  "WHERE EVENT_SCHEMA = %i AND EVENT_NAME = %t",
 					database, event->name);
 	if (rc == 0 && !status)
 		cf_ctx_warn(load->ctx, "event.passed", event->label,

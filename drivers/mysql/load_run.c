@@ -9,6 +9,7 @@
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/row_reader.h"
+#include "drivers/mysql/sql.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static uint64_t part_end(const struct cf_mysql_load_table *table)
 
 static bool has_rows_left(const struct cf_mysql_load_table *table)
 {
-	return table->path && table->next_off < data_end(table);
+	return table->path && !table->is_left_out && table->next_off < data_end(table);
 }
 
 static void note_failure(struct run *run, const struct cf_err *err)
@@ -151,6 +152,56 @@ static int make_keys(struct worker *worker, struct cf_mysql_load_table *table, s
 	return 0;
 }
 
+static int connect(struct worker *worker, struct cf_err *err)
+{
+	cf_mysql_close(worker->my);
+	worker->my = NULL;
+	worker->target = SIZE_MAX;
+	return cf_mysql_load_connect(worker->run->load, &worker->run->ctx, &worker->my, err);
+}
+
+/* No half of a table looks like all of it. */
+static int empty_table(struct worker *worker, const struct cf_mysql_load_table *table,
+		       struct cf_err *err)
+{
+	int rc = use_target(worker, table->target, err);
+
+	if (rc == 0)
+		rc = cf_mysql_do(worker->my, err, "TRUNCATE TABLE %n", table->name);
+	if (rc < 0)
+		cf_err_wrap(err, "%s holds a part of its rows, and is not emptied", table->label);
+	return cf_mysql_load_forgive(worker->run->load, worker->my, table->label, rc, err);
+}
+
+/* What the data or the server says of a table's rows; the session was ended with them. */
+static int forgive_rows(struct worker *worker, struct cf_mysql_load_table *table, int rc,
+			struct cf_err *err)
+{
+	const struct cf_mysql_load *load = worker->run->load;
+	bool is_of_rows = load->options->keep_going && rc == CF_ERR_DAMAGED;
+
+	if (!is_of_rows && !cf_mysql_load_forgives(load, worker->my, rc))
+		return rc;
+	pthread_mutex_lock(&worker->run->mutex);
+	if (!table->is_left_out)
+		cf_ctx_warn(load->ctx, "restore.failed", table->label, "rows left out: %s",
+			    err->text);
+	table->is_left_out = true;
+	pthread_mutex_unlock(&worker->run->mutex);
+	cf_err_clear(err);
+	return connect(worker, err);
+}
+
+static int end_table(struct worker *worker, struct cf_mysql_load_table *table, struct cf_err *err)
+{
+	int rc;
+
+	if (table->is_left_out)
+		return empty_table(worker, table, err);
+	rc = make_keys(worker, table, err);
+	return cf_mysql_load_forgive(worker->run->load, worker->my, table->label, rc, err);
+}
+
 static int load_part(struct worker *worker, const struct cf_mysql_load_part *part,
 		     struct cf_err *err)
 {
@@ -161,12 +212,12 @@ static int load_part(struct worker *worker, const struct cf_mysql_load_part *par
 
 	if (rc == 0)
 		rc = cf_mysql_load_rows(run->load, worker->my, part, &run->ctx, &rows, err);
-	is_last = finish_part(run, part, rows);
-	if (rc < 0)
+	if (rc < 0) {
 		cf_err_wrap(err, "%s", part->table->label);
-	else if (is_last)
-		rc = make_keys(worker, part->table, err);
-	return rc;
+		rc = forgive_rows(worker, part->table, rc, err);
+	}
+	is_last = finish_part(run, part, rows);
+	return rc == 0 && is_last ? end_table(worker, part->table, err) : rc;
 }
 
 static void run_worker(struct cf_job *job, unsigned index)
@@ -175,7 +226,7 @@ static void run_worker(struct cf_job *job, unsigned index)
 	struct run *run = worker->run;
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_mysql_load_part part;
-	int rc = cf_mysql_load_connect(run->load, &run->ctx, &worker->my, &err);
+	int rc = connect(worker, &err);
 
 	while (rc == 0 && take_part(run, &part))
 		rc = load_part(worker, &part, &err);
@@ -269,7 +320,7 @@ static int run_jobs(struct run *run, unsigned jobs, struct cf_err *err)
 	if (rc == 0) {
 		run->n_running = jobs;
 		for (unsigned i = 0; i < jobs; i++) {
-			workers[i] = (struct worker){.run = run, .target = SIZE_MAX};
+			workers[i] = (struct worker){.run = run};
 			workers[i].job.run = run_worker;
 			cf_pool_submit(pool, &workers[i].job);
 		}

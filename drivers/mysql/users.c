@@ -196,12 +196,16 @@ int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf
 		/* A salt may hold what no script can. */
 		rc = cf_mysql_run(my, "SET SESSION print_identified_with_as_hex = 1", err);
 	if (rc == 0)
-		rc = cf_buf_append_str(out,
-				       "-- Roles, users, grants and definitions of other servers: "
-				       "load this last, as a user with all rights.\n"
-				       "SET NAMES utf8mb4;\n"
-				       "SET @coffer_sql_mode = @@sql_mode, sql_mode = '';\n",
-				       err);
+		rc = cf_buf_append_str(
+			out,
+			"-- Roles, users, grants and definitions of other servers: "
+			"restore --users makes them. By hand load this as a user with "
+			"all rights, with mariadb --force before the databases and "
+			"again behind them: some views need their owners, some rights "
+			"their tables.\n"
+			"SET NAMES utf8mb4;\n"
+			"SET @coffer_sql_mode = @@sql_mode, sql_mode = '';\n",
+			err);
 	if (rc == 0)
 		rc = append_servers(my, out, err);
 	if (rc == 0)

@@ -2,8 +2,9 @@
 #define CF_DRIVERS_MYSQL_USERS_H
 
 /*
- * users.sql: roles, users and what they are granted. It is loaded after the databases, since rights
- * on a routine or a table need it to be there.
+ * users.sql: roles, users and what they are granted. Rights on a routine or a table need it to be
+ * there, and some views their owners: by hand it is loaded before the databases and behind them
+ * (drivers/mysql/load_users.c does it with less).
  */
 
 #include "base/buf.h"

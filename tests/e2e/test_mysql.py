@@ -602,6 +602,79 @@ def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
     mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("unsafe", "v")}, mariadb_state.of(server, "copy"))
 
 
+OWNED = """
+CREATE ROLE role_; CREATE USER gone@localhost IDENTIFIED BY 'it''s'; CREATE USER `rea``der`@'%' IDENTIFIED BY 'x' REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 7;
+GRANT role_ TO gone@localhost; SET DEFAULT ROLE role_ FOR gone@localhost; CREATE TABLE t (i INT, j INT); INSERT INTO t VALUES (1, 2);
+CREATE DEFINER = gone@localhost FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1; CREATE DEFINER = gone@localhost EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1;
+GRANT EXECUTE ON FUNCTION {0}.f TO gone@localhost; GRANT SELECT ON {0}.t TO gone@localhost; GRANT INSERT (j), SELECT ON {0}.t TO `rea``der`@'%' WITH GRANT OPTION;
+CREATE DEFINER = gone@localhost VIEW v AS SELECT i, f() AS f FROM t; CREATE VIEW w AS SELECT 1; GRANT SELECT ON {0}.v TO `rea``der`@'%';
+CREATE DEFINER = `rea``der`@'%' VIEW a AS SELECT i FROM v; GRANT SELECT ON {0}.a TO role_; GRANT ALL ON {0}.* TO `rea``der`@'%';
+"""
+OWNERS = ("gone@localhost", "`rea``der`@'%'", "role_")
+
+
+def drop_owners(server):
+    server.sql("DROP USER IF EXISTS gone@localhost, `rea``der`@'%'; DROP ROLE IF EXISTS role_")
+
+
+def test_databases_go_onto_a_server_without_their_users(my, there, request):
+    server, source = my.server, my.server.new_name()
+    request.addfinalizer(lambda: [drop_owners(each) for each in (server, there)])
+    server.make(OWNED.format(source), name=source)
+    my.run("backup", server.url(source))
+    want = mariadb_state.of(server, source)
+    # Without them all comes but what cannot be without them, and nobody's account is touched.
+    done = my.restore("latest", there.url(), env=there.variables, code=PARTIAL)
+    lines = [line for line in done.err.splitlines() if "was not made" in line]
+    assert [line.split(" ")[3] for line in lines] == [f"{source}.a", f"{source}.v"] and "--users" in lines[1], done.err
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1:] not in (("a",), ("v",))}, mariadb_state.of(there, source))
+    assert "gone" in my.fails("verify", "latest", "--against", there.url(), env=there.variables, code=FAILED)
+    plan = my.restore("latest", there.url(), "--users", "--clean", "--dry-run", env=there.variables).out
+    assert "ensure user `rea``der`@`%`\n" in plan and "grant rights\n" in plan
+    # Twice: who is there stays.
+    for options in ([], ["--clean"]):
+        there.drop(source) if not options else None
+        my.restore("latest", there.url(), "--users", *options, env=there.variables)
+        mariadb_state.assert_equal(want, mariadb_state.of(there, source))
+        for owner in OWNERS:
+            assert grants_of(server, owner) == grants_of(there, owner)
+        assert there.rows("SELECT * FROM a", source) == [(1,)]
+        there.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
+        server.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
+    for options in (["--rename", "x=y"], ["--no-privileges"], ["--data-only"]):
+        my.fails("restore", "latest", "--to", there.url(), "--users", *options, env=there.variables, code=USAGE, names="--users")
+    my.fails("restore", "latest", "--to", there.url("x"), "--users", env=there.variables, code=USAGE, names="--users")
+    my.fails("restore", f"latest:/{source}", "--to", there.url(), "--users", env=there.variables, code=FAILED, names="--users")
+
+
+def test_keep_going_leaves_out_what_fails(my):
+    server = my.server
+    source = server.make(SCRIPT + "CREATE TABLE filed (i INT PRIMARY KEY, e ENUM('a', 'b')); INSERT INTO filed VALUES (1, 'a'), (2, 'b');"
+                         "CREATE VIEW last AS SELECT i FROM filed")
+    my.run("backup", server.url(source))
+    want = mariadb_state.of(server, source)
+    my.restore(f"latest:/{source}", server.url("goes_on"), "--schema-only")
+    server.sql("ALTER TABLE filed MODIFY e ENUM('a'); DROP TRIGGER shout", "goes_on")
+    restore = ("restore", f"latest:/{source}", "--to", server.url("goes_on"), "--data-only")
+    done = my.run(*restore, "--keep-going", code=PARTIAL)
+    (line,) = [line for line in done.err.splitlines() if "warning" in line]
+    assert "goes_on.filed" in line and "rows left out" in line and "3 tables, 1102 rows" in done.out
+    got = mariadb_state.of(server, "goes_on")
+    assert server.value("SELECT COUNT(*) FROM filed", "goes_on") == 0
+    for table in ("parent", "child", "other"):
+        assert got["checksum", table] == want["checksum", table]
+    # What is refused before the rows, and an engine that is missing.
+    with engine(server, "ha_archive"):
+        server.sql("ALTER TABLE filed DROP PRIMARY KEY, ENGINE = ARCHIVE", source)
+        my.run("backup", server.url(source))
+        server.drop(source)
+    my.fails("restore", f"latest:/{source}", "--to", server.url("with_less"), code=FAILED, names="filed")
+    done = my.restore(f"latest:/{source}", server.url("with_less"), "--keep-going", code=PARTIAL)
+    lines = [line for line in done.err.splitlines() if "warning" in line]
+    assert len(lines) == 2 and "with_less.filed" in lines[0] and "with_less.last" in lines[1], lines
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("filed", "last")}, mariadb_state.of(server, "with_less"))
+
+
 def test_events_whose_time_has_passed_are_named(my):
     server = my.server
     source = server.make("CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1;"

@@ -5,9 +5,11 @@
  */
 
 #include "drivers/mysql/ddl.h"
+#include "drivers/mysql/users_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -38,6 +40,16 @@ static void write_twice(const char *text)
 static int check_name(void *user, const char *db, const char *sequence, struct cf_err *err)
 {
 	return strlen(db) + strlen(sequence) > *(const size_t *)user ? abort(), -1 : 0;
+}
+
+static int check_step(void *user, const struct cf_mysql_user_step *step, struct cf_err *err)
+{
+	static const char *const words[] = {"CREATE", "GRANT", "SET"};
+
+	for (size_t i = 0; i < 3; i++)
+		if (!strncasecmp(step->sql, words[i], strlen(words[i])))
+			return 0;
+	abort();
 }
 
 static const char *swap(void *user, const char *db)
@@ -89,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	cf_mysql_ddl_mentions(text, "shop");
 	cf_mysql_ddl_sequences(text, check_name, &len, NULL);
 	cf_mysql_ddl_references(text, check_name, &len, NULL);
+	cf_mysql_users_scan(text, check_step, NULL, NULL);
 	cf_buf_release(&out);
 	cf_buf_release(&again);
 	cf_buf_release(&third);

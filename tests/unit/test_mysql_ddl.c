@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "drivers/mysql/ddl.h"
+#include "drivers/mysql/users_scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -358,6 +359,61 @@ static void references_are_found(void **state)
 	cf_buf_release(&out);
 }
 
+static int note_step(void *user, const struct cf_mysql_user_step *step, struct cf_err *err)
+{
+	return cf_buf_printf(user, err, "%s%s|%s\n", step->is_account ? "+" : "",
+			     step->is_oracle ? "ORACLE: " : "",
+			     strcmp(step->label, step->sql) ? step->label : step->sql);
+}
+
+static void users_are_taken_apart_without_their_passwords(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_users_scan(
+			"-- Roles; load\nSET NAMES utf8mb4;\nSET @coffer_sql_mode = @@sql_mode, "
+			"sql_mode = '';\n"
+			"CREATE SERVER IF NOT EXISTS `s;` FOREIGN DATA WRAPPER `mysql` OPTIONS "
+			"(PASSWORD 'x;');\n"
+			"CREATE ROLE IF NOT EXISTS `r`;\n"
+			"CREATE USER IF NOT EXISTS `a``;b`@`%` IDENTIFIED BY PASSWORD '*1';\n"
+			"CREATE USER 'c'@'d' IDENTIFIED WITH 'p' AS 0x24;\n"
+			"GRANT USAGE ON *.* TO `a``;b`@`%` IDENTIFIED BY PASSWORD '*1' REQUIRE SSL "
+			"WITH GRANT OPTION MAX_QUERIES_PER_HOUR 7;\n"
+			"GRANT SELECT (`with`) ON `grant`.`t` TO `c`@`d`;\nGRANT `r` TO `c`@`d` "
+			"WITH ADMIN OPTION;\n"
+			"SET sql_mode = 'ORACLE';\nGRANT EXECUTE ON PACKAGE `a`.`b` TO `r`;\nSET "
+			"sql_mode = '';\n"
+			"SET DEFAULT ROLE `r` FOR `c`@`d`;\nSET sql_mode = @coffer_sql_mode;\n",
+			note_step, &out, NULL),
+		0);
+	assert_int_equal(cf_buf_append(&out, "", 1, NULL), 0);
+	assert_string_equal((char *)out.data,
+			    "+|server `s;`\n+|role `r`\n+|user `a``;b`@`%`\n+|user 'c'@'d'\n"
+			    "|GRANT USAGE ON *.* TO `a``;b`@`%` WITH GRANT OPTION\n"
+			    "|GRANT SELECT (`with`) ON `grant`.`t` TO `c`@`d`\n"
+			    "|GRANT `r` TO `c`@`d` WITH ADMIN OPTION\n"
+			    "ORACLE: |GRANT EXECUTE ON PACKAGE `a`.`b` TO `r`\n"
+			    "|SET DEFAULT ROLE `r` FOR `c`@`d`\n");
+	cf_buf_release(&out);
+}
+
+static void what_no_backup_wrote_is_no_step(void **state)
+{
+	static const char *const texts[] = {
+		"DROP DATABASE x;\n", "CREATE TABLE `t` (i int);\n", "CREATE USER;\n",
+		"GRANT x TO `y`",     "INSERT INTO t VALUES (1);\n", ";\n",
+		"CREATE USER 'a;\n",  "/* x */ SELECT 1;\n",	     "--x\nSELECT 1;\n",
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(cf_mysql_users_scan(texts[i], note_step, &out, NULL),
+				 CF_ERR_DAMAGED);
+	assert_int_equal(out.len, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +429,8 @@ int main(void)
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
+		cmocka_unit_test(users_are_taken_apart_without_their_passwords),
+		cmocka_unit_test(what_no_backup_wrote_is_no_step),
 		cmocka_unit_test(events_fall_asleep),
 		cmocka_unit_test(directories_go),
 		cmocka_unit_test(engines_change),

@@ -1,0 +1,137 @@
+/*
+ * --users: accounts that are not there are made before the databases, for views may call what
+ * belongs to one of them. A right on one table or routine can be granted only when that is there,
+ * so each grant is tried again until the end. Accounts that are there keep password and limits.
+ */
+
+#include "base/err.h"
+#include "base/tree.h"
+#include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
+#include "drivers/mysql/load.h"
+#include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/users_scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int keep_step(void *user, const struct cf_mysql_user_step *from, struct cf_err *err)
+{
+	struct cf_mysql_load *load = user;
+	struct cf_mysql_load_user *step =
+		cf_mysql_grow(&load->users, &load->n_users, sizeof(*step));
+
+	if (!step)
+		return cf_err_nomem(err);
+	step->sql = strdup(from->sql);
+	step->label = strdup(from->label);
+	step->is_account = from->is_account;
+	step->is_oracle = from->is_oracle;
+	return step->sql && step->label ? 0 : cf_err_nomem(err);
+}
+
+int cf_mysql_load_read_users(struct cf_mysql_load *load, struct cf_err *err)
+{
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = cf_tree_read_file(load->tree, "users.sql", CF_MYSQL_MANIFEST_LEN_MAX, &text, err);
+
+	if (rc == CF_ERR_NOT_FOUND)
+		rc = cf_err_set(err, CF_ERR_NOT_FOUND,
+				"--users: no users.sql is here: only whole snapshots have one, and "
+				"only if the backup had the right to read users");
+	else if (rc == 0)
+		rc = cf_mysql_users_scan((const char *)text.data, keep_step, load, err);
+	if (rc == CF_ERR_DAMAGED)
+		cf_err_wrap(err, "users.sql");
+	cf_buf_release(&text);
+	return rc;
+}
+
+static int run_step(struct cf_mysql_load *load, struct cf_mysql_load_user *step, struct cf_err *err)
+{
+	/* A grant to somebody who is not there must not make an account without password. */
+	bool may_make = cf_mysql_is_mariadb(load->my) || cf_mysql_version(load->my) < 80000;
+	int rc = cf_ctx_check(load->ctx, err);
+
+	if (rc == 0)
+		rc = cf_mysql_runf(load->my, err, "SET NAMES utf8mb4, sql_mode = '%s%s'",
+				   step->is_oracle ? "ORACLE" : "",
+				   may_make ? ",NO_AUTO_CREATE_USER" : "");
+	if (rc == 0)
+		rc = cf_mysql_run(load->my, step->sql, err);
+	step->is_done = rc == 0;
+	return rc;
+}
+
+static bool is_of_restored(const struct cf_mysql_load *load, const struct cf_mysql_load_user *step)
+{
+	for (size_t i = 0; i < load->n_targets; i++)
+		if (cf_mysql_ddl_mentions(step->sql, load->targets[i].name))
+			return true;
+	return false;
+}
+
+/* A snapshot of one database has the rights to all. */
+static void tell_refused(const struct cf_mysql_load *load, const struct cf_mysql_load_user *step,
+			 int rc)
+{
+	const char *what = step->is_account ? "made" : "granted";
+
+	if (rc == CF_ERR_NOT_FOUND && !is_of_restored(load, step))
+		cf_ctx_note(load->ctx, "user.elsewhere", step->label,
+			    "not %s, for it was not restored: %s", what, step->label);
+	else
+		cf_ctx_warn(load->ctx, "user.refused", step->label, "not %s: %s: %s", what,
+			    step->label, cf_mysql_error_text(load->my));
+}
+
+/* is_last: what the server refuses will not be tried again. */
+static int try_step(struct cf_mysql_load *load, struct cf_mysql_load_user *step, bool is_last,
+		    struct cf_err *err)
+{
+	struct cf_err failure = CF_ERR_INIT;
+	int rc = run_step(load, step, &failure);
+
+	if (rc == 0)
+		return 0;
+	if (rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || cf_mysql_is_broken(load->my))
+		return cf_err_set(err, rc, "%s", failure.text);
+	if (is_last)
+		tell_refused(load, step, rc);
+	return 0;
+}
+
+int cf_mysql_load_grant(struct cf_mysql_load *load, bool is_last, size_t *n_done_out,
+			struct cf_err *err)
+{
+	int rc = 0;
+
+	*n_done_out = 0;
+	for (size_t i = 0; rc == 0 && i < load->n_users; i++) {
+		struct cf_mysql_load_user *step = &load->users[i];
+
+		if (step->is_account || step->is_done)
+			continue;
+		rc = try_step(load, step, is_last, err);
+		*n_done_out += step->is_done;
+	}
+	return rc;
+}
+
+int cf_mysql_load_users(struct cf_mysql_load *load, struct cf_err *err)
+{
+	bool has_rights = false;
+	size_t n_done;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->n_users; i++) {
+		struct cf_mysql_load_user *step = &load->users[i];
+
+		has_rights |= !step->is_account;
+		if (step->is_account && cf_mysql_load_step(load, "ensure", step->label, 0))
+			rc = try_step(load, step, true, err);
+	}
+	if (rc == 0 && has_rights && cf_mysql_load_step(load, "grant", "rights", 0))
+		rc = cf_mysql_load_grant(load, false, &n_done, err);
+	return rc;
+}
