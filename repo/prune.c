@@ -58,7 +58,7 @@ static int read_clock(struct cf_prune *p, struct cf_err *err)
 /* Another prune that is at work. Not for safety, only because two of them are in each other's way. */
 static int refuse_second(struct cf_prune *p, struct cf_err *err)
 {
-	for (size_t i = 0; i < p->runs.n; i++) {
+	for (size_t i = 0; !p->options->dry_run && i < p->runs.n; i++) {
 		const struct cf_run *run = &p->runs.items[i];
 
 		if (!run->is_prune || run->is_ended || is_stale(p, run) || (p->lease && cf_lease_is_of(p->lease, run)))

@@ -253,6 +253,19 @@ bool cf_snapshot_find_damaged(const struct cf_snapshot_list *list, const char *t
 	       find_prefix(list->quarantined, list->n_quarantined, text, id_out);
 }
 
+static int say_unknown(const struct cf_snapshot_list *list, const char *text, struct cf_err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct cf_snapshot *snapshot = list->items[i];
+
+		if (!snapshot->is_pretender && strncmp(cf_id_text(&snapshot->replaces).s, text, strlen(text)) == 0)
+			return cf_err_set(err, CF_ERR_NOT_FOUND,
+					  "there is no snapshot %s any more: since its tags or its hold were changed it is %.8s", text,
+					  cf_id_text(&snapshot->id).s);
+	}
+	return cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot %s", text);
+}
+
 static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_out, struct cf_err *err)
 {
 	struct cf_id damaged;
@@ -270,7 +283,7 @@ static int pick(struct cf_snapshot_list *list, const char *text, size_t *index_o
 	if (n_found > 1)
 		return cf_err_set(err, CF_ERR_USAGE, "%s fits %zu snapshots; give more digits", text, n_found);
 	if (n_found == 0)
-		return cf_err_set(err, CF_ERR_NOT_FOUND, "there is no snapshot %s", text);
+		return say_unknown(list, text, err);
 	return 0;
 }
 

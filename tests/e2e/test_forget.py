@@ -136,6 +136,7 @@ def test_a_held_snapshot_is_forgotten_by_nothing(coffer):
     assert ids(coffer) == [held, made[2]]
     # A hold outlives tags.
     tagged = coffer.run("tag", held, "--add", "x", "--json").json["snapshots"][0]["snapshot"]
+    coffer.fails("ls", held, code=FAILED, names=["any more", tagged[:8]])
     coffer.fails("forget", tagged, "--yes", code=BUSY)
     free = coffer.run("hold", "remove", tagged, "--json").json["snapshots"][0]["snapshot"]
     coffer.run("forget", free, "--yes")
