@@ -51,7 +51,7 @@ int cf_check_mark_indexed(struct cf_check *check, struct cf_err *err)
 			pack->is_indexed = rc == 1;
 			rc = rc < 0 ? rc : 0;
 		}
-		check->figures.unreferenced_packs += !pack->is_indexed;
+		check->figures.unreferenced_packs += !pack->is_indexed && !pack->is_reported;
 	}
 	return rc;
 }
