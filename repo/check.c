@@ -496,6 +496,13 @@ static int begin_again(struct cf_check *check, struct inventory *inventory, stru
 	return rc;
 }
 
+static void count_unreferenced(struct cf_check *check)
+{
+	check->figures.unreferenced_packs = 0;
+	for (size_t i = 0; i < check->n_packs; i++)
+		check->figures.unreferenced_packs += !check->packs[i].is_indexed && !check->packs[i].is_reported;
+}
+
 /* All but the bytes of packs. */
 static int check_structure(struct cf_check *check, struct inventory *inventory, bool is_again, struct cf_err *err)
 {
@@ -514,6 +521,7 @@ static int check_structure(struct cf_check *check, struct inventory *inventory, 
 		rc = check_snapshots(check, inventory->snapshots, inventory->n_snapshots, err);
 	if (rc == 0) {
 		report_lost_packs(check);
+		count_unreferenced(check);
 		cf_check_records(check, inventory->snapshots, inventory->n_snapshots);
 	}
 	return rc;

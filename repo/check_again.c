@@ -42,7 +42,6 @@ int cf_check_mark_indexed(struct cf_check *check, struct cf_err *err)
 {
 	int rc = 0;
 
-	check->figures.unreferenced_packs = 0;
 	for (size_t i = 0; rc == 0 && i < check->n_packs; i++) {
 		struct cf_checked_pack *pack = &check->packs[i];
 
@@ -51,7 +50,6 @@ int cf_check_mark_indexed(struct cf_check *check, struct cf_err *err)
 			pack->is_indexed = rc == 1;
 			rc = rc < 0 ? rc : 0;
 		}
-		check->figures.unreferenced_packs += !pack->is_indexed && !pack->is_reported;
 	}
 	return rc;
 }
