@@ -31,6 +31,23 @@ const char *cf_pg_text_encoding(const struct cf_pg_database *database)
 	return strcmp(database->manifest.encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
 }
 
+int cf_pg_recode(const struct cf_pg_database *database, struct cf_pg *pg, struct cf_buf *text, struct cf_err *err)
+{
+	const char *values[] = {(const char *)text->data, database->manifest.data_encoding};
+	struct cf_pg_rows *rows = NULL;
+	int rc;
+
+	if (strcmp(values[1], "UTF8") == 0 || strcmp(values[1], "SQL_ASCII") == 0)
+		return 0;
+	rc = cf_pg_query_binary(pg, "SELECT convert_to($1, $2)", values, 2, &rows, err);
+	if (rc == 0) {
+		cf_buf_clear(text);
+		rc = cf_buf_append(text, cf_pg_value(rows, 0, 0), cf_pg_value_len(rows, 0, 0), err);
+	}
+	cf_pg_rows_free(rows);
+	return rc == 0 ? cf_buf_append(text, "", 1, err) : rc;
+}
+
 static unsigned lock_wait_s(const struct cf_pg_dump *dump)
 {
 	return dump->options->lock_wait_s ? dump->options->lock_wait_s : LOCK_WAIT_S;
@@ -207,6 +224,7 @@ static int describe_database(struct cf_pg_database *database, struct cf_err *err
 
 	if (rc < 0)
 		return rc;
+	cf_pg_rows_free(database->facts);
 	database->facts = rows;
 	manifest->name = database->name;
 	manifest->owner = cf_pg_value(rows, 0, 0);
@@ -423,11 +441,9 @@ static int put_manifest(struct cf_pg_database *database, struct cf_err *err)
 
 static int describe(struct cf_pg_database *database, struct cf_err *err)
 {
-	int rc = describe_database(database, err);
+	int rc = cf_pg_roots_read(database->leader, strcmp(database->manifest.encoding, "UTF8") != 0,
+				  &database->roots, err);
 
-	if (rc == 0)
-		rc = cf_pg_roots_read(database->leader, strcmp(database->manifest.encoding, "UTF8") != 0,
-				      &database->roots, err);
 	if (rc == 0)
 		rc = describe_tables(database, err);
 	/* Large objects belong to no table: a selection leaves them out. */
@@ -564,6 +580,8 @@ static int try_prepare(struct cf_pg_database *database, bool is_first, bool *is_
 		database->dump_wait_ms = SHORT_DUMP_WAIT_MS + (unsigned)database->catalog.n;
 		rc = look_for_waiters(database, err);
 	}
+	if (rc == 0)
+		rc = describe_database(database, err);
 	if (rc == 0)
 		rc = cf_pg_read_schema(database, err);
 	return rc == 0 ? read_sequences(database, err) : rc;

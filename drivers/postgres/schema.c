@@ -79,6 +79,27 @@ static int append_arg(struct cf_buf *args, const char *option, const char *value
 	return rc == 0 ? cf_buf_append(args, value, strlen(value) + 1, err) : rc;
 }
 
+/* pg_dump takes names in the encoding that it writes. */
+static int append_names(struct cf_pg_database *database, const struct cf_buf *names, struct cf_buf *args,
+			struct cf_err *err)
+{
+	struct cf_buf one = CF_BUF_INIT;
+	size_t len;
+	int rc = 0;
+
+	for (size_t at = 0; rc == 0 && at < names->len; at += len) {
+		len = strlen((const char *)names->data + at) + 1;
+		cf_buf_clear(&one);
+		rc = cf_buf_append(&one, names->data + at, len, err);
+		if (rc == 0)
+			rc = cf_pg_recode(database, database->leader, &one, err);
+		if (rc == 0)
+			rc = cf_buf_append(args, one.data, one.len, err);
+	}
+	cf_buf_release(&one);
+	return rc;
+}
+
 /*
  * When schemas alone are chosen pg_dump takes these and nothing of the others. When single tables are chosen the others are excluded, instead of naming the chosen ones to pg_dump: so the types and functions
  * that they need are there.
@@ -86,6 +107,7 @@ static int append_arg(struct cf_buf *args, const char *option, const char *value
 static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struct cf_err *err)
 {
 	const struct cf_selection *select = &database->dump->options->select;
+	struct cf_buf excluded = CF_BUF_INIT;
 	char lock_wait_ms[16];
 	int rc = append_arg(args, "--format=custom", "", err);
 
@@ -96,6 +118,9 @@ static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struc
 		rc = append_arg(args, "--schema-only", "", err);
 	if (rc == 0)
 		rc = append_arg(args, "--no-password", "", err);
+	/* That of the rows, whatever the role or the database sets: scripts of tables have both. */
+	if (rc == 0)
+		rc = append_arg(args, "--encoding=", database->manifest.data_encoding, err);
 	/* All is locked by us, so that only a request for an exclusive lock that waits for us can be in the way: it would
 	 * wait for ever. */
 	if (rc == 0)
@@ -103,8 +128,13 @@ static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struc
 	if (rc == 0)
 		rc = append_arg(args, "--snapshot=", database->snapshot.id, err);
 	if (rc == 0 && select->n_tables == 0)
-		rc = cf_buf_append(args, database->schema_args.data, database->schema_args.len, err);
-	return rc == 0 ? cf_pg_catalog_exclude_args(&database->catalog, args, err) : rc;
+		rc = append_names(database, &database->schema_args, args, err);
+	if (rc == 0)
+		rc = cf_pg_catalog_exclude_args(&database->catalog, &excluded, err);
+	if (rc == 0)
+		rc = append_names(database, &excluded, args, err);
+	cf_buf_release(&excluded);
+	return rc;
 }
 
 /* pg_dump waits for a lock as little as it was told to, and fails. */

@@ -241,9 +241,10 @@ static int tell_why(struct cf_pg_dump *dump, int rc, struct cf_err *err)
 static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
 {
 	const char *superuser = cf_pg_parameter(dump->server, "is_superuser");
+	const char *server_encoding = cf_pg_parameter(dump->server, "server_encoding");
 	const char *args[8] = {"--globals-only", "--no-password"};
 	struct cf_buf database = CF_BUF_INIT;
-	char restrict_key[128];
+	char restrict_key[128], encoding[64];
 	size_t n = 2;
 	char **environment = NULL;
 	const struct cf_pg_run run = {.program = &dump->dump_all, .args = args, .input_fd = -1};
@@ -255,6 +256,11 @@ static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *
 	snprintf(restrict_key, sizeof(restrict_key), "--restrict-key=%s", key);
 	rc = append_database(cf_pg_database(dump->server), &database, err);
 	args[n++] = (const char *)database.data;
+	/* Not one that a role or a database sets, and that may lack characters of a name. */
+	if (server_encoding) {
+		snprintf(encoding, sizeof(encoding), "--encoding=%s", server_encoding);
+		args[n++] = encoding;
+	}
 	if (dump->dump_all.has_restrict_key)
 		args[n++] = restrict_key;
 	/* Their hashes are in a table that only superusers read. */

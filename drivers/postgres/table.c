@@ -111,24 +111,6 @@ static int make_copy(struct cf_pg *pg, const struct cf_pg_database *database,
 	return rc == 0 ? cf_buf_append(sql, ")", 2, err) : rc;
 }
 
-/* The script is in the encoding of the archive, which is the data's; we speak UTF-8 with the server. */
-static int recode(struct cf_pg *pg, const char *encoding, struct cf_buf *text, struct cf_err *err)
-{
-	const char *values[] = {(const char *)text->data, encoding};
-	struct cf_pg_rows *rows = NULL;
-	int rc;
-
-	if (strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "SQL_ASCII") == 0)
-		return 0;
-	rc = cf_pg_query_binary(pg, "SELECT convert_to($1, $2)", values, 2, &rows, err);
-	if (rc == 0) {
-		cf_buf_clear(text);
-		rc = cf_buf_append(text, cf_pg_value(rows, 0, 0), cf_pg_value_len(rows, 0, 0), err);
-	}
-	cf_pg_rows_free(rows);
-	return rc == 0 ? cf_buf_append(text, "", 1, err) : rc;
-}
-
 /*
  * For whoever loads the rows into partitions again, in the words of pg_dump. A name's newline would end the comment.
  */
@@ -164,7 +146,7 @@ static int make_script(struct cf_pg *pg, const struct cf_pg_database *database, 
 		if (rc == 0)
 			rc = cf_buf_append(&copy, " FROM stdin;", sizeof(" FROM stdin;"), err);
 		if (rc == 0)
-			rc = recode(pg, database->manifest.data_encoding, &copy, err);
+			rc = cf_pg_recode(database, pg, &copy, err);
 	}
 	if (rc == 0)
 		rc = cf_pg_script_table(database->script, task->relation->oid, (const char *)copy.data, before,

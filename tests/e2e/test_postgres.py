@@ -372,6 +372,8 @@ def test_other_encodings_keep_their_bytes(postgres, coffer, tmp_path):
         assert tree.data(*key) == content
         if schema:
             assert key == ("public", schema)
+            coffer.backup(f"postgres:///{name}", "--exclude-table", schema, "--tag", "none")
+            assert schema.encode("latin-1") not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").out
         target = postgres.make(None, "-E", tree.manifest["encoding"], "-T", "template0", "--locale=C")
         postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
         env = {"PGCLIENTENCODING": "SQL_ASCII"}
@@ -454,6 +456,18 @@ def test_settings_of_a_role_or_database_do_not_leak_into_the_data(postgres, coff
                 postgres.sql(f"ALTER DATABASE {name} SET {setting}")
         else:
             assert tree.data("public", "t") == tree_of_plain
+
+
+def test_a_client_encoding_of_a_database_is_not_its_scripts(postgres, coffer, tmp_path):
+    coffer.variables = postgres.variables
+    name = postgres.make()
+    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE TABLE \"ñ€\" (t text); INSERT INTO \"ñ€\" VALUES ('ñ'), ('€'); "
+                 f"ALTER DATABASE {name} SET client_encoding = 'LATIN1'", name)
+    coffer.backup(f"postgres:///{name}")
+    tree = tree_of(coffer, tmp_path / "tree", database=name)
+    target = postgres.make()
+    postgres.psql(target, "-o", "/dev/null", "-f", tree.script("public", "ñ€"))
+    assert postgres.rows('SELECT t FROM "ñ€"', target) == [("ñ",), ("€",)]
 
 
 def test_a_source_may_be_named_in_any_way_that_backup_takes(shop_backup, postgres_server, tmp_path):
