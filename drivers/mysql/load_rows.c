@@ -1,7 +1,10 @@
 /*
  * Rows of a part of a table's file: by LOAD DATA LOCAL, which costs the server about 0.6 of what
- * INSERT does (MariaDB 10.11, InnoDB), else by INSERT. Whatever the server says about a row is an
- * error, and what it took is counted.
+ * INSERT does (MariaDB 10.11, InnoDB), else by INSERT. Whatever the server says about a saved value
+ * is an error, and what it took is counted. What it says about the value of a generated column,
+ * which it makes itself, is not: it was so at the source. Since a warning need not name its column,
+ * and only the first warnings are told, the saved values prove that they fit in a table of their
+ * own.
  */
 
 #include "base/err.h"
@@ -9,6 +12,7 @@
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/row_reader.h"
+#include "drivers/mysql/sql.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,14 +76,17 @@ static int append_columns(struct cf_buf *sql, const struct cf_mysql_table *table
 	return rc;
 }
 
-/* Ended by NUL. */
-static int load_statement(const struct cf_mysql_load_table *table, struct cf_buf *sql,
-			  struct cf_err *err)
+/* Seen by one session, as long as it proves something. */
+static const char proof[] = "coffer saved values";
+
+/* Into the table of this name. Ended by NUL. */
+static int load_statement(const struct cf_mysql_load_table *table, const char *name,
+			  struct cf_buf *sql, struct cf_err *err)
 {
 	int rc = cf_buf_append_str(sql, "LOAD DATA LOCAL INFILE 'coffer' INTO TABLE ", err);
 
 	if (rc == 0)
-		rc = cf_mysql_quote_name(table->name, sql, err);
+		rc = cf_mysql_quote_name(name, sql, err);
 	if (rc == 0)
 		rc = cf_buf_append_str(
 			sql,
@@ -183,15 +190,31 @@ static int check_warnings(struct cf_mysql *my, uint64_t n_zeros, struct cf_err *
 	return rc;
 }
 
-static int check_taken(struct cf_mysql *my, uint64_t n_rows, uint64_t n_zeros, struct cf_err *err)
+static bool has_generated(const struct cf_mysql_table *table)
 {
-	uint64_t taken = cf_mysql_affected_rows(my);
-	int rc = check_warnings(my, n_zeros, err);
+	return table->n_columns > 0 && strcasestr(table->create, " GENERATED ALWAYS AS (");
+}
 
-	if (rc == 0 && taken != n_rows)
-		rc = cf_err_set(err, CF_ERR_FAILED, "the server took %llu of %llu rows",
-				(unsigned long long)taken, (unsigned long long)n_rows);
+/* A table of the saved columns as they are, and nothing else. */
+static int begin_proof(struct cf_mysql *my, const struct cf_mysql_load_table *table,
+		       struct cf_err *err)
+{
+	struct cf_buf sql = CF_BUF_INIT;
+	int rc = cf_mysql_sql(&sql, err, "CREATE TEMPORARY TABLE %n AS SELECT ", proof);
+
+	for (size_t i = 0; rc == 0 && i < table->from->n_columns; i++)
+		rc = cf_mysql_sql(&sql, err, "%s%n", i ? "," : "", table->from->columns[i].name);
+	if (rc == 0)
+		rc = cf_mysql_sql(&sql, err, " FROM %n LIMIT 0", table->name);
+	if (rc == 0)
+		rc = cf_mysql_run(my, (const char *)sql.data, err);
+	cf_buf_release(&sql);
 	return rc;
+}
+
+static int end_proof(struct cf_mysql *my, struct cf_err *err)
+{
+	return cf_mysql_do(my, err, "DROP TEMPORARY TABLE %n", proof);
 }
 
 static bool refuses_local(unsigned number)
@@ -200,38 +223,84 @@ static bool refuses_local(unsigned number)
 	       number == CF_MYSQL_LOAD_INFILE_DISABLED;
 }
 
-static int load_by_file(struct cf_mysql_load *load, struct cf_mysql *my,
-			const struct cf_mysql_load_table *table, struct cf_mysql_row_reader *rows,
-			struct cf_err *err)
+/* Into the table of this name; n_zeros: warnings that mean nothing. */
+static int load_file(struct cf_mysql *my, const struct cf_mysql_load_table *table, const char *name,
+		     struct cf_mysql_row_reader *rows, uint64_t *n_zeros_out, struct cf_err *err)
 {
 	struct counted_rows counted = {.rows = rows, .has_enums = has_enums(table->from)};
 	struct cf_buf sql = CF_BUF_INIT;
-	int rc = load_statement(table, &sql, err);
+	int rc = load_statement(table, name, &sql, err);
 
-	/* When we are killed the server takes what it got for the whole file. */
 	if (rc == 0)
-		rc = cf_mysql_run(my, "START TRANSACTION", err);
-	if (rc == 0) {
 		rc = cf_mysql_load_local(my, (const char *)sql.data, read_counted, &counted, err);
-		if (rc == 0)
-			rc = check_taken(my, rows->n_rows, counted.n_zeros, err);
-		else if (refuses_local(cf_mysql_errno(my)))
-			atomic_store(&load->by_insert, true);
-	}
-	if (rc == 0)
-		rc = cf_mysql_run(my, "COMMIT", err);
+	*n_zeros_out = counted.n_zeros;
 	cf_buf_release(&sql);
 	return rc;
 }
 
+static int check_count(struct cf_mysql *my, uint64_t n_rows, struct cf_err *err)
+{
+	uint64_t taken = cf_mysql_affected_rows(my);
+
+	return taken == n_rows ? 0
+			       : cf_err_set(err, CF_ERR_FAILED, "the server took %llu of %llu rows",
+					    (unsigned long long)taken, (unsigned long long)n_rows);
+}
+
+static int prove_file(struct cf_mysql_load *load, struct cf_mysql *my,
+		      const struct cf_mysql_load_part *part, const struct cf_ctx *ctx,
+		      struct cf_err *err)
+{
+	struct cf_mysql_row_reader rows;
+	uint64_t n_zeros = 0;
+	int rc = begin_proof(my, part->table, err);
+
+	cf_mysql_row_reader_init(&rows, load->tree, part->table->path, part->table->from,
+				 part->from, part->to);
+	rows.ctx = ctx;
+	if (rc == 0)
+		rc = load_file(my, part->table, proof, &rows, &n_zeros, err);
+	if (rc == 0)
+		rc = check_warnings(my, n_zeros, err);
+	if (rc == 0)
+		rc = end_proof(my, err);
+	cf_mysql_row_reader_release(&rows);
+	return rc;
+}
+
+static int load_by_file(struct cf_mysql_load *load, struct cf_mysql *my,
+			const struct cf_mysql_load_part *part, const struct cf_ctx *ctx,
+			struct cf_mysql_row_reader *rows, struct cf_err *err)
+{
+	uint64_t n_zeros = 0;
+	/* When we are killed the server takes what it got for the whole file. */
+	int rc = cf_mysql_run(my, "START TRANSACTION", err);
+
+	if (rc == 0) {
+		rc = load_file(my, part->table, part->table->name, rows, &n_zeros, err);
+		if (rc < 0 && refuses_local(cf_mysql_errno(my)))
+			atomic_store(&load->by_insert, true);
+	}
+	if (rc == 0)
+		rc = check_count(my, rows->n_rows, err);
+	if (rc == 0) {
+		rc = check_warnings(my, n_zeros, err);
+		if (rc == CF_ERR_FAILED && has_generated(part->table->from)) {
+			cf_err_clear(err);
+			rc = prove_file(load, my, part, ctx, err);
+		}
+	}
+	return rc == 0 ? cf_mysql_run(my, "COMMIT", err) : rc;
+}
+
 /* "INSERT INTO `t` (`a`,`b`) VALUES\n" */
-static int insert_head(const struct cf_mysql_load_table *table, struct cf_buf *sql,
-		       struct cf_err *err)
+static int insert_head(const struct cf_mysql_load_table *table, const char *name,
+		       struct cf_buf *sql, struct cf_err *err)
 {
 	int rc = cf_buf_append_str(sql, "INSERT INTO ", err);
 
 	if (rc == 0)
-		rc = cf_mysql_quote_name(table->name, sql, err);
+		rc = cf_mysql_quote_name(name, sql, err);
 	if (rc == 0)
 		rc = cf_buf_append_str(sql, " (", err);
 	for (size_t i = 0; rc == 0 && i < table->from->n_columns; i++) {
@@ -266,19 +335,17 @@ static int append_rows(struct cf_buf *sql, struct cf_span text, struct cf_err *e
 	return rc;
 }
 
-/* One statement of the lines in hand. The bytes behind the last whole line stay in hand. */
-static int insert_lines(const struct cf_mysql_load *load, struct cf_mysql *my,
-			const struct cf_mysql_load_table *table, struct cf_buf *sql,
-			struct cf_buf *lines, size_t len, struct cf_err *err)
+/* One statement of whole lines. */
+static int insert_into(const struct cf_mysql_load *load, struct cf_mysql *my,
+		       const struct cf_mysql_load_table *table, const char *name,
+		       struct cf_buf *sql, struct cf_span lines, struct cf_err *err)
 {
-	enum zero_state state = ZERO_IN_VALUE;
-	uint64_t n_zeros = has_enums(table->from) ? count_zeros(&state, lines->data, len) : 0;
 	int rc;
 
 	cf_buf_clear(sql);
-	rc = insert_head(table, sql, err);
+	rc = insert_head(table, name, sql, err);
 	if (rc == 0)
-		rc = append_rows(sql, cf_span_of(lines->data, len), err);
+		rc = append_rows(sql, lines, err);
 	/* The server would only hang up. */
 	if (rc == 0 && sql->len >= load->packet_max)
 		rc = cf_err_set(
@@ -286,10 +353,39 @@ static int insert_lines(const struct cf_mysql_load *load, struct cf_mysql *my,
 			"a statement with its rows has %zu bytes, and the server takes %llu: "
 			"SET GLOBAL max_allowed_packet, or local_infile = 1",
 			sql->len, (unsigned long long)load->packet_max);
+	return rc == 0 ? cf_mysql_run_span(my, cf_buf_span(sql), err) : rc;
+}
+
+static int prove_lines(const struct cf_mysql_load *load, struct cf_mysql *my,
+		       const struct cf_mysql_load_table *table, struct cf_buf *sql,
+		       struct cf_span lines, uint64_t n_zeros, struct cf_err *err)
+{
+	int rc;
+
+	cf_err_clear(err);
+	rc = begin_proof(my, table, err);
 	if (rc == 0)
-		rc = cf_mysql_run_span(my, cf_buf_span(sql), err);
+		rc = insert_into(load, my, table, proof, sql, lines, err);
 	if (rc == 0)
 		rc = check_warnings(my, n_zeros, err);
+	return rc == 0 ? end_proof(my, err) : rc;
+}
+
+/* The bytes behind the last whole line stay in hand. */
+static int insert_lines(const struct cf_mysql_load *load, struct cf_mysql *my,
+			const struct cf_mysql_load_table *table, struct cf_buf *sql,
+			struct cf_buf *lines, size_t len, struct cf_err *err)
+{
+	enum zero_state state = ZERO_IN_VALUE;
+	uint64_t n_zeros = has_enums(table->from) ? count_zeros(&state, lines->data, len) : 0;
+	struct cf_span whole = cf_span_of(lines->data, len);
+	int rc = insert_into(load, my, table, table->name, sql, whole, err);
+
+	if (rc == 0) {
+		rc = check_warnings(my, n_zeros, err);
+		if (rc == CF_ERR_FAILED && has_generated(table->from))
+			rc = prove_lines(load, my, table, sql, whole, n_zeros, err);
+	}
 	if (rc == 0) {
 		memmove(lines->data, lines->data + len, lines->len - len);
 		lines->len -= len;
@@ -356,7 +452,7 @@ int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
 	cf_mysql_row_reader_init(&rows, load->tree, table->path, table->from, part->from, part->to);
 	rows.ctx = ctx;
 	if (!by_insert) {
-		rc = load_by_file(load, my, table, &rows, err);
+		rc = load_by_file(load, my, part, ctx, &rows, err);
 		by_insert = rc < 0 && rows.n_rows == 0 && atomic_load(&load->by_insert);
 	}
 	if (by_insert) {

@@ -220,6 +220,37 @@ def test_rows_of_generated_columns_alone_come_back(my):
     my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url())
 
 
+CLIPPED = """
+SET sql_mode = ''; CREATE TABLE clipped (id INT AUTO_INCREMENT PRIMARY KEY, a INT, s VARCHAR(9), t TINYINT AS (a * 100) STORED, e ENUM('', 'x'), KEY (t),
+	n INT AS (s) STORED, v TINYINT AS (a * 100) VIRTUAL, h INET6, f FLOAT, u CHAR(1) AS (s) VIRTUAL UNIQUE) CHARSET utf8mb4;
+INSERT INTO clipped (a, s, e, h, f) VALUES (1, '5', 0, '::1', 0.1), (2, 'x', 1, NULL, -0), (3, '3€', 2, '::2', 1e30);
+CREATE TABLE many (a INT PRIMARY KEY, t TINYINT AS (a + 100) STORED); INSERT INTO many (a) SELECT seq * 30 FROM seq_1_to_3000;
+CREATE TABLE clipped_history (a INT, t TINYINT AS (a * 100) STORED) WITH SYSTEM VERSIONING; INSERT INTO clipped_history (a) VALUES (1), (2); DELETE FROM clipped_history WHERE a = 2;
+"""
+
+
+@pytest.mark.parametrize("local_infile", ["ON", "OFF"])
+def test_values_that_the_source_clipped_come_back_and_no_other_is_clipped(my, local_infile):
+    """A generated column holds what a session that is not strict makes of it."""
+    server = my.server
+    source = server.make(CLIPPED)
+    assert server.rows("SELECT t FROM clipped", source) == [(100,), (127,), (127,)]
+    my.run("backup", server.url(source))
+    server.sql(f"SET GLOBAL local_infile = {local_infile}")
+    try:
+        my.restore(f"latest:/{source}", server.url("clipped_again"))
+        mariadb_state.assert_equal(mariadb_state.of(server, source), mariadb_state.of(server, "clipped_again"))
+        for table, change in (("clipped", "MODIFY s VARCHAR(1) CHARSET utf8mb4"), ("many", "DROP PRIMARY KEY, MODIFY a SMALLINT")):
+            server.sql(f"TRUNCATE {table}; ALTER TABLE {table} {change}", "clipped_again")
+            restore = ("restore", f"latest:/{source}", "--to", server.url("clipped_again"), "--data-only", "--table", table)
+            assert "does not take the rows as they are" in my.fails(*restore, code=FAILED, names=f"clipped_again.{table}")
+            assert server.value(f"SELECT COUNT(*) FROM {table}", "clipped_again") == 0
+    finally:
+        server.sql("SET GLOBAL local_infile = ON")
+    my.run("verify", "latest", "--level", "comprehensive", "--against", server.url())
+    server.assert_idle()
+
+
 # What a session begins with, and what is worst of it for a backup or a restore.
 HOSTILE = {
     "sql_select_limit": "3", "sql_big_selects": "0", "max_join_size": "1", "sql_safe_updates": "1", "sql_auto_is_null": "1",
