@@ -359,6 +359,8 @@ static int walk_snapshot(struct tree_check *t, const struct cf_snapshot *snapsho
 		if (rc == 1)
 			rc = push(t, root, err);
 	}
+	if (is_loss(rc))
+		cf_err_wrap(err, "nothing of it can be restored");
 	if (rc == 0)
 		rc = walk(t, err);
 	free(root);
