@@ -108,9 +108,18 @@ static const struct cf_check_forgotten *find_forgotten(const struct cf_check *ch
 				    : NULL;
 }
 
+static bool is_there(const struct cf_check *check, const struct cf_id *id)
+{
+	struct cf_backend *store = check->repo->backend;
+	uint64_t size;
+
+	return store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, &size, NULL) == 0;
+}
+
+/* One that is not among those listed may have been stored since. */
 static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
 {
-	return !cf_id_among(ids, n, seen) && !find_forgotten(check, seen) &&
+	return !cf_id_among(ids, n, seen) && !find_forgotten(check, seen) && !is_there(check, seen) &&
 	       cf_id_set_add(&check->reported, seen) == 1;
 }
 
@@ -158,14 +167,6 @@ int cf_check_version(struct cf_check *check, const struct cf_snapshot *snapshot,
 		rc = 0;
 	}
 	return rc < 0 ? rc : 0;
-}
-
-static bool is_there(const struct cf_check *check, const struct cf_id *id)
-{
-	struct cf_backend *store = check->repo->backend;
-	uint64_t size;
-
-	return store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, &size, NULL) == 0;
 }
 
 void cf_check_records(struct cf_check *check, const struct cf_id *ids, size_t n)

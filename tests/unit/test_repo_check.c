@@ -2,6 +2,7 @@
 
 #include "tests/unit/repo_fixture.h"
 
+#include "backends/wrap.h"
 #include "repo/catalog.h"
 #include "repo/forget.h"
 #include "repo/object.h"
@@ -312,6 +313,42 @@ static void a_store_set_back_to_an_older_state_is_found(void **state)
 	cf_snapshot_free(snapshot);
 }
 
+static cf_backend_list_fn *list_user_fn;
+static char unlisted[80];
+
+static int note_listed(void *user, const char *name, uint64_t size)
+{
+	return strcmp(name, unlisted) == 0 ? 0 : list_user_fn(user, name, size);
+}
+
+/* As if that one had been stored just after. */
+static int list_without(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user, struct cf_err *err)
+{
+	struct cf_backend *inner = cf_wrap_inner(backend);
+
+	list_user_fn = fn;
+	return inner->ops->list(inner, prefix, note_listed, user, err);
+}
+
+static void a_snapshot_stored_since_is_not_missing(void **state)
+{
+	struct case_of *c = *state;
+	struct cf_backend *late = fixture_share(c->f.store);
+	struct cf_backend_ops ops;
+	struct cf_err err = CF_ERR_INIT;
+
+	assert_int_equal(check(c, (struct cf_check_options){0}).errors, 0);
+	strcpy(unlisted, cf_object_name(CF_OBJECT_SNAPSHOT, &c->snapshots[N_BACKUPS - 1]).s);
+	ops = *late->ops;
+	ops.list = list_without;
+	late->ops = &ops;
+	cf_repo_close(c->repo);
+	c->repo = fixture_open_over(&c->f, late, c->folder, &err);
+	assert_non_null(c->repo);
+	assert_int_equal(check(c, (struct cf_check_options){0}).errors, 0);
+	reopen(c);
+}
+
 /* Over a store of which calls fail by a rule; findings stay in c->findings. */
 static int check_with_fault(struct case_of *c, const struct cf_fault_rule *rule, bool *reached_out)
 {
@@ -388,6 +425,7 @@ int main(void)
 		TEST(a_delta_that_nothing_needs_may_have_lost_its_base),
 		TEST(the_newest_snapshot_does_not_vanish_unseen),
 		TEST(a_store_set_back_to_an_older_state_is_found),
+		TEST(a_snapshot_stored_since_is_not_missing),
 		TEST(what_cannot_be_read_is_damage_of_one_object),
 		TEST(a_store_that_goes_away_is_no_damage),
 	};
