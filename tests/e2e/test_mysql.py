@@ -570,7 +570,8 @@ def test_a_server_whose_names_have_no_case(my, request):
     folding = servers.MariaDB(MARIADB_ARGS="--lower-case-table-names=1")
     request.addfinalizer(folding.remove)
     name = my.server.new_name()
-    upper = my.server.make("CREATE TABLE Tab (i INT); CREATE VIEW v AS SELECT * FROM Tab", name=name.upper())
+    upper = my.server.make("CREATE TABLE Tab (i INT); CREATE VIEW v AS SELECT * FROM Tab;"
+                           "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1", name=name.upper())
     my.server.make("CREATE TABLE Tab (i INT); CREATE TABLE tab (i INT)", name=name)
     my.run("backup", my.server.url(name, upper))
     line = my.fails("restore", "latest", "--to", folding.url(), code=USAGE, env=folding.variables)
@@ -578,7 +579,11 @@ def test_a_server_whose_names_have_no_case(my, request):
     line = my.fails("restore", f"latest:/{name}", "--to", folding.url(), code=USAGE, env=folding.variables)
     assert f"{name}.tab" in line and f"{name}.Tab" in line and folding.databases() == set()
     my.restore(f"latest:/{upper}", folding.url(), env=folding.variables)
+    # What a person wrote there, in any case, is not rewritten for a server that minds it.
+    folding.sql("CREATE TRIGGER t BEFORE INSERT ON TAB FOR EACH ROW SET NEW.i = 1; CREATE VIEW w AS SELECT 1", upper)
     my.run("backup", folding.url(upper), env=folding.variables)
+    done = my.restore("latest", my.server.url("minds_case"), code=PARTIAL)
+    assert "trigger minds_case.t was not made" in done.err and tables(my.server, "minds_case") == {"tab", "v", "w"}
 
 
 def test_a_row_longer_than_a_statement_may_be_is_told(my):
