@@ -229,7 +229,7 @@ static int dump_table(const struct table_job *job, struct cf_mysql *my, struct c
 				.sink_lock = &dump->lock,
 				.dir = dump->table_dirs[job->database],
 				.entry = &entry,
-				.database = database->manifest.database,
+				.database = &database->manifest,
 				.table = table,
 				.plan = &database->plans[job->table],
 			},

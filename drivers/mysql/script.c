@@ -1,6 +1,7 @@
 #include "drivers/mysql/script.h"
 
 #include "base/err.h"
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/manifest.h"
 #include "drivers/mysql/sql.h"
 
@@ -71,13 +72,60 @@ static int append_create(const struct cf_mysql_table *table, const char *databas
 	return rc == 0 ? cf_mysql_sql(out, err, "%s;\n", from) : rc;
 }
 
-int cf_mysql_script_table_head(const struct cf_mysql_table *table, const char *database,
-			       struct cf_buf *out, struct cf_err *err)
+static int append_sequence(const struct cf_mysql_manifest *manifest,
+			   const struct cf_mysql_object *object, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	static const char create[] = "CREATE SEQUENCE ";
+
+	/* DO prints nothing, and sets no sequence back. */
+	return cf_mysql_sql(out, err, "%sIF NOT EXISTS %s;\nDO %s;\n", create,
+			    object->create + strlen(create), object->value + strlen("SELECT "));
+}
+
+struct used {
+	const char *database, *sequence;
+	bool found;
+};
+
+static int note_use(void *user, const char *db, const char *sequence, struct cf_err *err)
+{
+	struct used *used = user;
+
+	used->found |= !strcmp(db, used->database) && !strcmp(sequence, used->sequence);
+	return 0;
+}
+
+/* What the table's defaults cannot do without. */
+static int append_used_sequences(const struct cf_mysql_table *table,
+				 const struct cf_mysql_manifest *manifest, struct cf_buf *out,
+				 struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < manifest->n_objects; i++) {
+		const struct cf_mysql_object *object = &manifest->objects[i];
+		struct used used = {.database = manifest->database, .sequence = object->name};
+
+		if (object->kind != CF_MYSQL_SEQUENCE)
+			continue;
+		rc = cf_mysql_ddl_sequences(table->create, note_use, &used, err);
+		if (rc == 0 && used.found)
+			rc = append_sequence(manifest, object, out, err);
+	}
+	return rc;
+}
+
+int cf_mysql_script_table_head(const struct cf_mysql_table *table,
+			       const struct cf_mysql_manifest *manifest, struct cf_buf *out,
+			       struct cf_err *err)
 {
 	int rc = cf_buf_append_str(out, head, err);
 
 	if (rc == 0)
-		rc = append_create(table, database, out, err);
+		rc = append_used_sequences(table, manifest, out, err);
+	if (rc == 0)
+		rc = append_create(table, manifest->database, out, err);
 
 	/* Rows hold the bytes of their columns' own character sets. */
 	if (rc == 0)
@@ -154,15 +202,6 @@ static int append_script(const struct cf_mysql_manifest *manifest, enum cf_mysql
 	if (rc == 0)
 		rc = append_kinds(manifest, first, last, append, out, err);
 	return rc == 0 ? cf_mysql_sql(out, err, "%s", tail) : rc;
-}
-
-static int append_sequence(const struct cf_mysql_manifest *manifest,
-			   const struct cf_mysql_object *object, struct cf_buf *out,
-			   struct cf_err *err)
-{
-	/* DO prints nothing. */
-	return cf_mysql_sql(out, err, "%s;\nDO %s;\n", object->create,
-			    object->value + strlen("SELECT "));
 }
 
 /* Something that the text does not hold, so that nothing in it ends the statement. */

@@ -18,10 +18,11 @@ struct cf_err;
 struct cf_mysql_manifest;
 struct cf_mysql_table;
 
-/* All append. What precedes a table's rows; a sequence of its own database loses the database's
- * name: */
-int cf_mysql_script_table_head(const struct cf_mysql_table *table, const char *database,
-			       struct cf_buf *out, struct cf_err *err);
+/* All append. What precedes a table's rows, the sequences of its own database that its defaults
+ * use among it, without the database's name: */
+int cf_mysql_script_table_head(const struct cf_mysql_table *table,
+			       const struct cf_mysql_manifest *manifest, struct cf_buf *out,
+			       struct cf_err *err);
 /* and what follows them. */
 int cf_mysql_script_table_tail(const struct cf_mysql_table *table, struct cf_buf *out,
 			       struct cf_err *err);

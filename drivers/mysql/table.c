@@ -5,6 +5,7 @@
 #include "drivers/mysql/catalog.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/columns.h"
+#include "drivers/mysql/manifest.h"
 #include "drivers/mysql/row_writer.h"
 #include "drivers/mysql/script.h"
 #include "drivers/mysql/sql.h"
@@ -49,10 +50,11 @@ static int hold_definition(const struct cf_mysql_table_dump *dump, struct cf_err
 	int rc = dump->is_locked ? 0 : cf_mysql_run(dump->my, "SAVEPOINT coffer_table", err);
 
 	if (rc == 0 && !dump->is_locked)
-		rc = cf_mysql_do(dump->my, err, "SELECT * FROM %n.%n LIMIT 0", dump->database,
-				 dump->table->name);
+		rc = cf_mysql_do(dump->my, err, "SELECT * FROM %n.%n LIMIT 0",
+				 dump->database->database, dump->table->name);
 	if (rc == 0)
-		rc = cf_mysql_show_table(dump->my, dump->database, dump->table->name, &create, err);
+		rc = cf_mysql_show_table(dump->my, dump->database->database, dump->table->name,
+					 &create, err);
 	if (rc == 0 && !cf_mysql_definition_equal(create, dump->table->create)) {
 		free(create);
 		return changed("altered", err);
@@ -175,7 +177,7 @@ static void warn_of_history(const struct cf_mysql_table_dump *dump)
 {
 	char name[512];
 
-	snprintf(name, sizeof(name), "%s.%s", dump->database, dump->table->name);
+	snprintf(name, sizeof(name), "%s.%s", dump->database->database, dump->table->name);
 	cf_ctx_warn(dump->ctx, "table.history", name,
 		    "only its current rows are saved: the server takes no earlier versions of "
 		    "them back");
@@ -187,8 +189,8 @@ int cf_mysql_table_dump(const struct cf_mysql_table_dump *dump, struct cf_err *e
 	int rc = hold_definition(dump, err);
 
 	if (rc == 0)
-		rc = cf_mysql_columns_read(dump->my, dump->database, dump->plan->is_versioned,
-					   dump->table, &columns, err);
+		rc = cf_mysql_columns_read(dump->my, dump->database->database,
+					   dump->plan->is_versioned, dump->table, &columns, err);
 	if (rc == 0 && columns.loses_history && dump->plan->takes_rows)
 		warn_of_history(dump);
 	if (rc == 0)
@@ -196,7 +198,7 @@ int cf_mysql_table_dump(const struct cf_mysql_table_dump *dump, struct cf_err *e
 	if (rc == 0)
 		rc = release_definition(dump, err);
 	else if (rc != CF_ERR_CANCELED)
-		cf_err_wrap(err, "table %s.%s", dump->database, dump->table->name);
+		cf_err_wrap(err, "table %s.%s", dump->database->database, dump->table->name);
 	cf_mysql_columns_release(&columns);
 	return rc;
 }

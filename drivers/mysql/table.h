@@ -16,6 +16,7 @@
 struct cf_ctx;
 struct cf_err;
 struct cf_mysql;
+struct cf_mysql_manifest;
 struct cf_mysql_table;
 struct cf_mysql_table_plan;
 
@@ -26,8 +27,8 @@ struct cf_mysql_table_dump {
 	struct cf_sink *sink;
 	pthread_mutex_t *sink_lock; /* of calls that change directories */
 	struct cf_dir *dir;
-	const struct cf_entry *entry; /* name and attributes of the file */
-	const char *database;
+	const struct cf_entry *entry;		  /* name and attributes of the file */
+	const struct cf_mysql_manifest *database; /* whose sequences were read */
 	struct cf_mysql_table *table; /* definition, columns and figures are filled in */
 	const struct cf_mysql_table_plan *plan;
 };

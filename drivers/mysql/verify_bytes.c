@@ -273,18 +273,26 @@ static int add_changed(struct renamed *renamed, size_t source, const struct cf_m
 {
 	struct changed_file *changed =
 		cf_mysql_grow(&renamed->changed, &renamed->n_changed, sizeof(*changed));
+	struct cf_mysql_manifest database = renamed->verify->sources[source].manifest;
 	struct cf_mysql_table like = *table;
 	int rc = changed ? name_changed(renamed, source, table->name, &changed->path, err)
 			 : cf_err_nomem(err);
 
 	if (rc < 0)
 		return rc;
+	database.database = renamed->verify->names[source];
 	like.create = (char *)create->data;
 	changed->rest_off = table->file ? table->data_off : UINT64_MAX;
-	rc = cf_mysql_script_table_head(&like, renamed->verify->names[source], &changed->head, err);
+	rc = cf_mysql_script_table_head(&like, &database, &changed->head, err);
 	if (rc == 0 && !table->file)
 		rc = cf_mysql_script_table_tail(&like, &changed->head, err);
 	return rc;
+}
+
+/* An older snapshot has not the sequences in such a file. */
+static bool uses_sequence(const struct cf_mysql_table *table)
+{
+	return strstr(table->create, "nextval(") != NULL;
 }
 
 static int find_changed(struct renamed *renamed, struct cf_err *err)
@@ -300,7 +308,8 @@ static int find_changed(struct renamed *renamed, struct cf_err *err)
 			const struct cf_mysql_table *table = &manifest->tables[j];
 
 			rc = cf_mysql_verify_expect_table(verify, table->create, &expected, err);
-			if (rc == 0 && strcmp((const char *)expected.data, table->create) != 0)
+			if (rc == 0 && (strcmp((const char *)expected.data, table->create) != 0 ||
+					uses_sequence(table)))
 				rc = add_changed(renamed, i, table, &expected, err);
 		}
 	}

@@ -157,8 +157,6 @@ def test_each_tables_script_loads_into_an_empty_database(mariadb, stock, tree, t
                 cursor.execute("SET foreign_key_checks = 0")
                 cursor.execute("DROP DATABASE IF EXISTS alone")
                 cursor.execute("CREATE DATABASE alone")
-            if "nextval" in table["create"]:
-                there.client("alone", input=(folder / "sequences.sql").read_bytes())
             there.client("alone", input=(folder / "tables" / table["file"]).read_bytes())
             got = mariadb_state.of(there, "alone")
             for what in ("rows", "checksum", "TABLE", "history"):
