@@ -72,17 +72,6 @@ static int append_create(const struct cf_mysql_table *table, const char *databas
 	return rc == 0 ? cf_mysql_sql(out, err, "%s;\n", from) : rc;
 }
 
-static int append_sequence(const struct cf_mysql_manifest *manifest,
-			   const struct cf_mysql_object *object, struct cf_buf *out,
-			   struct cf_err *err)
-{
-	static const char create[] = "CREATE SEQUENCE ";
-
-	/* DO prints nothing, and sets no sequence back. */
-	return cf_mysql_sql(out, err, "%sIF NOT EXISTS %s;\nDO %s;\n", create,
-			    object->create + strlen(create), object->value + strlen("SELECT "));
-}
-
 struct used {
 	const char *database, *sequence;
 	bool found;
@@ -94,6 +83,25 @@ static int note_use(void *user, const char *db, const char *sequence, struct cf_
 
 	used->found |= !strcmp(db, used->database) && !strcmp(sequence, used->sequence);
 	return 0;
+}
+
+/* NULL where text does not begin so, which may come from a snapshot. */
+static const char *behind(const char *text, const char *words)
+{
+	return text && !strncmp(text, words, strlen(words)) ? text + strlen(words) : NULL;
+}
+
+/* Its value is never set back. */
+static int append_if_missing(const struct cf_mysql_object *sequence, struct cf_buf *out,
+			     struct cf_err *err)
+{
+	const char *create = behind(sequence->create, "CREATE SEQUENCE ");
+	const char *value = behind(sequence->value, "SELECT ");
+
+	return create && value
+		       ? cf_mysql_sql(out, err, "CREATE SEQUENCE IF NOT EXISTS %s;\nDO %s;\n",
+				      create, value)
+		       : 0;
 }
 
 /* What the table's defaults cannot do without. */
@@ -111,7 +119,7 @@ static int append_used_sequences(const struct cf_mysql_table *table,
 			continue;
 		rc = cf_mysql_ddl_sequences(table->create, note_use, &used, err);
 		if (rc == 0 && used.found)
-			rc = append_sequence(manifest, object, out, err);
+			rc = append_if_missing(object, out, err);
 	}
 	return rc;
 }
@@ -202,6 +210,15 @@ static int append_script(const struct cf_mysql_manifest *manifest, enum cf_mysql
 	if (rc == 0)
 		rc = append_kinds(manifest, first, last, append, out, err);
 	return rc == 0 ? cf_mysql_sql(out, err, "%s", tail) : rc;
+}
+
+static int append_sequence(const struct cf_mysql_manifest *manifest,
+			   const struct cf_mysql_object *object, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	/* DO prints nothing. */
+	return cf_mysql_sql(out, err, "%s;\nDO %s;\n", object->create,
+			    object->value + strlen("SELECT "));
 }
 
 /* Something that the text does not hold, so that nothing in it ends the statement. */
