@@ -373,7 +373,7 @@ def test_other_encodings_keep_their_bytes(postgres, coffer, tmp_path):
         if schema:
             assert key == ("public", schema)
             coffer.backup(f"postgres:///{name}", "--exclude-table", schema, "--tag", "none")
-            assert schema.encode("latin-1") not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").out
+            assert schema.encode("latin-1") not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").stdout
         target = postgres.make(None, "-E", tree.manifest["encoding"], "-T", "template0", "--locale=C")
         postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
         env = {"PGCLIENTENCODING": "SQL_ASCII"}
