@@ -1,8 +1,10 @@
 #include "drivers/postgres/settle.h"
 
+#include "base/err.h"
 #include "drivers/postgres/sql.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -168,11 +170,90 @@ static int settle(const char *at, const char *end, int depth, struct cf_buf *out
 	return rc;
 }
 
+static bool is_word(const struct cf_sql_token *token, const char *word)
+{
+	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
+	       strncasecmp(token->text, word, token->len) == 0;
+}
+
+/* Begins with "CREATE POLICY"; moves at behind the "TO" of its roles. Words that are names of objects are quoted. */
+static bool find_roles(const char **at)
+{
+	struct cf_sql_token token = next_token(at);
+
+	if (!is_word(&token, "CREATE"))
+		return false;
+	token = next_token(at);
+	if (!is_word(&token, "POLICY"))
+		return false;
+	do
+		token = next_token(at);
+	while (token.kind != CF_SQL_END && !is_char(&token, "(;") && !is_word(&token, "TO"));
+	return is_word(&token, "TO");
+}
+
+static int in_order(const void *a, const void *b)
+{
+	const struct cf_sql_token *x = a, *y = b;
+	int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+
+	return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static int write_roles(const struct cf_sql_token *roles, size_t n, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = cf_buf_append_str(out, i ? ", " : " ", err);
+		if (rc == 0)
+			rc = cf_buf_append(out, roles[i].text, roles[i].len, err);
+	}
+	return rc;
+}
+
+/* A policy up to its roles, these in an order of their names; *at moves behind them. */
+static int settle_roles(const char **at, struct cf_buf *out, struct cf_err *err)
+{
+	const char *begin = *at, *end = begin, *behind;
+	struct cf_sql_token comma, *roles = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (!find_roles(&end))
+		return 0;
+	rc = cf_buf_append(out, begin, (size_t)(end - begin), err);
+	do {
+		struct cf_sql_token *more = rc == 0 ? realloc(roles, (n + 1) * sizeof(*roles)) : NULL;
+
+		if (rc == 0 && !more)
+			rc = cf_err_nomem(err);
+		if (rc < 0)
+			break;
+		roles = more;
+		roles[n++] = next_token(&end);
+		behind = end;
+		comma = next_token(&behind);
+		if (is_char(&comma, ","))
+			end = behind;
+	} while (is_char(&comma, ","));
+	if (rc == 0) {
+		qsort(roles, n, sizeof(*roles), in_order);
+		rc = write_roles(roles, n, out, err);
+	}
+	free(roles);
+	*at = end;
+	return rc;
+}
+
 int cf_pg_settle(const char *sql, struct cf_buf *out, struct cf_err *err)
 {
+	const char *end = sql + strlen(sql);
 	int rc;
 
 	cf_buf_clear(out);
-	rc = settle(sql, sql + strlen(sql), 0, out, err);
+	rc = settle_roles(&sql, out, err);
+	if (rc == 0)
+		rc = settle(sql, end, 0, out, err);
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
 }

@@ -55,6 +55,7 @@ struct maker {
 	struct cf_pg_scratch *scratch;
 	struct cf_pg *pg;
 	struct cf_buf sql;
+	struct cf_buf grants; /* statements, each ended by NUL */
 };
 
 static bool is_word(const struct cf_sql_token *token, const char *word)
@@ -72,8 +73,8 @@ static struct cf_sql_token next_token(const char **at)
 	return token;
 }
 
-/* Whatever it may do at the source: nobody logs in here, and owners of some objects must be
- * superusers. */
+/* Who is a superuser at the source is one here, as owners of some objects must be. Others are not: a superuser grants in an
+ * owner's name, and what was granted by others would come out otherwise. Nobody logs in. */
 static int make_role(struct maker *maker, const char *name, struct cf_err *err)
 {
 	int rc;
@@ -83,7 +84,75 @@ static int make_role(struct maker *maker, const char *name, struct cf_err *err)
 	rc = cf_buf_append_str(&maker->sql, "CREATE ROLE ", err);
 	if (rc == 0)
 		rc = cf_sql_append_name(name, &maker->sql, err);
-	return rc < 0 ? rc : cf_buf_append_str(&maker->sql, " SUPERUSER NOLOGIN;\n", err);
+	return rc < 0 ? rc : cf_buf_append_str(&maker->sql, " NOLOGIN;\n", err);
+}
+
+/* "name WITH SUPERUSER ...;" behind ALTER ROLE: what counts here. Other forms of it are settings. */
+static int alter_role(struct maker *maker, const char *at, struct cf_err *err)
+{
+	static const char *const kinds[] = {"SUPERUSER", "BYPASSRLS", "NOINHERIT"};
+	struct cf_sql_token token = next_token(&at);
+	struct cf_buf name = CF_BUF_INIT;
+	int rc = cf_sql_name_of(&token, &name, err);
+
+	token = next_token(&at);
+	if (rc == 0 && (!is_word(&token, "WITH") || strcmp((const char *)name.data, "postgres") == 0))
+		goto out;
+	while (rc == 0 && (token = next_token(&at)).kind == CF_SQL_WORD)
+		for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			if (!is_word(&token, kinds[i]))
+				continue;
+			rc = cf_buf_append_str(&maker->sql, "ALTER ROLE ", err);
+			if (rc == 0)
+				rc = cf_sql_append_name((const char *)name.data, &maker->sql, err);
+			if (rc == 0)
+				rc = cf_buf_printf(&maker->sql, err, " %s;\n", kinds[i]);
+		}
+out:
+	cf_buf_release(&name);
+	return rc;
+}
+
+/* "role TO member" behind GRANT: an owner may have rights by it that filling a materialized view
+ * takes. Rights on tablespaces and parameters are granted in other words. */
+static int grant_role(struct maker *maker, const char *at, struct cf_err *err)
+{
+	struct cf_sql_token role = next_token(&at), to = next_token(&at), member = next_token(&at);
+	struct cf_buf name = CF_BUF_INIT;
+	int rc;
+
+	if (!is_word(&to, "TO"))
+		return 0;
+	rc = cf_sql_name_of(&role, &name, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&maker->grants, "GRANT ", err);
+	if (rc == 0)
+		rc = cf_sql_append_name((const char *)name.data, &maker->grants, err);
+	if (rc == 0)
+		rc = cf_sql_name_of(&member, &name, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&maker->grants, " TO ", err);
+	if (rc == 0)
+		rc = cf_sql_append_name((const char *)name.data, &maker->grants, err);
+	cf_buf_release(&name);
+	return rc < 0 ? rc : cf_buf_append(&maker->grants, "", 1, err);
+}
+
+/* But for those of a role that this server has not, as that of a provider's own making. */
+static int run_grants(struct maker *maker, struct cf_err *err)
+{
+	static const char undefined_object[] = "42704";
+	const struct cf_buf *grants = &maker->grants;
+	int rc = 0;
+
+	for (size_t at = 0; rc == 0 && at < grants->len; at += strlen((const char *)grants->data + at) + 1) {
+		rc = cf_pg_exec(maker->pg, (const char *)grants->data + at, err);
+		if (rc < 0 && strcmp(cf_pg_sqlstate(maker->pg), undefined_object) == 0) {
+			cf_err_clear(err);
+			rc = 0;
+		}
+	}
+	return rc;
 }
 
 static int make_tablespace(struct maker *maker, const char *name, struct cf_err *err)
@@ -110,8 +179,8 @@ static int make_tablespace(struct maker *maker, const char *name, struct cf_err 
 	return rc;
 }
 
-/* Roles and tablespaces that globals.sql names. It is not run: it comes from the repository and
- * could do anything. */
+/* The roles that globals.sql names, with what they are members of, and its tablespaces. It is not run: it comes from the
+ * repository and could do anything. */
 static int make_globals(struct maker *maker, const char *at, struct cf_err *err)
 {
 	struct cf_sql_token token, before = {.kind = CF_SQL_END};
@@ -122,8 +191,12 @@ static int make_globals(struct maker *maker, const char *at, struct cf_err *err)
 		bool role = is_word(&token, "ROLE"), tablespace = is_word(&token, "TABLESPACE");
 		bool creates = is_word(&before, "CREATE") && (role || tablespace);
 
+		if (role && is_word(&before, "ALTER"))
+			rc = alter_role(maker, at, err);
+		else if (is_word(&token, "GRANT"))
+			rc = grant_role(maker, at, err);
 		before = token;
-		if (!creates)
+		if (rc < 0 || !creates)
 			continue;
 		token = next_token(&at);
 		rc = cf_sql_name_of(&token, &name, err);
@@ -139,7 +212,7 @@ static int prepare_scratch(struct cf_pg_scratch *scratch, struct cf_tree *tree,
 			   const struct cf_ctx *ctx, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer verify", .database = "postgres"};
-	struct maker maker = {.scratch = scratch, .sql = CF_BUF_INIT};
+	struct maker maker = {.scratch = scratch, .sql = CF_BUF_INIT, .grants = CF_BUF_INIT};
 	struct cf_buf globals = CF_BUF_INIT;
 	int rc = cf_tree_read_file(tree, "globals.sql", DOCUMENT_LEN_MAX, &globals, err);
 
@@ -151,10 +224,13 @@ static int prepare_scratch(struct cf_pg_scratch *scratch, struct cf_tree *tree,
 		rc = cf_buf_append(&maker.sql, "", 1, err);
 	if (rc == 0)
 		rc = cf_pg_exec(maker.pg, (const char *)maker.sql.data, err);
+	if (rc == 0)
+		rc = run_grants(&maker, err);
 	if (rc < 0)
 		cf_err_wrap(err, "globals.sql");
 	cf_pg_close(maker.pg);
 	cf_buf_release(&maker.sql);
+	cf_buf_release(&maker.grants);
 	cf_buf_release(&globals);
 	return rc;
 }

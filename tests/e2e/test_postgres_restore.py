@@ -662,10 +662,40 @@ def test_verify_passes_what_is_sound(postgres, shop_backup, level):
     postgres.assert_idle()
 
 
-def test_verify_starts_a_server_of_its_own(postgres, small):
+# What depends on who the roles of a server are. In the order of names they are made in there.
+OF_ROLES = SCRIPT + """
+ALTER TABLE s.child ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON s.child TO v_early, "V late" USING (true);
+GRANT SELECT ON public.other TO "V late" WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA s TO v_group; GRANT SELECT ON s.parent TO v_group;
+CREATE MATERIALIZED VIEW s.names AS SELECT name FROM s.parent;
+ALTER MATERIALIZED VIEW s.names OWNER TO v_early;
+CREATE FUNCTION s.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION s.on_ddl();
+ALTER EVENT TRIGGER e OWNER TO v_super;
+SET SESSION AUTHORIZATION "V late"; GRANT SELECT ON public.other TO v_early;
+"""
+
+
+@pytest.fixture
+def roles(postgres):
+    names = ("v_early", '"V late"', "v_group", "v_super")
+    postgres.sql("".join(f"CREATE ROLE {name};" for name in names) + "ALTER ROLE v_super SUPERUSER; GRANT v_group TO v_early")
+    made = []
+    yield made
+    for name in made:
+        postgres.drop(name)
+    postgres.sql("DROP ROLE " + ", ".join(names))
+
+
+def test_verify_starts_a_server_of_its_own(postgres, coffer, roles):
+    coffer.variables = postgres.variables
+    roles.append(postgres.make(OF_ROLES))
+    coffer.run("backup", url(roles[0]))
     with servers.open_folder() as scratch:
         env = {**{k: None for k in postgres.variables}, "TMPDIR": scratch}
-        small.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)
+        done = coffer.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)
+        assert not done.err, done.err
         assert servers.processes(str(scratch)) == set()
         assert list(scratch.iterdir()) == []
 

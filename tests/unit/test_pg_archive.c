@@ -481,7 +481,7 @@ static void tokens_know_quotes(void **state)
 }
 
 /* Pairs as PostgreSQL 15 writes them before and after they are read once; and what is none. */
-static void casts_of_arrays_are_settled(void **state)
+static void casts_of_arrays_and_roles_of_policies_are_settled(void **state)
 {
 	static const struct {
 		const char *sql, *settled;
@@ -503,6 +503,11 @@ static void casts_of_arrays_are_settled(void **state)
 		{"(ARRAY[1", NULL},
 		{"ARRAY[]::text[] array", "ARRAY[::text] array"},
 		{"", NULL},
+		{"CREATE POLICY p ON s.t FOR SELECT TO b, \"A, c\", a, aa USING ((x = ANY (ARRAY[1])));",
+		 "CREATE POLICY p ON s.t FOR SELECT TO \"A, c\", a, aa, b USING ((x = ANY (ARRAY[1])));"},
+		{"CREATE POLICY \"TO\" ON s.t TO b,", "CREATE POLICY \"TO\" ON s.t TO , b"},
+		{"CREATE POLICY p ON s.t USING (b TO a, a);", NULL},
+		{"CREATE POLICY p", NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -709,7 +714,7 @@ int main(void)
 		cmocka_unit_test(script_leaves_others_out),
 		cmocka_unit_test(partition_is_a_plain_table),
 		cmocka_unit_test(tokens_know_quotes),
-		cmocka_unit_test(casts_of_arrays_are_settled),
+		cmocka_unit_test(casts_of_arrays_and_roles_of_policies_are_settled),
 		cmocka_unit_test(quoted_names_read_back),
 		cmocka_unit_test(table_takes_its_satellites_along),
 		cmocka_unit_test(another_schema_keeps_names),
