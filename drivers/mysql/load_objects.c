@@ -80,9 +80,17 @@ static int reset_session(struct cf_mysql_load *load, size_t target, struct cf_er
 static int run_create(struct cf_mysql_load *load, struct cf_mysql_load_object *object,
 		      struct cf_err *err)
 {
+	struct cf_buf plain = CF_BUF_INIT, *create = &object->create;
 	int rc = set_session(load->my, &object->from->session, err);
 
-	return rc == 0 ? cf_mysql_run_span(load->my, cf_buf_span(&object->create), err) : rc;
+	if (rc == 0 && cf_mysql_object_has_plain_strings(object->from)) {
+		rc = cf_mysql_ddl_plain_strings((const char *)create->data, &plain, err);
+		create = &plain;
+	}
+	if (rc == 0)
+		rc = cf_mysql_run_span(load->my, cf_buf_span(create), err);
+	cf_buf_release(&plain);
+	return rc;
 }
 
 /* A routine, trigger or event keeps the collation that its database had by default when it was

@@ -120,6 +120,15 @@ int cf_mysql_object_add_column(struct cf_mysql_object *object, const char *name,
 	return *column ? 0 : cf_err_nomem(err);
 }
 
+bool cf_mysql_object_has_plain_strings(const struct cf_mysql_object *object)
+{
+	const char *mode = object->session.sql_mode;
+	bool has_header = object->kind == CF_MYSQL_FUNCTION || object->kind == CF_MYSQL_PROCEDURE ||
+			  object->kind == CF_MYSQL_EVENT;
+
+	return has_header && mode && strstr(mode, "NO_BACKSLASH_ESCAPES");
+}
+
 /* Fields of texts, by place: encoding and decoding share the lists. */
 struct text_field {
 	const char *key;

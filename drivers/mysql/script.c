@@ -255,20 +255,28 @@ static int append_program(const struct cf_mysql_manifest *manifest,
 	const char *collation = object->session.database_collation;
 	bool differs =
 		collation && manifest->collation && strcmp(collation, manifest->collation) != 0;
+	struct cf_buf plain = CF_BUF_INIT;
+	const char *create = object->create;
 	char delimiter[16];
 	int rc = 0;
 
-	choose_delimiter(object->create, delimiter);
-	if (differs)
+	if (cf_mysql_object_has_plain_strings(object)) {
+		rc = cf_mysql_ddl_plain_strings(create, &plain, err);
+		create = (const char *)plain.data;
+	}
+	if (rc == 0)
+		choose_delimiter(create, delimiter);
+	if (rc == 0 && differs)
 		rc = cf_mysql_sql(out, err, "ALTER DATABASE COLLATE %s;\n", collation);
 	if (rc == 0)
 		rc = append_session(&object->session, out, err);
 	/* On a line of its own, since the text may end in a comment. */
 	if (rc == 0)
 		rc = cf_mysql_sql(out, err, "DELIMITER %s\n%s\n%s\nDELIMITER ;\n", delimiter,
-				  object->create, delimiter);
+				  create, delimiter);
 	if (rc == 0 && differs)
 		rc = cf_mysql_sql(out, err, "ALTER DATABASE COLLATE %s;\n", manifest->collation);
+	cf_buf_release(&plain);
 	return rc;
 }
 

@@ -709,6 +709,29 @@ def test_keep_going_leaves_out_what_fails(my):
     mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("filed", "last")}, mariadb_state.of(server, "with_less"))
 
 
+BACKSLASHES = r"""
+SET sql_mode = 'NO_BACKSLASH_ESCAPES';
+delimiter //
+CREATE PROCEDURE p(a ENUM('x\','y')) DETERMINISTIC COMMENT 'it''s \ and
+ \n' CREATE TABLE t (i INT) COMMENT 'a\'//
+CREATE FUNCTION f() RETURNS ENUM('\', '(') DETERMINISTIC COMMENT 'b\' RETURN '\'//
+CREATE EVENT e ON SCHEDULE EVERY 1 YEAR COMMENT 'c\' DO SELECT '\'//
+"""
+
+
+def test_comments_keep_their_backslashes(my, there):
+    source = my.server.make(BACKSLASHES)
+    my.run("backup", my.server.url(source))
+    want = mariadb_state.of(my.server, source)
+    my.restore(f"latest:/{source}", my.server.url("slashes"))
+    mariadb_state.assert_equal(want, mariadb_state.of(my.server, "slashes"))
+    there.make(name=source)
+    for name in ("routines", "events"):
+        there.client(source, input=my.run("dump", f"latest:{source}/{name}.sql").out.encode())
+    mariadb_state.assert_equal(want, mariadb_state.of(there, source))
+    my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url())
+
+
 def test_events_whose_time_has_passed_are_named(my):
     server = my.server
     source = server.make("CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1;"

@@ -359,6 +359,35 @@ static void references_are_found(void **state)
 	cf_buf_release(&out);
 }
 
+static void the_servers_own_strings_lose_their_escapes(void **state)
+{
+	static const char *const texts[][2] = {
+		{"CREATE DEFINER=`r`@`h` PROCEDURE `p`()\n    COMMENT 'it''s \\\\'\nselect '\\\\'",
+		 "CREATE DEFINER=`r`@`h` PROCEDURE `p`()\n    COMMENT 'it''s \\'\nselect '\\\\'"},
+		{"CREATE PROCEDURE `p`(a enum('x\\',')'))\n    DETERMINISTIC\n    COMMENT 'n\\nl'\n"
+		 "create table z(i int) comment '\\\\'",
+		 "CREATE PROCEDURE `p`(a enum('x\\',')'))\n    DETERMINISTIC\n    COMMENT 'n\nl'\n"
+		 "create table z(i int) comment '\\\\'"},
+		{"CREATE FUNCTION `f`(a int) RETURNS enum('\\\\','(')\n    DETERMINISTIC\nreturn "
+		 "'\\\\'",
+		 "CREATE FUNCTION `f`(a int) RETURNS enum('\\','(')\n    DETERMINISTIC\nreturn "
+		 "'\\\\'"},
+		{"CREATE EVENT `e` ON SCHEDULE EVERY 1 YEAR ENABLE COMMENT 'do \\\\' DO select "
+		 "'\\\\'",
+		 "CREATE EVENT `e` ON SCHEDULE EVERY 1 YEAR ENABLE COMMENT 'do \\' DO select "
+		 "'\\\\'"},
+		{"CREATE PROCEDURE `p`(a enum('x", "CREATE PROCEDURE `p`(a enum('x"},
+		{"", ""},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_plain_strings(texts[i][0], &out, NULL), 0);
+		assert_string_equal((char *)out.data, texts[i][1]);
+	}
+	cf_buf_release(&out);
+}
+
 static int note_step(void *user, const struct cf_mysql_user_step *step, struct cf_err *err)
 {
 	return cf_buf_printf(user, err, "%s%s|%s\n", step->is_account ? "+" : "",
@@ -429,6 +458,7 @@ int main(void)
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
+		cmocka_unit_test(the_servers_own_strings_lose_their_escapes),
 		cmocka_unit_test(users_are_taken_apart_without_their_passwords),
 		cmocka_unit_test(what_no_backup_wrote_is_no_step),
 		cmocka_unit_test(events_fall_asleep),
