@@ -236,6 +236,37 @@ static bool has_time_limit(struct cf_pg *pg)
 	return found;
 }
 
+/* True for a superuser who is somebody else by "SET role", who may lack rights. Who is none may have rights by it. */
+static bool has_other_role(struct cf_pg *pg)
+{
+	struct cf_pg_rows *rows = NULL;
+	bool found = cf_pg_query(pg,
+				 "SELECT FROM pg_catalog.pg_roles WHERE rolname = session_user AND rolsuper"
+				 " AND pg_catalog.current_setting('role') <> 'none'",
+				 NULL, 0, &rows, NULL) == 0 &&
+		     cf_pg_rows_count(rows) > 0;
+
+	cf_pg_rows_free(rows);
+	return found;
+}
+
+/* Overrules what the database or the role sets, but not what is asked of us. False when there is nothing. */
+static bool overrule_settings(struct cf_pg *pg, struct params *params, char *text, size_t size)
+{
+	const char *given = get_param(params, "options");
+	bool limited = has_time_limit(pg), other;
+
+	if (!given)
+		given = getenv("PGOPTIONS");
+	other = !(given && strstr(given, "role=")) && has_other_role(pg);
+	if (!limited && !other)
+		return false;
+	snprintf(text, size, "%s%s%s", given ? given : "", limited ? " -c statement_timeout=0" : "",
+		 other ? " -c role=none" : "");
+	set_param(params, "options", text);
+	return true;
+}
+
 static int connect_params(struct params *params, const struct cf_pg_options *options,
 			  const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
@@ -251,13 +282,7 @@ static int connect_params(struct params *params, const struct cf_pg_options *opt
 		set_param(params, "dbname", options->fallback_database);
 	rc = connect_once(params, options, ctx, &pg, err);
 	/* Not from the start: poolers do not let it through. */
-	if (rc == 0 && has_time_limit(pg)) {
-		const char *given = get_param(params, "options");
-
-		if (!given)
-			given = getenv("PGOPTIONS");
-		snprintf(start_options, sizeof(start_options), "%s -c statement_timeout=0", given ? given : "");
-		set_param(params, "options", start_options);
+	if (rc == 0 && overrule_settings(pg, params, start_options, sizeof(start_options))) {
 		cf_pg_close(pg);
 		pg = NULL;
 		rc = connect_once(params, options, ctx, &pg, err);

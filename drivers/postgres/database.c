@@ -57,7 +57,10 @@ static unsigned lock_wait_s(const struct cf_pg_dump *dump)
 
 static int list_relations(struct cf_pg_database *database, struct cf_err *err)
 {
+	static const char who_sql[] =
+		"SELECT concat(session_user, ' as role ' || nullif(current_user::text, session_user::text))";
 	const struct cf_selection *select = &database->dump->options->select;
+	char *who = NULL;
 	int rc;
 
 	cf_pg_catalog_release(&database->catalog);
@@ -66,7 +69,11 @@ static int list_relations(struct cf_pg_database *database, struct cf_err *err)
 		return rc;
 	cf_pg_catalog_select(&database->catalog, database->dump->selector, database->name,
 			     select->n_schemas > 0 && select->n_tables == 0);
-	return cf_pg_catalog_check_rights(&database->catalog, cf_pg_user(database->leader), err);
+	rc = cf_pg_query_text(database->leader, who_sql, NULL, 0, &who, err);
+	if (rc == 0)
+		rc = cf_pg_catalog_check_rights(&database->catalog, who, err);
+	free(who);
+	return rc;
 }
 
 static void blame_lock(struct cf_pg_database *database, struct cf_err *err)

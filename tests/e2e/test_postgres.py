@@ -452,7 +452,7 @@ def test_settings_of_a_role_or_database_do_not_leak_into_the_data(postgres, coff
                             "statement_timeout = 1", "lock_timeout = 1", "default_transaction_isolation = 'read uncommitted'",
                             "idle_in_transaction_session_timeout = 1", "search_path = pg_catalog, information_schema",
                             "standard_conforming_strings = off", "quote_all_identifiers = on", "row_security = on",
-                            "default_transaction_deferrable = on", "client_encoding = 'LATIN1'", "xmloption = document"):
+                            "default_transaction_deferrable = on", "client_encoding = 'LATIN1'", "xmloption = document", "role = pg_monitor"):
                 postgres.sql(f"ALTER DATABASE {name} SET {setting}")
         else:
             assert tree.data("public", "t") == tree_of_plain
