@@ -6,6 +6,9 @@
  * ENABLE REPLICA) is disabled in the transaction that loads the rows and put back at its end, so that
  * no failure leaves it disabled. The one trigger that has to fire is the server's own that checks a
  * deferrable unique key: without it rows could be there twice.
+ *
+ * A CHECK that is NOT VALID may not hold for rows that were there before it was made, and these are such rows: it is dropped
+ * meanwhile, in the same way. Not one that tables inherit, which would have to be dropped from all of them.
  */
 
 #include "base/err.h"
@@ -70,9 +73,16 @@ int cf_pg_load_silence(struct cf_pg_load *load, struct cf_pg *pg,
 		", noisy AS (SELECT depth, format('ALTER TABLE ONLY %s %%s TRIGGER %I', tables.oid::regclass, tgname) AS sql,"
 		" tgenabled, tgfoid = 'pg_catalog.unique_key_recheck'::regproc AS checks"
 		" FROM pg_trigger JOIN tables ON tables.oid = tgrelid)"
-		" SELECT format(sql, CASE WHEN checks THEN 'ENABLE ALWAYS' ELSE 'DISABLE' END),"
-		" format(sql, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END)"
-		" FROM noisy WHERE CASE WHEN checks THEN tgenabled = 'O' ELSE tgenabled IN ('A', 'R') END ORDER BY depth, sql";
+		", quiet AS (SELECT depth, format(sql, CASE WHEN checks THEN 'ENABLE ALWAYS' ELSE 'DISABLE' END) AS sql,"
+		" format(sql, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END) AS undo"
+		" FROM noisy WHERE CASE WHEN checks THEN tgenabled = 'O' ELSE tgenabled IN ('A', 'R') END"
+		" UNION ALL SELECT depth, format('ALTER TABLE ONLY %s DROP CONSTRAINT %I', conrelid::regclass, conname),"
+		" format('ALTER TABLE ONLY %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(k.oid))"
+		" || coalesce(format('; COMMENT ON CONSTRAINT %I ON %s IS %L', conname, conrelid::regclass,"
+		" obj_description(k.oid, 'pg_constraint')), '')"
+		" FROM pg_constraint AS k JOIN tables ON tables.oid = conrelid WHERE contype = 'c' AND NOT convalidated"
+		" AND coninhcount = 0 AND (connoinherit OR NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = conrelid)))"
+		" SELECT sql, undo FROM quiet ORDER BY depth, sql";
 	struct cf_pg_rows *rows = NULL;
 	int rc;
 
@@ -85,7 +95,7 @@ int cf_pg_load_silence(struct cf_pg_load *load, struct cf_pg *pg,
 			rc = cf_buf_printf(&silence->undo, err, "%s;\n", cf_pg_value(rows, i, 1));
 	}
 	if (rc < 0 && rc != CF_ERR_CANCELED)
-		cf_err_wrap(err, "triggers of table %s.%s", table->schema, table->name);
+		cf_err_wrap(err, "triggers and constraints of table %s.%s", table->schema, table->name);
 	cf_pg_rows_free(rows);
 	return rc;
 }

@@ -160,6 +160,9 @@ for _table in ("parent", "child", "moods"):
         for _trigger in ("t_" + _name, "s_" + _name):
             TRIGGERS += f"ALTER TABLE {_table} {'DISABLE' if _mode is None else 'ENABLE ' + _mode} TRIGGER {_trigger};"
 TRIGGERS += "ALTER TABLE moods_1 ENABLE REPLICA TRIGGER t_always; TRUNCATE noise;"
+# It does not hold for old rows.
+TRIGGERS += """ALTER TABLE child ADD CONSTRAINT lately CHECK (note <> 'c') NOT VALID;
+COMMENT ON CONSTRAINT lately ON child IS 'it''s new';"""
 
 
 @pytest.fixture
@@ -172,6 +175,7 @@ def triggers(pg):
     return pg
 
 
+CHECKS = "SELECT conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE contype = 'c'"
 STATES = "SELECT tgrelid::regclass::text, CASE WHEN tgisinternal THEN tgfoid::regproc::text ELSE tgname END, tgenabled FROM pg_trigger ORDER BY 1, 2, 3"
 
 
@@ -182,6 +186,7 @@ def test_rows_alone_set_off_no_trigger(triggers, options):
     assert server.rows("SELECT * FROM noise", triggers.target) == []
     assert_same_rows(server, triggers.source, triggers.target, "parent", "child", "moods")
     assert server.rows(STATES, triggers.target) == states
+    assert server.rows(CHECKS, triggers.target) == server.rows(CHECKS, triggers.source)
     server.assert_idle()
 
 
