@@ -571,7 +571,7 @@ static void interrupt_each_call(enum cf_call call, enum cf_fault_kind kind)
 	bool reached = true;
 
 	history_init(&h);
-	for (unsigned nth = 1; reached && nth < 1000; nth++) {
+	for (unsigned nth = 1; reached && nth < 1000; nth += FIXTURE_STRIDE) {
 		const struct cf_fault_rule rule = {.call = call, .nth = nth, .kind = kind};
 		struct cf_backend *before = h.f.store, *fault;
 		struct cf_prune_figures figures;

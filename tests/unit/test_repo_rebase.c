@@ -286,7 +286,7 @@ static void every_interruption_is_harmless(void **state)
 	whole = bytes_in_packs(&h);
 	cf_backend_close(h.f.store);
 	h.f.store = before;
-	for (unsigned nth = 1; interrupt(&h, nth, whole); nth += 2)
+	for (unsigned nth = 1; interrupt(&h, nth, whole); nth += 2 * FIXTURE_STRIDE)
 		;
 	history_release(&h);
 }
