@@ -108,6 +108,10 @@ int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_e
  * returned. out is replaced and ended by NUL. */
 int cf_mysql_ddl_plain_strings(const char *text, struct cf_buf *out, struct cf_err *err);
 
+/* CREATE TABLE's text with the options that the server did not know, and wrote as comments, as
+ * options again: for a session with IGNORE_BAD_TABLE_OPTIONS. out is replaced and ended by NUL. */
+int cf_mysql_ddl_reveal_options(const char *text, struct cf_buf *out, struct cf_err *err);
+
 /* CREATE TABLE's text without DATA DIRECTORY='...' and INDEX DIRECTORY='...', of the table and its
  * partitions. out is replaced and ended by NUL. */
 int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct cf_err *err);

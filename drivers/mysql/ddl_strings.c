@@ -1,4 +1,5 @@
-/* What SHOW CREATE writes itself into the text of a routine or an event. */
+/* What SHOW CREATE writes in a way of its own: strings into the text of a routine or an event, and
+ * options of tables that mean nothing to the server. */
 
 #include "base/err.h"
 #include "drivers/mysql/ddl.h"
@@ -138,6 +139,40 @@ int cf_mysql_ddl_plain_strings(const char *text, struct cf_buf *out, struct cf_e
 		rc = append_range(from, end, out, err);
 	if (rc == 0)
 		rc = cf_buf_append(out, end, strlen(end) + 1, err);
+	if (rc == 0)
+		out->len--;
+	return rc;
+}
+
+/* In a comment, with a space at both ends. */
+int cf_mysql_ddl_reveal_options(const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	static const char begin[] = "/* ", end[] = " */";
+	const char *pos = text, *copied = text;
+	bool inside = false;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0) {
+		struct cf_mysql_token token = cf_mysql_token_next(&pos);
+		const char *mark = NULL;
+
+		if (token.kind == CF_MYSQL_TOKEN_END)
+			break;
+		if (!inside && !strncmp(token.text, begin, strlen(begin)) &&
+		    token.text[strlen(begin)] == '`')
+			mark = token.text;
+		else if (inside && cf_mysql_token_is_byte(&token, '*') && token.text[1] == '/' &&
+			 token.text[-1] == ' ')
+			mark = token.text - 1;
+		if (!mark)
+			continue;
+		rc = cf_buf_append(out, copied, (size_t)(mark - copied), err);
+		copied = pos = mark + strlen(inside ? end : begin);
+		inside = !inside;
+	}
+	if (rc == 0)
+		rc = cf_buf_append(out, copied, strlen(copied) + 1, err);
 	if (rc == 0)
 		out->len--;
 	return rc;

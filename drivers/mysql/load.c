@@ -33,6 +33,18 @@ static const char *const optional_settings[] = {
 	"SET SESSION explicit_defaults_for_timestamp=1",
 };
 
+static int set_table_session(const struct cf_mysql_load *load, struct cf_mysql *my,
+			     struct cf_err *err)
+{
+	int rc = cf_mysql_run(my, table_session, err);
+
+	if (rc == 0 && load->has_unknown_options)
+		rc = cf_mysql_run(
+			my, "SET SESSION sql_mode=CONCAT(@@sql_mode,',IGNORE_BAD_TABLE_OPTIONS')",
+			err);
+	return rc;
+}
+
 int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx *ctx,
 			  struct cf_mysql **my_out, struct cf_err *err)
 {
@@ -41,7 +53,7 @@ int cf_mysql_load_connect(const struct cf_mysql_load *load, const struct cf_ctx 
 	int rc = cf_mysql_connect(&load->url, &options, ctx, my_out, err);
 
 	if (rc == 0)
-		rc = cf_mysql_run(*my_out, table_session, err);
+		rc = set_table_session(load, *my_out, err);
 	for (size_t i = 0; rc == 0 && i < sizeof(optional_settings) / sizeof(optional_settings[0]);
 	     i++)
 		cf_mysql_run(*my_out, optional_settings[i], NULL);
@@ -122,7 +134,7 @@ static int create_tables(struct cf_mysql_load *load, struct cf_err *err)
 	int rc = load->options->dry_run ? 0 : cf_mysql_run(load->my, "SET NAMES utf8mb4", err);
 
 	if (rc == 0 && !load->options->dry_run)
-		rc = cf_mysql_run(load->my, table_session, err);
+		rc = set_table_session(load, load->my, err);
 	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
 		struct cf_mysql_load_table *table = &load->tables[i];
 

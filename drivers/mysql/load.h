@@ -94,6 +94,7 @@ struct cf_mysql_load {
 	bool folds;	    /* to the server names of databases and tables have no case */
 	bool adds_defaults; /* to TIMESTAMP NOT NULL: see cf_mysql_create_table_has_bare_timestamp()
 			     */
+	bool has_unknown_options; /* of tables: the server is to keep them */
 	bool is_trial;
 	bool is_shared;	      /* a trial beside others: events are made, but do not run */
 	uint64_t packet_max;  /* bytes of a statement */

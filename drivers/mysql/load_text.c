@@ -135,6 +135,19 @@ static int drop_directories(const struct cf_mysql_load *load,
 	return rc;
 }
 
+static int reveal_options(struct cf_mysql_load *load, struct cf_buf *text, struct cf_err *err)
+{
+	struct cf_buf revealed = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_reveal_options((const char *)text->data, &revealed, err);
+
+	if (rc == 0 && revealed.len < text->len) {
+		load->has_unknown_options = true;
+		rc = set_text(text, (const char *)revealed.data, err);
+	}
+	cf_buf_release(&revealed);
+	return rc;
+}
+
 /* The server of a trial of our own is to look at no other server: a table stands in that holds its
  * rows itself, and has none. */
 static int stand_in(struct cf_buf *text, struct cf_err *err)
@@ -171,6 +184,8 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		rc = rename_databases(load, &text, err);
 	if (rc == 0)
 		rc = rename_sequences(load, &text, err);
+	if (rc == 0)
+		rc = reveal_options(load, &text, err);
 	if (rc == 0 && leaves_directories(load, table))
 		rc = drop_directories(load, table, &text, err);
 	if (rc == 0 && load->is_trial && !load->is_shared)

@@ -719,6 +719,15 @@ CREATE EVENT e ON SCHEDULE EVERY 1 YEAR COMMENT 'c\' DO SELECT '\'//
 """
 
 
+def test_options_that_mean_nothing_to_the_server_stay(my):
+    source = my.server.make("SET sql_mode = 'IGNORE_BAD_TABLE_OPTIONS'; CREATE TABLE t (a INT, b INT foo = 'it''s \\\\' COMMENT '/* `k` */', KEY (a) blub = YES) bar = 3 "
+                            "PARTITION BY HASH (a) (PARTITION p baz = 'x'); INSERT INTO t VALUES (1, 2)")
+    my.run("backup", my.server.url(source))
+    my.restore(f"latest:/{source}", my.server.url("with_options"))
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "with_options"))
+    assert "/* `bar`='3' */" in my.server.rows("SHOW CREATE TABLE t", "with_options")[0][1]
+
+
 def test_comments_keep_their_backslashes(my, there):
     source = my.server.make(BACKSLASHES)
     my.run("backup", my.server.url(source))

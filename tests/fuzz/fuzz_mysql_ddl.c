@@ -95,6 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	if (cf_mysql_ddl_plain_strings(text, &out, NULL) < 0 || out.len > len)
 		abort();
+	if (cf_mysql_ddl_reveal_options(text, &out, NULL) < 0 || out.len > len)
+		abort();
 	if (cf_mysql_ddl_drop_directories(text, &out, NULL) < 0 || out.len > len)
 		abort();
 	if (cf_mysql_ddl_set_engine(text, "FEDERATED", "InnoDB", &out, NULL) < 0 || out.len > len)

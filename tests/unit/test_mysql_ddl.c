@@ -388,6 +388,24 @@ static void the_servers_own_strings_lose_their_escapes(void **state)
 	cf_buf_release(&out);
 }
 
+static void options_in_comments_are_options_again(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(
+		cf_mysql_ddl_reveal_options(
+			"CREATE TABLE `/* ``t */` (\n `a` int /* `foo`='x\\\\'' */' */,\n `b` int "
+			"/*!80023 "
+			"INVISIBLE */ COMMENT '/* `k` */'\n) /* `bar`='3' `bax`='a' */ /* `open`",
+			&out, NULL),
+		0);
+	assert_string_equal(
+		(char *)out.data,
+		"CREATE TABLE `/* ``t */` (\n `a` int `foo`='x\\\\'' */',\n `b` int /*!80023 "
+		"INVISIBLE */ COMMENT '/* `k` */'\n) `bar`='3' `bax`='a' `open`");
+	cf_buf_release(&out);
+}
+
 static int note_step(void *user, const struct cf_mysql_user_step *step, struct cf_err *err)
 {
 	return cf_buf_printf(user, err, "%s%s|%s\n", step->is_account ? "+" : "",
@@ -459,6 +477,7 @@ int main(void)
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
 		cmocka_unit_test(the_servers_own_strings_lose_their_escapes),
+		cmocka_unit_test(options_in_comments_are_options_again),
 		cmocka_unit_test(users_are_taken_apart_without_their_passwords),
 		cmocka_unit_test(what_no_backup_wrote_is_no_step),
 		cmocka_unit_test(events_fall_asleep),
