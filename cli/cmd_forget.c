@@ -35,10 +35,11 @@ struct job {
 /* One that others know of and that is gone, whatever took it. Else the error stays. */
 static int resolve_missing(struct job *job, const char *text, struct cf_id *id_out, struct cf_err *err)
 {
+	const struct cf_check_missing_options options = {0};
 	struct cf_err why = CF_ERR_INIT;
 
 	if (!job->knows_missing &&
-	    cf_check_missing(job->select.repo, &job->missing, &job->n_missing, &why) < 0) {
+	    cf_check_missing(job->select.repo, &options, &job->missing, &job->n_missing, &why) < 0) {
 		*err = why;
 		return why.code;
 	}
@@ -350,6 +351,26 @@ static void warn_of_none(const struct job *job)
 			    job->select.hint ? job->select.hint : "no snapshot fits the host, source and tags that were given");
 }
 
+/* What is missing is counted by no rule, and prune waits for it. */
+static int warn_of_missing(const struct job *job, struct cf_err *err)
+{
+	const struct cf_check_missing_options options = {.log = CF_CHECK_LOG_NEWEST, .known = &job->list};
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (job->cli->args->n_operands > 0)
+		return 0;
+	rc = cf_check_missing(job->select.repo, &options, &ids, &n, err);
+	if (rc == 0 && n)
+		cf_ctx_warn(&job->cli->ctx, "forget.missing", NULL,
+			    "snapshot %.8s%s is missing, which no rule counts and prune waits for: put it back, or accept that it is gone "
+			    "with coffer forget %.8s --yes",
+			    cf_id_text(&ids[0]).s, n > 1 ? " (and others, see coffer check)" : "", cf_id_text(&ids[0]).s);
+	free(ids);
+	return rc;
+}
+
 static int run(struct job *job, struct cf_err *err)
 {
 	int rc = make_plan(job, err);
@@ -360,6 +381,9 @@ static int run(struct job *job, struct cf_err *err)
 		return rc;
 	collect_ids(job);
 	warn_of_none(job);
+	rc = warn_of_missing(job, err);
+	if (rc < 0)
+		return rc;
 	if (!job->cli->json)
 		rc = print_text(job, err);
 	return rc == 0 && job->is_real ? execute(job, err) : rc;

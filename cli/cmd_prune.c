@@ -7,7 +7,6 @@
 #include "cli/identity.h"
 #include "cli/output.h"
 #include "cli/value.h"
-#include "repo/check.h"
 #include "repo/prune.h"
 #include "repo/repo.h"
 
@@ -176,22 +175,6 @@ static int record(const struct job *job, struct cf_audited *audited, struct cf_r
 	return cf_audited_end(audited, repo, rc, err);
 }
 
-/* Whatever took a snapshot away, it may come back, but not what only it needed. */
-static int warn_of_missing(const struct cf_cli *cli, struct cf_repo *repo, struct cf_err *err)
-{
-	struct cf_id *ids = NULL;
-	size_t n = 0;
-	int rc = cf_check_missing(repo, &ids, &n, err);
-
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		cf_ctx_warn(&cli->ctx, "prune.missing", NULL,
-			    "snapshot %.8s is missing, and what only it needs goes: put it back first, or say that it is gone with "
-			    "coffer forget %.8s --yes",
-			    cf_id_text(&ids[i]).s, cf_id_text(&ids[i]).s);
-	free(ids);
-	return rc;
-}
-
 int cf_cmd_prune(struct cf_cli *cli, struct cf_err *err)
 {
 	struct job job = {.cli = cli};
@@ -207,8 +190,6 @@ int cf_cmd_prune(struct cf_cli *cli, struct cf_err *err)
 		rc = cf_cli_open(cli, &repo, err);
 	job.options.host = host;
 	job.options.user = user;
-	if (rc == 0)
-		rc = warn_of_missing(cli, repo, err);
 	if (rc == 0)
 		rc = cf_prune_run(repo, &job.options, &job.figures, err);
 	rc = record(&job, &audited, repo, rc, err);

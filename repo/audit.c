@@ -130,12 +130,6 @@ static bool is_unusable(int rc)
 	return rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED || rc == CF_ERR_NOT_FOUND;
 }
 
-/* What is read to find the heads. */
-struct newest {
-	struct cf_audit_record *items;
-	size_t n;
-};
-
 /* Whether its number is what those that it names make it. */
 static bool is_in_order(const struct cf_audit_record *record, const struct cf_audit_place *place)
 {
@@ -148,7 +142,7 @@ static bool is_in_order(const struct cf_audit_record *record, const struct cf_au
 }
 
 /* The records of the newest folders that hold any. */
-static int load_newest(struct cf_repo *repo, const struct listing *listing, struct newest *newest,
+static int load_newest(struct cf_repo *repo, const struct listing *listing, struct cf_audit_log *newest,
 		       struct cf_err *err)
 {
 	unsigned n_folders = 0;
@@ -186,7 +180,7 @@ static int load_newest(struct cf_repo *repo, const struct listing *listing, stru
 	return rc;
 }
 
-static bool is_named(const struct newest *newest, const struct cf_id *id)
+static bool is_named(const struct cf_audit_log *newest, const struct cf_id *id)
 {
 	for (size_t i = 0; i < newest->n; i++)
 		for (size_t j = 0; j < newest->items[i].n_previous; j++)
@@ -195,7 +189,7 @@ static bool is_named(const struct newest *newest, const struct cf_id *id)
 	return false;
 }
 
-static int collect_heads(const struct newest *newest, struct cf_audit_ref **refs_out, size_t *n_out,
+static int collect_heads(const struct cf_audit_log *newest, struct cf_audit_ref **refs_out, size_t *n_out,
 			 struct cf_err *err)
 {
 	struct cf_audit_ref *refs = calloc(newest->n + 1, sizeof(*refs));
@@ -215,21 +209,30 @@ static int collect_heads(const struct newest *newest, struct cf_audit_ref **refs
 	return 0;
 }
 
-int cf_audit_heads(struct cf_repo *repo, struct cf_audit_ref **refs_out, size_t *n_out,
-		   struct cf_err *err)
+int cf_audit_load_newest(struct cf_repo *repo, struct cf_audit_log *log_out, struct cf_err *err)
 {
+	struct cf_audit_log newest = {0};
 	struct listing listing = {0};
-	struct newest newest = {0};
 	int rc = list_places(repo, &listing, err);
 
 	if (rc == 0)
 		rc = load_newest(repo, &listing, &newest, err);
+	free(listing.places);
+	if (rc < 0)
+		cf_audit_log_release(&newest);
+	*log_out = newest;
+	return rc;
+}
+
+int cf_audit_heads(struct cf_repo *repo, struct cf_audit_ref **refs_out, size_t *n_out,
+		   struct cf_err *err)
+{
+	struct cf_audit_log newest = {0};
+	int rc = cf_audit_load_newest(repo, &newest, err);
+
 	if (rc == 0)
 		rc = collect_heads(&newest, refs_out, n_out, err);
-	for (size_t i = 0; i < newest.n; i++)
-		cf_audit_record_release(&newest.items[i]);
-	free(newest.items);
-	free(listing.places);
+	cf_audit_log_release(&newest);
 	return rc;
 }
 

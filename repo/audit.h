@@ -42,6 +42,8 @@ struct cf_audit_log {
 
 /* All records. */
 int cf_audit_load(struct cf_repo *repo, struct cf_audit_log *log_out, struct cf_err *err);
+/* Only the records of the two newest folders, but for forged ones, in no order; nothing else of the log is filled. */
+int cf_audit_load_newest(struct cf_repo *repo, struct cf_audit_log *log_out, struct cf_err *err);
 void cf_audit_log_release(struct cf_audit_log *log);
 
 /* Records that snapshots vouch for. Start with {0}. */

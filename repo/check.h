@@ -18,6 +18,7 @@ struct cf_err;
 struct cf_id;
 struct cf_repo;
 struct cf_snapshot;
+struct cf_snapshot_list;
 
 struct cf_check_options {
 	/* What is read at most; all 0: nothing, and those that are 0 set no limit. One pack is read at least. */
@@ -55,11 +56,26 @@ typedef void cf_check_fn(void *user, const char *object, const char *problem);
 int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, cf_check_fn *fn, void *user,
 		 struct cf_check_figures *figures_out, struct cf_err *err);
 
+/* How much of the audit log is asked for missing snapshots: each record is an object to read. */
+enum cf_check_log {
+	CF_CHECK_LOG_ALL = 0,
+	CF_CHECK_LOG_LAST,  /* all, but only if nothing else knows of one */
+	CF_CHECK_LOG_NEWEST /* its newest records */
+};
+
+struct cf_check_missing_options {
+	enum cf_check_log log;
+	const struct cf_snapshot_list *known; /* need not be read again; NULL: none */
+	const struct cf_id *listed; /* the objects as they were listed before that, sorted; NULL: they are listed now */
+	size_t n_listed;
+};
+
 /*
  * The snapshots that are missing: later ones, records of forgetting, the audit log or this host know of them, and no record says that they
- * were forgotten. Sorted; free() it.
+ * were forgotten, up to the end of the call. Sorted; free() it.
  */
-int cf_check_missing(struct cf_repo *repo, struct cf_id **ids_out, size_t *n_out, struct cf_err *err);
+int cf_check_missing(struct cf_repo *repo, const struct cf_check_missing_options *options, struct cf_id **ids_out, size_t *n_out,
+		     struct cf_err *err);
 
 /* Of one snapshot only: every directory, and that every chunk is indexed in a pack that is there. */
 int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, cf_check_fn *fn, void *user,

@@ -25,7 +25,7 @@ static int judge_logged(struct cf_check *check, const struct cf_audit_record *re
 	uint64_t size;
 	int rc;
 
-	if (cf_id_among(ids, n, id) || cf_id_set_has(&check->reported, id))
+	if (cf_id_among(ids, n, id) || cf_check_is_forgotten(check, id) || cf_id_set_has(&check->reported, id))
 		return 0;
 	rc = store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, &size, err);
 	if (rc != CF_ERR_NOT_FOUND)

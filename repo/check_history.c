@@ -116,10 +116,15 @@ static bool is_there(const struct cf_check *check, const struct cf_id *id)
 	return store->ops->size(store, cf_object_name(CF_OBJECT_SNAPSHOT, id).s, &size, NULL) == 0;
 }
 
+bool cf_check_is_forgotten(const struct cf_check *check, const struct cf_id *id)
+{
+	return find_forgotten(check, id) != NULL;
+}
+
 /* One that is not among those listed may have been stored since. */
 static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
 {
-	return !cf_id_among(ids, n, seen) && !find_forgotten(check, seen) && !is_there(check, seen) &&
+	return !cf_id_among(ids, n, seen) && !cf_check_is_forgotten(check, seen) && !is_there(check, seen) &&
 	       cf_id_set_add(&check->reported, seen) == 1;
 }
 
@@ -224,7 +229,7 @@ static int judge_seen(void *user, const char *object)
 
 	if (!slash || !cf_id_parse(slash + 1, &id))
 		return 0;
-	if (is_snapshot && !cf_id_among(seen->ids, seen->n, &id) && find_forgotten(check, &id))
+	if (is_snapshot && !cf_id_among(seen->ids, seen->n, &id) && cf_check_is_forgotten(check, &id))
 		return note_forgotten(seen, &id);
 	if (is_snapshot)
 		cf_check_found_missing(check, &id, seen->ids, seen->n, "this host saw it, or stored it");
@@ -257,7 +262,7 @@ int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, str
 {
 	int rc = cf_check_records_load(check, err);
 
-	return rc < 0 ? rc : find_forgotten(check, id) != NULL;
+	return rc < 0 ? rc : cf_check_is_forgotten(check, id);
 }
 
 struct missing {
@@ -292,57 +297,98 @@ static void note_missing(void *user, const char *object, const char *problem)
 }
 
 /* What cannot be read vouches for nothing. */
-static int ask_snapshots(struct cf_check *check, const struct cf_id *ids, size_t n, struct cf_err *err)
+static int ask_snapshot(struct cf_check *check, const struct cf_id *id, const struct cf_id *ids, size_t n, struct cf_err *err)
 {
+	struct cf_snapshot *snapshot = NULL;
+	int rc = cf_snapshot_load(check->repo, id, &snapshot, err);
+
+	if (rc == 0)
+		cf_check_history(check, snapshot, ids, n);
+	cf_snapshot_free(snapshot);
+	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
+		cf_err_clear(err);
+		rc = 0;
+	}
+	return rc;
+}
+
+static int ask_snapshots(struct cf_check *check, const struct cf_snapshot_list *known, const struct cf_id *ids, size_t n,
+			 struct cf_err *err)
+{
+	struct cf_id_set asked = {0};
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct cf_snapshot *snapshot = NULL;
-
-		rc = cf_snapshot_load(check->repo, &ids[i], &snapshot, err);
-		if (rc == 0)
-			cf_check_history(check, snapshot, ids, n);
-		cf_snapshot_free(snapshot);
-		if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
-			cf_err_clear(err);
-			rc = 0;
-		}
+	for (size_t i = 0; rc == 0 && known && i < known->n; i++) {
+		cf_check_history(check, known->items[i], ids, n);
+		rc = cf_id_set_add(&asked, &known->items[i]->id) < 0 ? cf_err_nomem(err) : 0;
 	}
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (!cf_id_set_has(&asked, &ids[i]))
+			rc = ask_snapshot(check, &ids[i], ids, n, err);
+	cf_id_set_release(&asked);
 	return rc;
 }
 
-static int ask_all(struct cf_check *check, struct cf_err *err)
+/* What is at hand, or takes few objects to read. */
+static int ask_others(struct cf_check *check, const struct cf_snapshot_list *known, const struct cf_id *ids, size_t n,
+		      struct cf_err *err)
+{
+	struct seen seen = {.check = check, .ids = ids, .n = n};
+	/* After snapshots were listed: what is not in that list because it was forgotten is in a record. */
+	int rc = cf_check_records_load(check, err);
+
+	if (rc == 0)
+		rc = ask_snapshots(check, known, ids, n, err);
+	if (rc < 0)
+		return rc;
+	cf_check_records(check, ids, n);
+	cf_verified_each_seen(check->verified, judge_seen, &seen);
+	free(seen.forgotten);
+	return seen.nomem ? cf_err_nomem(err) : 0;
+}
+
+static int ask_log(struct cf_check *check, bool is_whole, const struct cf_id *ids, size_t n, struct cf_err *err)
 {
 	struct cf_audit_log log = {0};
-	struct seen seen = {.check = check};
-	struct cf_id *ids = NULL;
-	size_t n = 0;
-	int rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+	int rc = is_whole ? cf_audit_load(check->repo, &log, err) : cf_audit_load_newest(check->repo, &log, err);
 
-	cf_id_sort(ids, n);
-	/* After snapshots were listed: what is not in that list because it was forgotten is in a record. */
-	if (rc == 0)
-		rc = cf_check_records_load(check, err);
-	if (rc == 0)
-		rc = ask_snapshots(check, ids, n, err);
-	if (rc == 0)
-		rc = cf_audit_load(check->repo, &log, err);
 	if (rc == 0)
 		rc = cf_check_logged(check, &log, ids, n, err);
-	if (rc == 0) {
-		cf_check_records(check, ids, n);
-		seen.ids = ids;
-		seen.n = n;
-		cf_verified_each_seen(check->verified, judge_seen, &seen);
-		free(seen.forgotten);
-		rc = seen.nomem ? cf_err_nomem(err) : 0;
-	}
 	cf_audit_log_release(&log);
-	free(ids);
 	return rc;
 }
 
-int cf_check_missing(struct cf_repo *repo, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+static int ask_all(struct missing *m, const struct cf_check_missing_options *options, struct cf_err *err)
+{
+	struct cf_id *own = NULL;
+	size_t n = options->n_listed;
+	int rc = options->listed ? 0 : cf_object_list(m->check.repo, CF_OBJECT_SNAPSHOT, &own, &n, err);
+	const struct cf_id *ids = options->listed ? options->listed : own;
+
+	cf_id_sort(own, own ? n : 0);
+	if (rc == 0)
+		rc = ask_others(&m->check, options->known, ids, n, err);
+	if (rc == 0 && (options->log != CF_CHECK_LOG_LAST || m->n == 0))
+		rc = ask_log(&m->check, options->log != CF_CHECK_LOG_NEWEST, ids, n, err);
+	free(own);
+	return rc;
+}
+
+/* A record of forgetting is stored before the snapshot goes. */
+static int drop_forgotten(struct missing *m, struct cf_err *err)
+{
+	size_t n = 0;
+	int rc = m->n ? cf_check_records_load(&m->check, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < m->n; i++)
+		if (!cf_check_is_forgotten(&m->check, &m->ids[i]))
+			m->ids[n++] = m->ids[i];
+	m->n = n;
+	return rc;
+}
+
+int cf_check_missing(struct cf_repo *repo, const struct cf_check_missing_options *options, struct cf_id **ids_out, size_t *n_out,
+		     struct cf_err *err)
 {
 	struct missing m = {.check = {.repo = repo, .fn = note_missing, .user = &m}};
 	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
@@ -350,9 +396,11 @@ int cf_check_missing(struct cf_repo *repo, struct cf_id **ids_out, size_t *n_out
 
 	pthread_mutex_init(&m.check.lock, NULL);
 	if (rc == 0)
-		rc = ask_all(&m.check, own);
+		rc = ask_all(&m, options, own);
 	if (rc == 0 && m.nomem)
 		rc = cf_err_nomem(own);
+	if (rc == 0)
+		rc = drop_forgotten(&m, own);
 	cf_check_release(&m.check);
 	if (rc < 0) {
 		free(m.ids);

@@ -118,6 +118,8 @@ int cf_check_seen(struct cf_check *check, const struct cf_id *ids, size_t n, str
 /* A finding: the snapshot, which is not among the n sorted ids, is missing. Nothing when it was forgotten, or reported before. */
 void cf_check_found_missing(struct cf_check *check, const struct cf_id *id, const struct cf_id *ids, size_t n, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+/* By the records that were loaded. */
+bool cf_check_is_forgotten(const struct cf_check *check, const struct cf_id *id);
 /* 1 when a snapshot that is gone since it was listed was forgotten, else 0, or an error. */
 int cf_check_forgotten_since(struct cf_check *check, const struct cf_id *id, struct cf_err *err);
 

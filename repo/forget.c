@@ -92,7 +92,8 @@ static const struct cf_snapshot *find_snapshot(const struct forget *f, const str
 /* 1 when it is gone and nothing says why. */
 static int is_missing(struct forget *f, const struct cf_id *id, struct cf_err *err)
 {
-	int rc = f->knows_missing ? 0 : cf_check_missing(f->repo, &f->missing, &f->n_missing, err);
+	const struct cf_check_missing_options options = {0};
+	int rc = f->knows_missing ? 0 : cf_check_missing(f->repo, &options, &f->missing, &f->n_missing, err);
 
 	f->knows_missing = rc == 0;
 	return rc < 0 ? rc : cf_id_among(f->missing, f->n_missing, id);

@@ -48,7 +48,7 @@ struct cf_prune_figures {
 };
 
 /*
- * CF_ERR_DAMAGED: what some snapshot needs cannot be read, or is nowhere; nothing is removed then. CF_ERR_BUSY: another prune runs.
+ * CF_ERR_DAMAGED: a snapshot is damaged or missing, or what some snapshot needs cannot be read, or is nowhere; nothing is removed then. CF_ERR_BUSY: another prune runs.
  * CF_ERR_KEY: the key in use cannot read. A dry run stores and removes nothing, and tells what would be.
  */
 int cf_prune_run(struct cf_repo *repo, const struct cf_prune_options *options, struct cf_prune_figures *figures_out,

@@ -1,5 +1,6 @@
 #include "repo/prune_parts.h"
 
+#include "repo/check.h"
 #include "repo/object.h"
 #include "repo/snapshot.h"
 
@@ -87,19 +88,23 @@ static int walk_snapshot(struct cf_prune *p, const struct cf_snapshot *snapshot,
 	return rc;
 }
 
+/* One that repair has set aside may get a good copy, too. */
+static int refuse_damaged(const struct cf_snapshot_list *list, struct cf_err *err)
+{
+	const struct cf_id *damaged = list->n_damaged ? list->damaged : list->quarantined;
+
+	if (list->n_damaged == 0 && list->n_quarantined == 0)
+		return 0;
+	return cf_err_set(err, CF_ERR_DAMAGED,
+			  "%s is damaged, and what it needs is not known, so nothing is removed: forget it by its id, or "
+			  "put a good copy of it back",
+			  cf_object_name(CF_OBJECT_SNAPSHOT, &damaged[0]).s);
+}
+
 static int walk_snapshots(struct cf_prune *p, const struct cf_snapshot_list *list, struct cf_err *err)
 {
 	struct cf_progress progress = {.items_total = list->n};
 	int rc = 0;
-
-	const struct cf_id *damaged = list->n_damaged ? list->damaged : list->quarantined;
-
-	/* One that repair has set aside may get a good copy, too. */
-	if (list->n_damaged || list->n_quarantined)
-		return cf_err_set(err, CF_ERR_DAMAGED,
-				  "%s is damaged, and what it needs is not known, so nothing is removed: forget it by its id, or "
-				  "put a good copy of it back",
-				  cf_object_name(CF_OBJECT_SNAPSHOT, &damaged[0]).s);
 	for (size_t i = 0; rc == 0 && i < list->n; i++) {
 		if (cf_id_set_has(&p->walked, &list->items[i]->id))
 			continue;
@@ -126,12 +131,18 @@ static int adopt(struct cf_prune *p, struct cf_err *err)
 	return rc;
 }
 
-static int list_snapshots(struct cf_prune *p, struct cf_id **ids_out, size_t *n_out, struct cf_err *err)
+/* The snapshot objects, sorted. */
+struct listing {
+	struct cf_id *ids;
+	size_t n;
+};
+
+static int list_snapshots(struct cf_prune *p, struct listing *listing_out, struct cf_err *err)
 {
-	int rc = cf_object_list(p->repo, CF_OBJECT_SNAPSHOT, ids_out, n_out, err);
+	int rc = cf_object_list(p->repo, CF_OBJECT_SNAPSHOT, &listing_out->ids, &listing_out->n, err);
 
 	if (rc == 0)
-		cf_id_sort(*ids_out, *n_out);
+		cf_id_sort(listing_out->ids, listing_out->n);
 	return rc;
 }
 
@@ -139,41 +150,63 @@ static int list_snapshots(struct cf_prune *p, struct cf_id **ids_out, size_t *n_
  * All snapshots. A listing may miss a version that is put while it runs and the one before, which is removed while it runs; so it is
  * done again until nothing changed meanwhile.
  */
-static int load_snapshots(struct cf_prune *p, struct cf_snapshot_list *list_out, struct cf_err *err)
+static int load_snapshots(struct cf_prune *p, struct listing *listing, struct cf_snapshot_list *list_out, struct cf_err *err)
 {
-	struct cf_id *before = NULL, *after = NULL;
-	size_t n_before = 0, n_after = 0;
+	struct listing after = {0};
 	bool has_changed = true;
-	int rc = list_snapshots(p, &before, &n_before, err);
+	int rc = list_snapshots(p, listing, err);
 
 	while (rc == 0 && has_changed) {
 		cf_snapshot_list_release(list_out);
 		rc = cf_snapshots_load(p->repo, NULL, list_out, err);
 		if (rc == 0)
-			rc = list_snapshots(p, &after, &n_after, err);
-		has_changed = rc == 0 && (n_before != n_after ||
-					  (n_after && memcmp(before, after, n_after * sizeof(*after)) != 0));
-		free(before);
-		before = after;
-		n_before = n_after;
-		after = NULL;
+			rc = list_snapshots(p, &after, err);
+		has_changed = rc == 0 && (listing->n != after.n ||
+					  (after.n && memcmp(listing->ids, after.ids, after.n * sizeof(*after.ids)) != 0));
+		free(listing->ids);
+		*listing = after;
+		after = (struct listing){0};
 		if (rc == 0)
 			rc = cf_ctx_check(p->repo->ctx, err);
 	}
-	free(before);
+	return rc;
+}
+
+/* Whatever took a snapshot away, it may come back, but not what only it needs. Once is enough: what was walked counts as needed
+ * to the end. */
+static int refuse_missing(struct cf_prune *p, const struct listing *listing, const struct cf_snapshot_list *list, struct cf_err *err)
+{
+	const struct cf_check_missing_options options = {
+		.log = CF_CHECK_LOG_LAST, .known = list, .listed = listing->ids, .n_listed = listing->n};
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = p->knows_none_missing ? 0 : cf_check_missing(p->repo, &options, &ids, &n, err);
+
+	if (rc == 0 && n)
+		rc = cf_err_set(err, CF_ERR_DAMAGED,
+				"snapshot %.8s%s is missing, and what it needs is not known, so nothing is removed: put it back, or accept "
+				"that it is gone with coffer forget %.8s --yes",
+				cf_id_text(&ids[0]).s, n > 1 ? " (and others, see coffer check)" : "", cf_id_text(&ids[0]).s);
+	free(ids);
+	p->knows_none_missing = rc == 0;
 	return rc;
 }
 
 int cf_prune_look(struct cf_prune *p, struct cf_err *err)
 {
 	struct cf_snapshot_list list = {0};
+	struct listing listing = {0};
 	struct cf_intent *intents = NULL;
 	size_t n_intents = 0;
 	int rc = cf_intents_load(p->repo, &intents, &n_intents, err);
 
 	p->at_look = *p->figures;
 	if (rc == 0)
-		rc = load_snapshots(p, &list, err);
+		rc = load_snapshots(p, &listing, &list, err);
+	if (rc == 0)
+		rc = refuse_damaged(&list, err);
+	if (rc == 0)
+		rc = refuse_missing(p, &listing, &list, err);
 	if (rc == 0)
 		rc = cf_catalog_survey(p->repo->catalog, &p->tombs, err);
 	if (rc == 0 && !p->options->dry_run)
@@ -184,6 +217,7 @@ int cf_prune_look(struct cf_prune *p, struct cf_err *err)
 		rc = walk_intents(p, intents, n_intents, err);
 	p->figures->snapshots = list.n;
 	cf_snapshot_list_release(&list);
+	free(listing.ids);
 	free(intents);
 	return rc < 0 ? rc : cf_prune_plan(p, err);
 }

@@ -40,6 +40,7 @@ struct cf_prune {
 	struct cf_lease *lease; /* NULL in a dry run */
 	int64_t store_now_ns;
 	bool may_not_remove; /* the store refused a removal */
+	bool knows_none_missing; /* snapshots were all there when they were first listed */
 
 	struct cf_runs runs;
 	struct cf_tombs tombs;

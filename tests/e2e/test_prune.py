@@ -253,6 +253,27 @@ def test_a_damaged_snapshot_stops_it(coffer):
     assert before <= set(coffer.objects("packs"))
 
 
+def test_a_missing_snapshot_stops_it_until_it_is_back_or_given_up(coffer, tmp_path):
+    made = make(coffer)
+    names = list(made)
+    coffer.run("forget", names[0], "--yes")
+    away = coffer.path / "snapshots" / names[-1]
+    away.rename(tmp_path / "away")
+    before = set(coffer.objects("packs"))
+    for args in ([], ["--yes"], ["--now", "--yes"]):
+        coffer.fails("prune", *args, code=DAMAGED, names=[names[-1][:8], "is missing", "nothing is removed"])
+    assert "prune waits for" in coffer.run("forget", "--keep-last", "9", "--yes", code=PARTIAL).err
+    assert before <= set(coffer.objects("packs"))
+    (tmp_path / "away").rename(away)
+    coffer.run("forget", "--keep-last", "9", "--yes")
+    coffer.run("prune", "--now", "--yes")
+    coffer.run("check", "--read-data")
+    away.unlink()
+    coffer.run("forget", names[-1], "--yes")
+    coffer.run("prune", "--now", "--yes")
+    coffer.check()
+
+
 def test_a_lost_pack_stops_it(coffer):
     made = make(coffer)
     coffer.run("forget", list(made)[0], "--yes")

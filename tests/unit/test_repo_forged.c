@@ -641,25 +641,42 @@ static void remove_snapshot(struct scene *s, const struct cf_id *id)
 	assert_int_equal(cf_object_remove(s->repo, CF_OBJECT_SNAPSHOT, id, NULL), 0);
 }
 
+static size_t count_missing(struct scene *s, enum cf_check_log log, const struct cf_id *expected)
+{
+	const struct cf_check_missing_options options = {.log = log};
+	struct cf_id *missing = NULL;
+	size_t n = 0;
+
+	assert_int_equal(cf_check_missing(s->repo, &options, &missing, &n, NULL), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_true(cf_id_equal(&missing[i], expected));
+	free(missing);
+	return n;
+}
+
+static void assert_prune_waits(struct scene *s)
+{
+	struct cf_prune_figures figures;
+
+	assert_int_equal(cf_prune_run(s->repo, &now, &figures, NULL), CF_ERR_DAMAGED);
+	assert_int_equal(figures.packs_condemned + figures.packs_removed, 0);
+}
+
 static void the_log_misses_the_newest_snapshot_until_that_is_accepted(void **state)
 {
 	struct scene *s = *state;
-	struct cf_id nobody = {{1}}, *missing = NULL;
-	size_t n = 0;
+	struct cf_id nobody = {{1}};
 
 	append_record(s, "backup", &s->victim->id);
 	append_record(s, "backup", &s->other->id);
 	append_record(s, "restore", &nobody);
 	assert_string_equal(check(s), "");
-	assert_int_equal(cf_check_missing(s->repo, &missing, &n, NULL), 0);
-	assert_int_equal(n, 0);
-	free(missing);
+	assert_int_equal(count_missing(s, CF_CHECK_LOG_ALL, NULL), 0);
 	remove_snapshot(s, &s->other->id);
 	assert_non_null(strstr(check(s), "the audit log of db1 has it (record 2)"));
-	assert_int_equal(cf_check_missing(s->repo, &missing, &n, NULL), 0);
-	assert_int_equal(n, 1);
-	assert_true(cf_id_equal(missing, &s->other->id));
-	free(missing);
+	assert_int_equal(count_missing(s, CF_CHECK_LOG_ALL, &s->other->id), 1);
+	assert_int_equal(count_missing(s, CF_CHECK_LOG_NEWEST, &s->other->id), 1);
+	assert_prune_waits(s);
 	assert_int_equal(forget(s, &s->other->id), 0);
 	assert_string_equal(check(s), "");
 	/* Once is enough, and what nobody knew of is no snapshot. */
@@ -676,8 +693,11 @@ static void a_later_snapshot_misses_one_until_that_is_accepted(void **state)
 
 	remove_snapshot(s, &s->victim->id);
 	assert_non_null(strstr(check(s), "made later, saw it"));
+	assert_prune_waits(s);
 	assert_int_equal(forget(s, &s->victim->id), 0);
 	assert_string_equal(check(s), "");
+	prune(s);
+	assert_restores(s, &s->other->id, 9);
 }
 
 int main(void)
