@@ -179,6 +179,22 @@ def test_clean_of_a_schema_drops_views_in_any_order(postgres, coffer):
     postgres.assert_idle()
 
 
+def test_clean_leaves_a_slot_at_a_publisher_alone(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE SUBSCRIPTION \"In\" CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = far)")
+    coffer.run("backup", url(name))
+    try:
+        with unchanged(postgres, name):
+            line = coffer.fails("restore", "latest", "--to", url(name), "--clean", code=FAILED, names="slot far")
+    finally:
+        detach = 'ALTER SUBSCRIPTION "In" DISABLE; ALTER SUBSCRIPTION "In" SET (slot_name = NONE)'
+        postgres.sql(detach, name)
+    assert detach.replace(";", " and") in line
+    coffer.restore("latest", url(name), "--clean")
+    assert postgres.rows("SELECT subname, subslotname FROM pg_subscription", name) == [("In", "far")]
+    postgres.sql(detach, name)
+
+
 def test_create_with_clean_replaces_the_database(postgres, small):
     target = postgres.make("CREATE TABLE gone (y int)")
     small.restore("latest", url(target), "--create", "--clean")
