@@ -186,6 +186,9 @@ bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index);
 /* load_rename.c: what each object of the set is called at the target; then, SQL of the archive with
  * these names, appended. */
 int cf_pg_load_name_all(struct cf_pg_load *load, struct cf_err *err);
+/* Of an extension's entry, once it is at the target: what it has there, from then on. */
+int cf_pg_load_name_members(struct cf_pg_load *load, const struct cf_pg_toc_entry *extension,
+			    struct cf_err *err);
 void cf_pg_load_release_names(struct cf_pg_load *load);
 void cf_pg_load_new_name(const struct cf_pg_load *load, size_t entry, const char **schema_out,
 			 const char **name_out);

@@ -6,10 +6,12 @@
  * schema after the table, since they would collide. SQL is read token by token: "schema.name" is
  * replaced where the list has it, as is an index's or constraint's bare name behind the words that
  * introduce one, a schema's behind SCHEMA, and a name within a text that is cast to regclass. Texts
- * and the bodies of functions stay as they are.
+ * and the bodies of functions stay as they are. What an extension has, which the archive does not
+ * say, is listed once the extension is there, if it came into the new schema.
  */
 
 #include "base/err.h"
+#include "drivers/postgres/client.h"
 #include "drivers/postgres/load.h"
 #include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
@@ -231,6 +233,93 @@ int cf_pg_load_name_all(struct cf_pg_load *load, struct cf_err *err)
 	rc = make_list(load, err);
 	if (rc == 0)
 		qsort(load->new_names, load->n_new_names, sizeof(*load->new_names), by_name);
+	return rc;
+}
+
+/* "WITH SCHEMA s" of an extension. */
+static int schema_of_extension(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
+			       struct cf_err *err)
+{
+	static const char word[] = "SCHEMA";
+	const char *at = entry->defn;
+	struct cf_sql_token token;
+
+	do
+		token = next_token(&at);
+	while (token.kind != CF_SQL_END && (token.kind != CF_SQL_WORD || token.len != strlen(word) ||
+					    strncmp(token.text, word, token.len) != 0));
+	token = next_token(&at);
+	return cf_sql_name_of(&token, out, err);
+}
+
+/* Of the extension $1, when it is in the schema $2. */
+#define MEMBERS(catalog, name, schema)                                                             \
+	"SELECT " name " FROM members JOIN pg_catalog." catalog " AS o ON o.oid = objid"           \
+	" AND classid = 'pg_catalog." catalog "'::pg_catalog.regclass AND " schema " = extnamespace"
+static const char members_sql[] =
+	"WITH members AS (SELECT d.classid, d.objid, e.extnamespace FROM pg_catalog.pg_extension AS e"
+	" JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace JOIN pg_catalog.pg_depend AS d"
+	" ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid AND d.deptype = 'e'"
+	" WHERE e.extname = $1 AND n.nspname = $2) "
+	MEMBERS("pg_class", "relname", "relnamespace") " UNION "
+	MEMBERS("pg_collation", "collname", "collnamespace") " UNION "
+	MEMBERS("pg_conversion", "conname", "connamespace") " UNION "
+	MEMBERS("pg_opclass", "opcname", "opcnamespace") " UNION "
+	MEMBERS("pg_operator", "oprname", "oprnamespace") " UNION "
+	MEMBERS("pg_opfamily", "opfname", "opfnamespace") " UNION "
+	MEMBERS("pg_proc", "proname", "pronamespace") " UNION "
+	MEMBERS("pg_ts_config", "cfgname", "cfgnamespace") " UNION "
+	MEMBERS("pg_ts_dict", "dictname", "dictnamespace") " UNION "
+	MEMBERS("pg_ts_parser", "prsname", "prsnamespace") " UNION "
+	MEMBERS("pg_ts_template", "tmplname", "tmplnamespace") " UNION "
+	MEMBERS("pg_type", "typname", "typnamespace");
+#undef MEMBERS
+
+static int add_members(struct cf_pg_load *load, const struct cf_rename *rename,
+		       const struct cf_pg_rows *rows, struct cf_err *err)
+{
+	size_t n = cf_pg_rows_count(rows);
+	struct cf_pg_new_name *names =
+		realloc(load->new_names, (load->n_new_names + n + 1) * sizeof(*names));
+
+	if (!names)
+		return cf_err_nomem(err);
+	load->new_names = names;
+	for (size_t i = 0; i < n; i++) {
+		struct cf_pg_new_name *to = &names[load->n_new_names++];
+
+		*to = (struct cf_pg_new_name){.schema = rename->old_schema,
+					      .new_schema = rename->new_schema,
+					      .old_name = strdup(cf_pg_value(rows, i, 0)),
+					      .new_name = strdup(cf_pg_value(rows, i, 0)),
+					      .entry = CF_PG_NO_ENTRY,
+					      .table = CF_PG_NO_ENTRY};
+		if (!to->old_name || !to->new_name)
+			return cf_err_nomem(err);
+	}
+	qsort(names, load->n_new_names, sizeof(*names), by_name);
+	return 0;
+}
+
+int cf_pg_load_name_members(struct cf_pg_load *load, const struct cf_pg_toc_entry *extension,
+			    struct cf_err *err)
+{
+	struct cf_buf schema = CF_BUF_INIT;
+	int rc = load->renames.n > 0 ? schema_of_extension(extension, &schema, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < load->renames.n; i++) {
+		const struct cf_rename *rename = &load->renames.items[i];
+		const char *values[] = {extension->tag, rename->new_schema};
+		struct cf_pg_rows *rows = NULL;
+
+		if (rename->old_table || strcmp(rename->old_schema, (const char *)schema.data) != 0)
+			continue;
+		rc = cf_pg_query(load->pg, members_sql, values, 2, &rows, err);
+		if (rc == 0)
+			rc = add_members(load, rename, rows, err);
+		cf_pg_rows_free(rows);
+	}
+	cf_buf_release(&schema);
 	return rc;
 }
 

@@ -442,7 +442,7 @@ static int restore_entry(struct cf_pg_load *load, size_t index, struct cf_err *e
 		load->kept[index] = !made;
 		tell_kept(load, index, made);
 	}
-	return rc;
+	return rc == 0 && is_desc(entry, "EXTENSION") ? cf_pg_load_name_members(load, entry, err) : rc;
 }
 
 int cf_pg_load_dangling(struct cf_pg_load *load, struct cf_err *err)

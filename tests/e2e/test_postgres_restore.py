@@ -382,6 +382,30 @@ def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer):
     assert postgres.dump(name, "--schema", "y") == want
 
 
+OF_EXTENSIONS = """
+CREATE SCHEMA x; CREATE EXTENSION hstore WITH SCHEMA x; CREATE EXTENSION pg_trgm WITH SCHEMA public;
+CREATE TABLE x.t (h x.hstore DEFAULT 'a=>1', CHECK (h OPERATOR(x.?) 'a'), n text);
+CREATE INDEX ON x.t USING gist (h x.gist_hstore_ops); CREATE INDEX ON x.t USING gin (n public.gin_trgm_ops);
+CREATE VIEW x.v AS SELECT x.akeys(h) AS k, h OPERATOR(x.->) 'a' AS a, x.n FROM x.t AS x;
+INSERT INTO x.t VALUES ('a=>2, b=>3', 'n');
+"""
+
+
+def test_a_schema_with_an_extension_comes_back_under_another_name(postgres, coffer):
+    coffer.variables = postgres.variables
+    name, target = postgres.make(OF_EXTENSIONS), postgres.make()
+    coffer.run("backup", url(name))
+    coffer.restore("latest", url(target), "--rename", "x=y")
+    assert postgres.rows("SELECT * FROM y.v", target) == [(["a", "b"], "2", "n")]
+    postgres.sql("DROP VIEW x.v", name)
+    postgres.sql("DROP VIEW y.v", target)
+    assert postgres.dump(target) == re.sub(rb"\bx\b", b"y", postgres.dump(name))
+    # The extension is there, and stays where it is.
+    postgres.sql("DROP TABLE x.t", name)
+    coffer.restore("latest", url(name), "--rename", "x=y", "--table", "x.t")
+    assert postgres.rows("SELECT * FROM y.t", name) == postgres.rows("SELECT * FROM y.t", target)
+
+
 NAMED = """
 CREATE SCHEMA app; CREATE SCHEMA z; CREATE TABLE z.t (id int); CREATE SEQUENCE app.sq;
 CREATE TABLE app.t (id int PRIMARY KEY DEFAULT nextval('app.sq'), note text, CHECK (t.* IS NOT NULL));
