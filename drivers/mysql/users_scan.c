@@ -161,10 +161,12 @@ static int take_statement(struct scan *scan, const char *text, size_t len, struc
 
 static const char *behind_comments(const char *at)
 {
-	at += strspn(at, " \t\r\n");
+	static const char spaces[] = " \t\r\n\v\f";
+
+	at += strspn(at, spaces);
 	while (!strncmp(at, "-- ", 3)) {
 		at += strcspn(at, "\n");
-		at += strspn(at, " \t\r\n");
+		at += strspn(at, spaces);
 	}
 	return at;
 }
