@@ -1160,6 +1160,12 @@ def test_damage_is_told_and_nothing_looks_restored(my, tmp_path):
     flip(largest, largest.stat().st_size // 2)
     assert bad.fails("restore", f"latest:/{source}", "--to", my.server.url("damaged"), code=DAMAGED)
     my.server.assert_idle()
+    # No part of it is there, and all of the rest.
+    done = bad.restore(f"latest:/{source}", my.server.url("damaged"), "--clean", "--keep-going", "--jobs", "3", code=PARTIAL)
+    assert "damaged.large: " in done.err and my.server.value("SELECT COUNT(*) FROM large", "damaged") == 0
+    want, got = ({key: value for key, value in mariadb_state.of(my.server, name).items() if key[1] != "large"} for name in (source, "damaged"))
+    mariadb_state.assert_equal(want, got)
+    my.server.assert_idle()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
