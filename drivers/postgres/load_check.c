@@ -358,7 +358,8 @@ static int has_rows(struct cf_pg_load *load, const struct cf_pg_load_table *tabl
 	return rc;
 }
 
-/* A second copy of rows that are there: only a key would keep it out, and not every table has one. */
+/* A second copy of rows that are there: only a key would keep it out, and not every table has one.
+ */
 static int check_empty(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = 0;
@@ -370,34 +371,39 @@ static int check_empty(struct cf_pg_load *load, struct cf_err *err)
 		if (table->table->rows > 0)
 			rc = has_rows(load, table, &has, err);
 		if (has)
-			rc = cf_err_set(err, CF_ERR_EXISTS,
-					"table %s.%s holds rows already: empty it first (TRUNCATE), leave "
-					"it out with --exclude-table-data, or restore it beside itself with --rename",
-					table->schema, table->name);
+			rc = cf_err_set(
+				err, CF_ERR_EXISTS,
+				"table %s.%s holds rows already: empty it first (TRUNCATE), leave "
+				"it out with --exclude-table-data, or restore it beside itself "
+				"with --rename",
+				table->schema, table->name);
 		else if (rc < 0 && rc != CF_ERR_CANCELED)
 			cf_err_wrap(err, "table %s.%s", table->schema, table->name);
 	}
 	return rc;
 }
 
-/* Dropping the slot with it is done at another server, which cannot be taken back; keeping it there has that server keep its
- * log for ever. */
+/* Dropping the slot with it is done at another server, which cannot be taken back; keeping it there
+ * has that server keep its log for ever. */
 static int check_subscription(struct cf_pg_load *load, const char *name, struct cf_err *err)
 {
-	static const char sql[] =
-		"SELECT s.subslotname, pg_catalog.format('%I', s.subname) FROM pg_catalog.pg_subscription AS s"
-		" JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()"
-		" WHERE s.subname = $1 AND s.subslotname IS NOT NULL";
+	static const char sql[] = "SELECT s.subslotname, pg_catalog.format('%I', s.subname) FROM "
+				  "pg_catalog.pg_subscription AS s"
+				  " JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND "
+				  "d.datname = pg_catalog.current_database()"
+				  " WHERE s.subname = $1 AND s.subslotname IS NOT NULL";
 	struct cf_pg_rows *rows = NULL;
 	int rc = cf_pg_query(load->pg, sql, &name, 1, &rows, err);
 
 	if (rc == 0 && cf_pg_rows_count(rows) > 0)
 		rc = cf_err_set(err, CF_ERR_EXISTS,
-				"subscription %s has the slot %s at its publisher, which cannot be dropped in a transaction: first use "
-				"DROP SUBSCRIPTION %s, or keep the slot with ALTER SUBSCRIPTION %s DISABLE and ALTER "
+				"subscription %s has the slot %s at its publisher, which cannot be "
+				"dropped in a transaction: first use "
+				"DROP SUBSCRIPTION %s, or keep the slot with ALTER SUBSCRIPTION %s "
+				"DISABLE and ALTER "
 				"SUBSCRIPTION %s SET (slot_name = NONE)",
-				name, cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1), cf_pg_value(rows, 0, 1),
-				cf_pg_value(rows, 0, 1));
+				name, cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1),
+				cf_pg_value(rows, 0, 1), cf_pg_value(rows, 0, 1));
 	cf_pg_rows_free(rows);
 	return rc;
 }

@@ -15,7 +15,7 @@ enum {
 
 /* One cast of an array, as places in the text. */
 struct cast {
-	bool closed; /* in parentheses, as the server writes all but pretty texts */
+	bool closed;		  /* in parentheses, as the server writes all but pretty texts */
 	const char *first, *last; /* the elements, and the bracket behind them */
 	const char *type, *type_end;
 	const char *end;
@@ -145,8 +145,8 @@ static int write_cast(const struct cast *cast, int depth, struct cf_buf *out, st
 /* The parenthesis of f(ARRAY[...])::text[] belongs to the function. */
 static bool may_begin(const struct cf_sql_token *token, const struct cf_sql_token *before)
 {
-	return is_array(token) ||
-	       (is_char(token, "(") && before->kind != CF_SQL_WORD && before->kind != CF_SQL_QUOTED);
+	return is_array(token) || (is_char(token, "(") && before->kind != CF_SQL_WORD &&
+				   before->kind != CF_SQL_QUOTED);
 }
 
 static int settle(const char *at, const char *end, int depth, struct cf_buf *out,
@@ -176,7 +176,8 @@ static bool is_word(const struct cf_sql_token *token, const char *word)
 	       strncasecmp(token->text, word, token->len) == 0;
 }
 
-/* Begins with "CREATE POLICY"; moves at behind the "TO" of its roles. Words that are names of objects are quoted. */
+/* Begins with "CREATE POLICY"; moves at behind the "TO" of its roles. Words that are names of
+ * objects are quoted. */
 static bool find_roles(const char **at)
 {
 	struct cf_sql_token token = next_token(at);
@@ -200,7 +201,8 @@ static int in_order(const void *a, const void *b)
 	return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-static int write_roles(const struct cf_sql_token *roles, size_t n, struct cf_buf *out, struct cf_err *err)
+static int write_roles(const struct cf_sql_token *roles, size_t n, struct cf_buf *out,
+		       struct cf_err *err)
 {
 	int rc = 0;
 
@@ -224,7 +226,8 @@ static int settle_roles(const char **at, struct cf_buf *out, struct cf_err *err)
 		return 0;
 	rc = cf_buf_append(out, begin, (size_t)(end - begin), err);
 	do {
-		struct cf_sql_token *more = rc == 0 ? realloc(roles, (n + 1) * sizeof(*roles)) : NULL;
+		struct cf_sql_token *more =
+			rc == 0 ? realloc(roles, (n + 1) * sizeof(*roles)) : NULL;
 
 		if (rc == 0 && !more)
 			rc = cf_err_nomem(err);

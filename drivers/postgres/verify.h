@@ -5,6 +5,7 @@
  * Proof that a snapshot of PostgreSQL restores: cf_driver.verify.
  *
  *     verify.c           the server, and a database on it for each of the snapshot's
+ *     verify_globals.c   roles and tablespaces of a server of our own
  *     verify_data.c      quick: the rows in the snapshot, without a server
  *     verify_catalog.c   standard: what stands in the restored database, counted and listed
  *     verify_compare.c   standard and comprehensive: a dump of it, against the snapshot
@@ -20,8 +21,10 @@
 
 struct cf_err;
 struct cf_pg;
+struct cf_pg_folders;
 struct cf_pg_graph;
 struct cf_pg_manifest;
+struct cf_pg_scratch;
 struct cf_pg_toc;
 
 int cf_pg_verify(struct cf_tree *tree, const struct cf_verify_options *options,
@@ -43,6 +46,17 @@ struct cf_pg_verify {
 	struct cf_pg_roots roots;
 	atomic_uint_least64_t *n_failed;
 };
+
+#define CF_PG_VERIFY_DOCUMENT_MAX ((size_t)1 << 30)
+
+/* manifest, toc and graph of the folder in the tree; release them in either case. */
+int cf_pg_verify_read_documents(struct cf_pg_verify *verify, struct cf_err *err);
+void cf_pg_verify_release_documents(struct cf_pg_verify *verify);
+
+/* What the databases in the folders need besides themselves. */
+int cf_pg_verify_prepare(struct cf_pg_scratch *scratch, struct cf_tree *tree,
+			 const struct cf_pg_folders *folders, const struct cf_ctx *ctx,
+			 struct cf_err *err);
 
 /* Tell one check's outcome. fmt NULL: nothing to add. */
 void cf_pg_verify_report(const struct cf_pg_verify *verify, const char *name, const char *object,
