@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "repo/key_admin.h"
+#include "repo/keys.h"
 #include "repo/prune.h"
 
 #include <stdio.h>
@@ -40,6 +41,8 @@ static const char *state_of(const struct cf_key_info *info)
 		return "damaged";
 	if (!info->is_trusted)
 		return "untrusted";
+	if (info->is_removed)
+		return "removed";
 	return info->is_behind ? "behind" : "ok";
 }
 
@@ -65,9 +68,20 @@ static void close_session(struct session *session)
 	free(session->user);
 }
 
-static struct cf_doc info_json(const struct cf_key_info *info)
+/* The names by which the store, and coffer check, know the slot. */
+static struct cf_doc objects_json(const struct cf_key_list *list, const struct cf_key_info *info)
 {
-	struct cf_doc item = cf_doc_object();
+	struct cf_doc objects = cf_doc_array();
+
+	for (size_t i = 0; i < list->objects->n; i++)
+		if (memcmp(list->objects->items[i].id, info->id, CF_SLOT_ID_LEN) == 0)
+			cf_doc_push_text(&objects, list->objects->items[i].name);
+	return objects;
+}
+
+static struct cf_doc info_json(const struct cf_key_list *list, const struct cf_key_info *info)
+{
+	struct cf_doc item = cf_doc_object(), objects = objects_json(list, info);
 
 	cf_doc_text(&item, "id", info->id_text);
 	cf_doc_text(&item, "kind", info->kind);
@@ -80,6 +94,7 @@ static struct cf_doc info_json(const struct cf_key_info *info)
 	cf_doc_text(&item, "problem", info->problem);
 	cf_doc_count(&item, "record", info->version);
 	cf_doc_flag(&item, "in_use", info->in_use);
+	cf_doc_put(&item, "objects", &objects);
 	return item;
 }
 
@@ -88,7 +103,7 @@ static int print_list_json(const struct cf_key_list *list, struct cf_err *err)
 	struct cf_doc document = cf_doc_begin(), items = cf_doc_array();
 
 	for (size_t i = 0; i < list->n; i++) {
-		struct cf_doc item = info_json(&list->items[i]);
+		struct cf_doc item = info_json(list, &list->items[i]);
 
 		cf_doc_push(&items, &item);
 	}
@@ -109,7 +124,7 @@ static int add_row(struct cf_table *table, const struct cf_key_info *info, struc
 	cells[1] = info->kind ? info->kind : "";
 	cells[2] = role_name(info->role);
 	cells[4] = by;
-	cells[5] = info->in_use && !info->is_behind ? "in use" : state_of(info);
+	cells[5] = info->in_use && !info->is_behind && !info->is_removed ? "in use" : state_of(info);
 	cells[6] = info->about.comment ? info->about.comment : "";
 	for (size_t i = 0; rc == 0 && i < 7; i++) {
 		if (i == 3)
@@ -272,7 +287,7 @@ static int check_left_behind(struct session *session, struct cf_err *err)
 	int rc = cf_key_list_load(session->repo, &list, err);
 
 	for (size_t i = 0; rc == 0 && i < list.n; i++) {
-		if (cf_key_is_carried(&list.items[i]) || list.items[i].is_behind)
+		if (cf_key_is_carried(&list.items[i]) || list.items[i].is_behind || list.items[i].is_removed)
 			continue;
 		left = &list.items[i];
 		n++;

@@ -59,7 +59,7 @@ static void say_index(struct cf_doctor *doctor, struct cf_repo *repo)
 }
 
 struct key_counts {
-	size_t complete, write, untrusted, behind, unusable, weak;
+	size_t complete, write, untrusted, removed, behind, unusable, weak;
 };
 
 static struct key_counts count_keys(const struct cf_key_list *list)
@@ -71,9 +71,10 @@ static struct key_counts count_keys(const struct cf_key_list *list)
 
 		n.unusable += info->version == 0;
 		n.untrusted += info->version != 0 && !info->is_trusted;
-		n.behind += info->version != 0 && info->is_trusted && info->is_behind;
+		n.removed += info->version != 0 && info->is_trusted && info->is_removed;
+		n.behind += info->version != 0 && info->is_trusted && !info->is_removed && info->is_behind;
 		n.complete += cf_key_is_complete(info);
-		n.write += info->version != 0 && info->role == CF_ROLE_WRITE;
+		n.write += info->version != 0 && info->role == CF_ROLE_WRITE && !info->is_removed;
 		n.weak += info->is_weak;
 	}
 	return n;
@@ -98,6 +99,10 @@ static void say_slots(struct cf_doctor *doctor, const struct cf_key_list *list)
 			      "coffer key "
 			      "remove",
 			      cf_text_count(n.untrusted, "key slot", "key slots").s);
+	if (n.removed)
+		cf_doctor_say(doctor, CF_DOCTOR_FAIL, "keys",
+			      "%s removed and is back in the store: look at coffer key list, then coffer key remove",
+			      cf_text_count(n.removed, "key slot was", "key slots were").s);
 	if (n.unusable)
 		cf_doctor_say(doctor, CF_DOCTOR_FAIL, "keys",
 			      "%s cannot be used: look at coffer key list, then coffer key remove",

@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "repo/catalog.h"
 #include "repo/check_parts.h"
-#include "repo/key_slot.h"
 #include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "repo/segments.h"
@@ -15,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What is stored apart from packs: key slots, index segments, snapshots; and the list of packs they speak of. */
+/* What is stored apart from packs: index segments, snapshots; and the list of packs they speak of. */
 
 const char *cf_check_bare(const char *object, const char *problem)
 {
@@ -127,65 +126,6 @@ int cf_check_list_packs(struct cf_check *check, struct cf_err *err)
 		qsort(check->packs, check->n_packs, sizeof(*check->packs), compare_packs);
 	check->figures.packs = check->n_packs;
 	return rc < 0 ? rc : mark_quarantined(check, err);
-}
-
-static int check_slot(struct cf_repo *repo, struct cf_span doc, struct cf_err *err)
-{
-	struct cf_keyslot first;
-	struct cf_keyslot2 second;
-	int rc;
-
-	if (cf_keyslot_version(doc) == 1) {
-		rc = cf_keyslot_decode(doc, &first, err);
-		if (rc == 0)
-			cf_keyslot_release(&first);
-		return rc;
-	}
-	rc = cf_keyslot2_decode(doc, &second, err);
-	if (rc < 0)
-		return rc;
-	rc = cf_slot_verify(&second, repo->key.verify_key, err);
-	cf_keyslot2_release(&second);
-	return rc;
-}
-
-struct key_check {
-	struct cf_check *check;
-	struct cf_err *err;
-};
-
-static int check_key(void *user, const char *object, uint64_t size)
-{
-	const struct key_check *keys = user;
-	struct cf_check *check = keys->check;
-	struct cf_err *err = keys->err;
-	struct cf_buf bytes = CF_BUF_INIT;
-	struct cf_span span;
-	struct cf_id id;
-	int rc = cf_backend_get_all(check->repo->backend, object, CF_JSON_LEN_MAX, &bytes, err);
-
-	(void)size;
-	span = cf_buf_span(&bytes);
-	if (rc == 0)
-		rc = cf_sha256(&span, 1, &id, err);
-	if (rc == 0 && strcmp(object + strlen("keys/"), cf_id_text(&id).s) != 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "its bytes do not fit its name");
-	if (rc == 0)
-		rc = check_slot(check->repo, span, err);
-	cf_buf_release(&bytes);
-	if (rc == CF_ERR_NOT_FOUND) { /* removed since it was listed */
-		cf_err_clear(err);
-		return 0;
-	}
-	return cf_check_judge(check, object, rc, err);
-}
-
-static int check_keys(struct cf_check *check, struct cf_err *err)
-{
-	struct key_check keys = {.check = check, .err = err};
-	struct cf_backend *store = check->repo->backend;
-
-	return store->ops->list(store, "keys", check_key, &keys, err);
 }
 
 struct segment_check {
@@ -559,7 +499,7 @@ int cf_check_run(struct cf_repo *repo, const struct cf_check_options *options, c
 	if (rc < 0)
 		return rc;
 	pthread_mutex_init(&check.lock, NULL);
-	rc = check_keys(&check, own);
+	rc = cf_check_keys(&check, own);
 	if (rc == 0)
 		rc = check_structure(&check, &inventory, false, own);
 	if (rc == 0)

@@ -104,6 +104,9 @@ int cf_check_renew(struct cf_check *check, struct cf_err *err);
 /* check_tree.c: every directory, list and chunk of a snapshot that was not seen before. 1: it is gone, and nothing was reported of it. */
 int cf_check_tree(struct cf_check *check, const struct cf_snapshot *snapshot, struct cf_err *err);
 
+/* check_keys.c: the key slots, and which were removed. */
+int cf_check_keys(struct cf_check *check, struct cf_err *err);
+
 /* check_history.c: the records of forgetting, read anew. */
 int cf_check_records_load(struct cf_check *check, struct cf_err *err);
 void cf_check_records_release(struct cf_check_records *records);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "repo/handle.h"
+#include "repo/key_removal.h"
 #include "repo/key_slot.h"
 
 static int add_slot(struct cf_repo *repo, enum cf_key_role role, const struct cf_credentials *credentials,
@@ -105,18 +106,40 @@ static int put_back(struct cf_repo *repo, const struct cf_slot_list *objects, co
 	return rc;
 }
 
-/* Remove what the list has of the slot; and again what a rotation that ran meanwhile wrote. The others may
- * have gone meanwhile: then what was removed comes back. */
+/* What the list has of the slot; the record first, so that nothing of the slot is there without it. */
+static int remove_recorded(struct cf_repo *repo, const struct cf_key_list *list, const uint8_t *id, struct cf_err *err)
+{
+	char text[2 * CF_SLOT_ID_LEN + 1];
+	int rc = cf_key_was_removed(list->removals, id) ? 0 : cf_key_removal_put(repo, id, err);
+
+	if (rc < 0)
+		return rc;
+	rc = remove_objects(repo, list->objects, id, err);
+	cf_hex_encode(id, CF_SLOT_ID_LEN, text);
+	if (rc < 0)
+		cf_err_wrap(err, "key slot %.8s gets no new data epoch any more, but is still there", text);
+	return rc;
+}
+
+static int put_back_recorded(struct cf_repo *repo, const struct cf_key_list *list, const uint8_t *id, struct cf_err *err)
+{
+	int rc = put_back(repo, list->objects, id, err);
+
+	return rc < 0 ? rc : cf_key_removal_take_back(repo, id, err);
+}
+
+/* Remove it, and again what a rotation that ran meanwhile wrote. The others may have gone meanwhile: then what was removed comes
+ * back. */
 static int remove_and_look(struct cf_repo *repo, const struct cf_key_list *list, const uint8_t *id,
 			   struct cf_err *err)
 {
 	struct cf_key_list after = {0};
-	int rc = remove_objects(repo, list->objects, id, err);
+	int rc = remove_recorded(repo, list, id, err);
 
 	if (rc == 0)
 		rc = cf_key_list_load(repo, &after, err);
 	if (rc == 0 && count_complete_but(&after, id) == 0) {
-		rc = put_back(repo, list->objects, id, err);
+		rc = put_back_recorded(repo, list, id, err);
 		if (rc == 0)
 			rc = cf_err_set(err, CF_ERR_BUSY,
 					"the other key slots were removed meanwhile: this one stays");

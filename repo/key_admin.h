@@ -14,7 +14,7 @@ int cf_key_add(struct cf_repo *repo, enum cf_key_role role, const struct cf_cred
 	       const struct cf_slot_about *about, char *id_text_out, struct cf_err *err);
 
 /*
- * Remove a slot. CF_ERR_BUSY: it is the last that opens everything, or it is in use and that was not allowed.
+ * Remove a slot, with a record of it (repo/key_removal.h). CF_ERR_BUSY: it is the last that opens everything, or it is in use and that was not allowed.
  * dry_run: only say whether it could be removed.
  */
 int cf_key_remove(struct cf_repo *repo, const struct cf_key_info *info, bool even_in_use, bool dry_run,
@@ -24,8 +24,8 @@ int cf_key_remove(struct cf_repo *repo, const struct cf_key_info *info, bool eve
 int cf_key_replace(struct cf_repo *repo, const struct cf_credentials *credentials,
 		   const struct cf_slot_about *about, char *id_text_out, struct cf_err *err);
 
-/* Whether a rotation gives the slot the new epoch: not one of version 1, but for the one in use, nor one
- * nobody can trust. */
+/* Whether a rotation gives the slot the new epoch: the one in use, and none else that is of version 1, that nobody can trust, or that
+ * was removed and is back. */
 bool cf_key_is_carried(const struct cf_key_info *info);
 
 struct cf_key_rotation {
@@ -36,7 +36,7 @@ struct cf_key_rotation {
 };
 
 /*
- * Make a new data epoch and give it to every slot that cf_key_is_carried() admits. Handles that are open go
+ * Make a new data epoch and give it to every slot that cf_key_is_carried() admits, with a warning for each that was removed. Handles that are open go
  * on with the epochs they know. credentials: what opened this handle, for a slot of version 1 is replaced by
  * one of version 2. When it fails midway, slots that have the new epoch keep it, and the next rotation gives
  * it to the others.

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "repo/handle.h"
 #include "repo/key_provider.h"
+#include "repo/key_removal.h"
 #include "repo/key_slot.h"
 
 #include <stdlib.h>
@@ -135,9 +136,11 @@ static int load_objects(struct cf_repo *repo, struct cf_slot_list *objects, stru
 
 int cf_key_list_load(struct cf_repo *repo, struct cf_key_list *list_out, struct cf_err *err)
 {
-	struct cf_key_list list = {.objects = calloc(1, sizeof(*list.objects))};
-	int rc = list.objects ? load_objects(repo, list.objects, err) : cf_err_nomem(err);
+	struct cf_key_list list = {.objects = calloc(1, sizeof(*list.objects)), .removals = calloc(1, sizeof(*list.removals))};
+	int rc = list.objects && list.removals ? load_objects(repo, list.objects, err) : cf_err_nomem(err);
 
+	if (rc == 0)
+		rc = cf_key_removals_load(repo, list.removals, err);
 	if (rc == 0 && !(list.items = calloc(list.objects->n + 1, sizeof(*list.items))))
 		rc = cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < list.objects->n; i++)
@@ -147,8 +150,10 @@ int cf_key_list_load(struct cf_repo *repo, struct cf_key_list *list_out, struct 
 		cf_key_list_release(&list);
 		return rc;
 	}
-	for (size_t i = 0; i < list.n; i++)
+	for (size_t i = 0; i < list.n; i++) {
 		judge_epochs(repo, list.objects, &list.items[i]);
+		list.items[i].is_removed = cf_key_was_removed(list.removals, list.items[i].id);
+	}
 	qsort(list.items, list.n, sizeof(*list.items), compare_age);
 	*list_out = list;
 	return 0;
@@ -162,6 +167,9 @@ void cf_key_list_release(struct cf_key_list *list)
 	if (list->objects)
 		cf_slots_release(list->objects);
 	free(list->objects);
+	if (list->removals)
+		cf_key_removals_release(list->removals);
+	free(list->removals);
 	*list = (struct cf_key_list){0};
 }
 
@@ -194,5 +202,6 @@ int cf_key_list_find(const struct cf_key_list *list, const char *text, const str
 
 bool cf_key_is_complete(const struct cf_key_info *info)
 {
-	return info->version != 0 && info->role == CF_ROLE_FULL && info->is_trusted && !info->is_behind;
+	return info->version != 0 && info->role == CF_ROLE_FULL && info->is_trusted && !info->is_removed &&
+	       !info->is_behind;
 }

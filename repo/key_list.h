@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+struct cf_key_removals;
 struct cf_repo;
 struct cf_slot_list;
 
@@ -22,6 +23,7 @@ struct cf_key_info {
 	uint32_t n_epochs;	    /* data epochs of its keyring; 0: not known */
 	bool is_trusted; /* somebody with a full key wrote it. In version 1 nobody can tell, and it passes for
 			    trusted */
+	bool is_removed; /* it was removed, and is back; or its removal was interrupted */
 	bool is_behind;	 /* it lacks data epochs that another has */
 	bool in_use;	 /* it opened this session */
 	bool is_weak;	 /* its password is stretched less than that of a new slot */
@@ -32,6 +34,7 @@ struct cf_key_list {
 	struct cf_key_info *items;
 	size_t n;
 	struct cf_slot_list *objects;
+	struct cf_key_removals *removals;
 };
 
 /* With any role. */
@@ -42,7 +45,7 @@ void cf_key_list_release(struct cf_key_list *list);
 int cf_key_list_find(const struct cf_key_list *list, const char *text, const struct cf_key_info **info_out,
 		     struct cf_err *err);
 
-/* Whether the slot opens everything: full, trusted, and not behind. */
+/* Whether the slot opens everything and shall: full, trusted, not removed, and not behind. */
 bool cf_key_is_complete(const struct cf_key_info *info);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 #include "repo/handle.h"
+#include "repo/key_removal.h"
+#include "repo/object.h"
 #include "repo/key_slot.h"
 
 #include <stdlib.h>
@@ -26,12 +28,36 @@ struct rotation {
 
 bool cf_key_is_carried(const struct cf_key_info *info)
 {
-	return info->in_use || (info->version == 2 && info->is_trusted);
+	return info->in_use || (info->version == 2 && info->is_trusted && !info->is_removed);
 }
 
 static bool is_lagging(const struct cf_key_info *info)
 {
 	return info->version == 2 && cf_key_is_carried(info) && info->is_behind;
+}
+
+static void warn_of_removed(struct cf_repo *repo, const struct cf_key_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct cf_key_info *info = &list->items[i];
+		const char *comment = info->about.comment ? info->about.comment : "";
+
+		if (!info->is_removed || info->version == 0 || !info->is_trusted)
+			continue;
+		if (info->in_use)
+			cf_ctx_warn(repo->ctx, "keys.removed", NULL,
+				    "key slot %.8s, the one in use, is recorded as removed: coffer key passwd makes another", info->id_text);
+		else
+			cf_ctx_warn(repo->ctx, "keys.removed", NULL,
+				    "key slot %.8s%s%s%s was removed and is back: it gets no new data epoch; coffer key remove %.8s",
+				    info->id_text, comment[0] ? " (" : "", comment, comment[0] ? ")" : "", info->id_text);
+	}
+	for (size_t i = 0; i < list->removals->n_damaged; i++) {
+		const struct cf_object_name name = cf_object_name(CF_OBJECT_KEY_REMOVAL, &list->removals->damaged[i]);
+
+		cf_ctx_warn(repo->ctx, "keys.removal", name.s,
+			    "%s is damaged: should the key slot that it says was removed be back, it has the new data epoch", name.s);
+	}
 }
 
 /* The keyring that every slot shall have: with a new epoch, unless an earlier rotation left slots without its
@@ -45,6 +71,8 @@ static int choose_ring(struct cf_repo *repo, struct cf_secret **ring_out, bool *
 	*is_new_out = true;
 	for (size_t i = 0; rc == 0 && i < list.n; i++)
 		*is_new_out &= !is_lagging(&list.items[i]);
+	if (rc == 0)
+		warn_of_removed(repo, &list);
 	cf_key_list_release(&list);
 	if (rc < 0)
 		return rc;
@@ -117,16 +145,24 @@ static int store_slot(struct rotation *r, const struct cf_slot_list *slots, cons
 	return rc < 0 ? rc : 0;
 }
 
+static bool is_to_fill(const struct rotation *r, const struct cf_slot_list *slots, const struct cf_key_removals *removals,
+		       const struct cf_slot_object *object, enum cf_key_role role)
+{
+	return is_ours(r->repo, object) && object->second.role == role &&
+	       (!cf_key_was_removed(removals, object->id) || memcmp(object->id, r->repo->key.slot_id, CF_SLOT_ID_LEN) == 0) &&
+	       !has_ring(r->repo, slots, object->id, cf_keyring_of(r->ring));
+}
+
 /* Store those of a role anew that lack the keyring. */
-static int fill_role(struct rotation *r, struct cf_slot_list *slots, enum cf_key_role role, struct cf_err *err)
+static int fill_role(struct rotation *r, struct cf_slot_list *slots, const struct cf_key_removals *removals, enum cf_key_role role,
+		     struct cf_err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < slots->n; i++) {
 		struct cf_slot_object *object = &slots->items[i];
 
-		if (!is_ours(r->repo, object) || object->second.role != role ||
-		    has_ring(r->repo, slots, object->id, cf_keyring_of(r->ring)))
+		if (!is_to_fill(r, slots, removals, object, role))
 			continue;
 		rc = cf_slot_fill(&object->second, r->ring, err);
 		if (rc < 0)
@@ -144,15 +180,20 @@ static int fill_slots(struct rotation *r, struct cf_err *err)
 	int rc = 0, pass = 0;
 
 	do {
+		struct cf_key_removals removals = {0};
 		struct cf_slot_list slots = {0};
 
 		before = r->n_put;
 		rc = cf_slots_load(r->repo->backend, &slots, err);
+		/* Then: of a slot that is put back the record is older than what is put. */
 		if (rc == 0)
-			rc = fill_role(r, &slots, CF_ROLE_FULL, err);
+			rc = cf_key_removals_load(r->repo, &removals, err);
 		if (rc == 0)
-			rc = fill_role(r, &slots, CF_ROLE_WRITE, err);
+			rc = fill_role(r, &slots, &removals, CF_ROLE_FULL, err);
+		if (rc == 0)
+			rc = fill_role(r, &slots, &removals, CF_ROLE_WRITE, err);
 		cf_slots_release(&slots);
+		cf_key_removals_release(&removals);
 	} while (rc == 0 && r->n_put > before && ++pass < PASSES);
 	return rc;
 }

@@ -23,6 +23,8 @@ static const char *folder_of(enum cf_object_type type)
 		return "gc/tomb";
 	case CF_OBJECT_QUARANTINE:
 		return "gc/quarantine";
+	case CF_OBJECT_KEY_REMOVAL:
+		return "removed-keys";
 	default:
 		return "snapshots";
 	}

@@ -27,7 +27,8 @@ enum cf_object_type {
 	CF_OBJECT_INTENT = 8,
 	CF_OBJECT_TOMB = 9,
 	CF_OBJECT_QUARANTINE = 10,
-	CF_OBJECT_TYPE_MAX = CF_OBJECT_QUARANTINE
+	CF_OBJECT_KEY_REMOVAL = 11, /* a record of a key slot removed */
+	CF_OBJECT_TYPE_MAX = CF_OBJECT_KEY_REMOVAL
 };
 
 #define CF_KEY_ID_LEN	   16

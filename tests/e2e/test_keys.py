@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from harness import BUSY, DAMAGED, DONE, FAILED, KEY, TOP, USAGE, Coffer, Terminal, flip
+from harness import BUSY, DAMAGED, DONE, FAILED, KEY, PARTIAL, TOP, USAGE, Coffer, Terminal, flip
 import trees
 
 sys.path.insert(0, str(TOP / "tests" / "compat"))
@@ -332,9 +332,20 @@ def test_rotation_shuts_removed_keys_out(coffer, source, tmp_path):
     back = as_key(coffer, leaver)
     back.run("ls", first)
     back.fails("ls", second, code=KEY, names="epoch")
-    assert next(k for k in keys(back) if k["in_use"])["state"] == "behind"
+    assert next(k for k in keys(back) if k["in_use"])["state"] == "removed"
     back.fails("key", "rotate", code=KEY, names="another key")
     coffer.run("ls", second)
+    # It is known to be removed: no later rotation lets it in, and everybody is told.
+    gone = id_of(coffer, "leaver")[:8]
+    assert f"key slot {gone} was removed" in coffer.run("check", code=DAMAGED).out
+    assert "1 key slot was removed and is back" in coffer.run("doctor", code=None).out
+    rotated = coffer.run("key", "rotate", "--json", code=PARTIAL)
+    assert rotated.json["keys"] == 2 and f"{gone} (leaver) was removed and is back" in rotated.err
+    (source / "secret").write_text("newer\n" * 10000)
+    third = as_key(coffer, write).backup(source)["snapshot"]
+    back.fails("dump", f"{third}:secret", code=KEY, names="epoch")
+    coffer.run("key", "remove", gone, "--yes")
+    coffer.check()
 
 
 def test_rotation_beside_backups(coffer, source):

@@ -1,8 +1,11 @@
 /* Key slots of a repository: roles, adding, removing, rotating, and what is left when that is cut short. */
 
 #include "repo/catalog.h"
+#include "repo/format/key_removal_doc.h"
 #include "repo/key_admin.h"
+#include "repo/key_removal.h"
 #include "repo/key_slot.h"
+#include "repo/object.h"
 #include "repo/pack_reader.h"
 #include "tests/unit/repo_fixture.h"
 
@@ -204,6 +207,18 @@ static void write_key_backs_up_and_opens_no_pack(void **state)
 	fixture_release(&f);
 }
 
+static void forge_removal(struct cf_repo *repo, const uint8_t *slot)
+{
+	struct cf_key_removal removal = {.signature = {1}};
+	struct cf_buf doc = CF_BUF_INIT;
+	struct cf_id id;
+
+	memcpy(removal.slot, slot, CF_SLOT_ID_LEN);
+	ok(cf_key_removal_encode(&removal, &doc, NULL), NULL);
+	ok(cf_object_put(repo, CF_OBJECT_KEY_REMOVAL, cf_buf_span(&doc), &id, NULL, NULL), NULL);
+	cf_buf_release(&doc);
+}
+
 static void write_key_changes_no_keys(void **state)
 {
 	struct fixture f;
@@ -231,10 +246,37 @@ static void write_key_changes_no_keys(void **state)
 	}
 	cf_key_list_release(&list);
 	assert_int_equal(count_slots(f.store), 2);
+	/* A record that a slot was removed, by whoever has the key that seals records. */
+	forge_removal(repo, repo->key.slot_id);
+	ok(cf_key_list_load(repo, &list, &err), &err);
+	for (size_t i = 0; i < list.n; i++)
+		assert_false(list.items[i].is_removed);
+	cf_key_list_release(&list);
+	cf_repo_close(repo);
+	repo = fixture_open(&f);
+	assert_int_equal(fixture_check(repo, NULL, &err), CF_ERR_DAMAGED);
+	ok(cf_key_rotate(repo, &f.credentials, &about, &rotation, &err), &err);
+	assert_int_equal(rotation.n_slots, 2);
 	cf_repo_close(repo);
 	cf_secret_free(writer.secret);
 	cf_secret_free(spare.secret);
 	fixture_release(&f);
+}
+
+static void put_keys_back(struct fixture *f, struct cf_backend *copied)
+{
+	struct names slots = list_objects(copied, "keys");
+
+	for (size_t i = 0; i < slots.n; i++) {
+		struct cf_buf bytes = CF_BUF_INIT;
+		int rc;
+
+		assert_int_equal(cf_backend_get_all(copied, slots.names[i], 1 << 20, &bytes, NULL), 0);
+		rc = cf_backend_put(f->store, slots.names[i], cf_buf_span(&bytes), NULL);
+		assert_true(rc == 0 || rc == CF_ERR_EXISTS);
+		cf_buf_release(&bytes);
+	}
+	free(slots.names);
 }
 
 static void removed_key_reads_what_was_and_nothing_new(void **state)
@@ -247,7 +289,6 @@ static void removed_key_reads_what_was_and_nothing_new(void **state)
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_snapshot *before, *after;
 	struct cf_backend *copied;
-	struct names slots;
 	struct cf_repo *repo;
 	char id[33];
 
@@ -274,23 +315,28 @@ static void removed_key_reads_what_was_and_nothing_new(void **state)
 	assert_int_equal(restore_as(&f, &f.credentials, before, 1, &err), 1);
 	assert_int_equal(restore_as(&f, &f.credentials, after, 2, &err), 1);
 
-	/* Who kept a copy of the slot: the old backup opens, the new one does not. */
-	slots = list_objects(copied, "keys");
-	for (size_t i = 0; i < slots.n; i++) {
-		struct cf_buf bytes = CF_BUF_INIT;
-		int rc;
-
-		assert_int_equal(cf_backend_get_all(copied, slots.names[i], 1 << 20, &bytes, NULL), 0);
-		rc = cf_backend_put(f.store, slots.names[i], cf_buf_span(&bytes), NULL);
-		assert_true(rc == 0 || rc == CF_ERR_EXISTS);
-		cf_buf_release(&bytes);
-	}
+	/* Who kept a copy of the slot: the old backup opens, the new one does not, nor does one after another rotation. */
+	put_keys_back(&f, copied);
 	assert_int_equal(restore_as(&f, &spare.credentials, before, 1, &err), 1);
 	assert_int_equal(restore_as(&f, &spare.credentials, after, 2, &err), CF_ERR_KEY);
 	assert_non_null(strstr(err.text, "epoch"));
+	rotate_as(&f, &f.credentials, &rotation);
+	assert_true(rotation.is_new);
+	assert_int_equal(rotation.n_slots, 1);
+	cf_snapshot_free(after);
+	after = backup_as(&f, &f.credentials, 3);
+	assert_int_equal(restore_as(&f, &spare.credentials, after, 3, &err), CF_ERR_KEY);
 	/* The admin's old slot came back as well, and does no harm. */
-	assert_int_equal(restore_as(&f, &f.credentials, after, 2, &err), 1);
-	free(slots.names);
+	assert_int_equal(restore_as(&f, &f.credentials, after, 3, &err), 1);
+	repo = fixture_open(&f);
+	assert_int_equal(fixture_check(repo, NULL, &err), CF_ERR_DAMAGED);
+	ok(cf_key_list_load(repo, &list, &err), &err);
+	ok(cf_key_list_find(&list, id, &info, &err), &err);
+	assert_true(info->is_removed);
+	ok(cf_key_remove(repo, info, false, false, &err), &err);
+	cf_key_list_release(&list);
+	ok(fixture_check(repo, NULL, &err), &err);
+	cf_repo_close(repo);
 	cf_backend_close(copied);
 	cf_snapshot_free(before);
 	cf_snapshot_free(after);
@@ -572,6 +618,32 @@ static void assert_usable(struct fixture *f, struct cf_backend *store, const str
 	assert_true(n_complete > 0);
 }
 
+static bool was_removed(struct cf_repo *repo)
+{
+	struct cf_key_list list;
+	bool was_removed = false;
+
+	assert_int_equal(cf_key_list_load(repo, &list, NULL), 0);
+	for (size_t i = 0; i < list.n; i++)
+		was_removed |= list.items[i].in_use && list.items[i].is_removed;
+	cf_key_list_release(&list);
+	return was_removed;
+}
+
+/* What was begun to be removed goes, and the others have the newest epoch. */
+static void finish(struct cf_repo *repo, const struct person *person)
+{
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_key_list list;
+
+	ok(cf_key_list_load(repo, &list, &err), &err);
+	for (size_t i = 0; i < list.n; i++)
+		if (list.items[i].is_removed)
+			ok(cf_key_remove(repo, &list.items[i], false, false, &err), &err);
+	cf_key_list_release(&list);
+	ok(do_rotate(repo, person, NULL, &err), &err);
+}
+
 static bool cut_short(struct fixture *f, operation_fn *operation, const struct person *people,
 		      const struct cf_snapshot *snapshot, const struct cf_fault_rule *rule)
 {
@@ -594,8 +666,8 @@ static bool cut_short(struct fixture *f, operation_fn *operation, const struct p
 	/* Whoever can, finishes it: then both read everything, also what the other wrote since. */
 	for (int i = 0; i < 2; i++) {
 		repo = try_open(f, store, &people[i].credentials, NULL);
-		if (repo && !repo->key.is_behind) {
-			ok(do_rotate(repo, &people[i], NULL, &err), &err);
+		if (repo && !repo->key.is_behind && !was_removed(repo)) {
+			finish(repo, &people[i]);
 			cf_repo_close(repo);
 			break;
 		}
