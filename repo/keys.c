@@ -27,6 +27,19 @@ static int decode_slot(struct cf_slot_object *object, struct cf_span bytes, stru
 	return 0;
 }
 
+/* Which slot a damaged object is of, as far as it can be told: people know slots by their ids. */
+static int say_misnamed(struct cf_span bytes, struct cf_err *err)
+{
+	char text[2 * CF_SLOT_ID_LEN + 1];
+	struct cf_keyslot2 slot;
+
+	if (cf_keyslot2_decode(bytes, &slot, NULL) < 0)
+		return cf_err_set(err, CF_ERR_DAMAGED, "does not fit its name");
+	cf_hex_encode(slot.id, sizeof(slot.id), text);
+	cf_keyslot2_release(&slot);
+	return cf_err_set(err, CF_ERR_DAMAGED, "does not fit its name; it was key slot %.8s, by what it says", text);
+}
+
 static int read_slot(struct cf_backend *backend, struct cf_slot_object *object, struct cf_err *err)
 {
 	struct cf_span span;
@@ -37,7 +50,7 @@ static int read_slot(struct cf_backend *backend, struct cf_slot_object *object, 
 	if (rc == 0)
 		rc = cf_sha256(&span, 1, &id, err);
 	if (rc == 0 && strcmp(object->name + strlen("keys/"), cf_id_text(&id).s) != 0)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "does not fit its name");
+		rc = say_misnamed(span, err);
 	return rc < 0 ? rc : decode_slot(object, span, err);
 }
 
@@ -272,6 +285,10 @@ static int say_why(const struct cf_key_provider *provider, size_t n_tried, const
 	if (n_tried == 0)
 		return cf_err_set(err, CF_ERR_KEY, "no key slot of the repository opens with a %s",
 				  provider->what);
+	if (damage->code)
+		return cf_err_set(err, CF_ERR_KEY,
+				  "%s, unless it is for a key slot that is damaged: %s (put it back from a copy of the repository)",
+				  why->text, damage->text);
 	return cf_err_set(err, CF_ERR_KEY, "%s", why->text);
 }
 

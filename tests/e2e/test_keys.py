@@ -449,6 +449,14 @@ def test_every_byte_of_a_slot_counts(coffer):
     assert [k["state"] for k in keys(as_key(coffer, spare))].count("damaged") == 1
     result = as_key(coffer, spare).run("check", code=DAMAGED)
     assert path.name in result.out
+    # A good key file is not to be thrown away.
+    coffer.fails("snapshots", code=KEY, names=["wrong key file, unless", path.name])
+    path.write_bytes(good)
+    slots = keys(coffer)
+    assert sorted(name for k in slots for name in k["objects"]) == sorted(f"keys/{p.name}" for p in coffer.objects("keys"))
+    own = next(k["id"] for k in slots if k["in_use"])
+    path.write_bytes(good.replace(b'"created":1', b'"created":2'))
+    assert f"it was key slot {own[:8]}" in as_key(coffer, spare).run("check", code=DAMAGED).out
 
 
 def test_a_changed_slot_under_its_right_name(coffer):
