@@ -945,9 +945,12 @@ def test_a_session_that_the_server_ends_fails_the_dump(my):
     source = my.server.make(LARGE)
     process = my.start("backup", my.server.url(source))
     servers.wait_for(lambda: dumping(my.server), 20, "the dump")
+    # Else it may be done before it is killed.
+    process.send_signal(signal.SIGSTOP)
     for row in my.server.sessions():
         if "large" in (row[4] or ""):
             my.server.sql(f"KILL CONNECTION {row[0]}")
+    process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == FAILED, err
     assert len(err.splitlines()) == 1 and b"large" in err
