@@ -16,18 +16,21 @@
 struct job {
 	struct cf_cli *cli;
 	bool is_dry_run;
-	struct cf_doc lists[3]; /* by kind; JSON only */
+	struct cf_doc lists[4]; /* by kind; JSON only */
 };
 
 static const char *const list_names[] = {
-	[CF_REPAIR_DAMAGE] = "damage", [CF_REPAIR_STEP] = "steps", [CF_REPAIR_LOST] = "lost"};
+	[CF_REPAIR_DAMAGE] = "damage", [CF_REPAIR_STEP] = "steps", [CF_REPAIR_LOST] = "lost",
+	[CF_REPAIR_UNMENDED] = "unmended"};
 
 static void on_event(void *user, enum cf_repair_kind kind, const char *object, const char *text)
 {
 	static const char *const heads[] = {
-		[CF_REPAIR_DAMAGE] = "", [CF_REPAIR_STEP] = "  ", [CF_REPAIR_LOST] = "lost: "};
+		[CF_REPAIR_DAMAGE] = "", [CF_REPAIR_STEP] = "  ", [CF_REPAIR_LOST] = "lost: ",
+		[CF_REPAIR_UNMENDED] = "beyond repair: "};
 	static const char *const keys[] = {
-		[CF_REPAIR_DAMAGE] = "problem", [CF_REPAIR_STEP] = "step", [CF_REPAIR_LOST] = "problem"};
+		[CF_REPAIR_DAMAGE] = "problem", [CF_REPAIR_STEP] = "step", [CF_REPAIR_LOST] = "problem",
+		[CF_REPAIR_UNMENDED] = "problem"};
 	struct job *job = user;
 
 	if (job->cli->json) {
@@ -65,6 +68,7 @@ static int print_json(struct job *job, const struct cf_repair_figures *f, struct
 	cf_doc_count(&document, "snapshots_quarantined", f->snapshots_quarantined);
 	cf_doc_count(&document, "snapshots_lost", f->snapshots_lost);
 	cf_doc_count(&document, "n_lost", f->lost);
+	cf_doc_count(&document, "n_unmended", f->unmended);
 	return cf_doc_print(&document, stdout, err);
 }
 
@@ -78,7 +82,9 @@ static void print_text(const struct job *job, const struct cf_repair_figures *f)
 {
 	if (f->packs_read > 0)
 		printf("read %s\n", cf_text_count(f->packs_read, "pack", "packs").s);
-	if (!has_work(f))
+	if (!has_work(f) && f->unmended)
+		puts("nothing that repair can mend; --read-data looks at everything");
+	else if (!has_work(f))
 		puts("nothing to repair in what is known to be damaged; --read-data looks at everything");
 	else if (job->is_dry_run)
 		puts("nothing was done, --yes does it");
@@ -144,6 +150,9 @@ int cf_cmd_repair(struct cf_cli *cli, struct cf_err *err)
 	else if (rc == 0 && figures.lost)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s cannot be restored",
 				cf_text_count(figures.lost, "file or folder", "files or folders").s);
+	else if (rc == 0 && figures.unmended)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s beyond repair",
+				cf_text_count(figures.unmended, "problem is", "problems are").s);
 	for (size_t i = 0; i < sizeof(job.lists) / sizeof(*job.lists); i++)
 		cf_doc_release(&job.lists[i]);
 	cf_repo_close(repo);

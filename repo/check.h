@@ -77,6 +77,12 @@ struct cf_check_missing_options {
 int cf_check_missing(struct cf_repo *repo, const struct cf_check_missing_options *options, struct cf_id **ids_out, size_t *n_out,
 		     struct cf_err *err);
 
+/*
+ * Only what no repair mends (repo/repair.h): key slots that are damaged or were removed and are back, snapshots that are missing or
+ * forged, damaged records, gaps in the audit log. 0 also when there are findings.
+ */
+int cf_check_unmended(struct cf_repo *repo, cf_check_fn *fn, void *user, struct cf_err *err);
+
 /* Of one snapshot only: every directory, and that every chunk is indexed in a pack that is there. */
 int cf_check_snapshot(struct cf_repo *repo, const struct cf_snapshot *snapshot, cf_check_fn *fn, void *user,
 		      struct cf_check_figures *figures_out, struct cf_err *err);

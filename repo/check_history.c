@@ -302,8 +302,12 @@ static int ask_snapshot(struct cf_check *check, const struct cf_id *id, const st
 	struct cf_snapshot *snapshot = NULL;
 	int rc = cf_snapshot_load(check->repo, id, &snapshot, err);
 
-	if (rc == 0)
+	if (rc == 0) {
 		cf_check_history(check, snapshot, ids, n);
+		rc = cf_check_version(check, snapshot, ids, n, err);
+	}
+	if (rc == 0)
+		rc = cf_audit_anchors_add(&check->anchors, snapshot, err);
 	cf_snapshot_free(snapshot);
 	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_NOT_FOUND) {
 		cf_err_clear(err);
@@ -410,4 +414,34 @@ int cf_check_missing(struct cf_repo *repo, const struct cf_check_missing_options
 	*ids_out = m.ids;
 	*n_out = m.n;
 	return 0;
+}
+
+static int find_unmended(struct cf_check *check, struct cf_err *err)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	int rc = cf_check_keys(check, err);
+
+	if (rc == 0)
+		rc = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, err);
+	cf_id_sort(ids, n);
+	if (rc == 0)
+		rc = ask_others(check, NULL, ids, n, err);
+	if (rc == 0)
+		rc = cf_check_audit(check, ids, n, err);
+	free(ids);
+	return rc;
+}
+
+int cf_check_unmended(struct cf_repo *repo, cf_check_fn *fn, void *user, struct cf_err *err)
+{
+	struct cf_check check = {.repo = repo, .fn = fn, .user = user};
+	struct cf_err local = CF_ERR_INIT, *own = err ? err : &local;
+	int rc = cf_verified_open(repo, &check.verified, own);
+
+	pthread_mutex_init(&check.lock, NULL);
+	if (rc == 0)
+		rc = find_unmended(&check, own);
+	cf_check_release(&check);
+	return rc;
 }

@@ -301,6 +301,14 @@ static int repair_all(struct cf_repair *repair, struct inventory *inventory, str
 	return rc < 0 ? rc : name_lost(repair, err);
 }
 
+static void on_unmended(void *user, const char *object, const char *problem)
+{
+	struct cf_repair *repair = user;
+
+	repair->figures.unmended++;
+	repair->fn(repair->user, CF_REPAIR_UNMENDED, object, problem);
+}
+
 int cf_repair_run(struct cf_repo *repo, const struct cf_repair_options *options, cf_repair_fn *fn, void *user,
 		  struct cf_repair_figures *figures_out, struct cf_err *err)
 {
@@ -315,6 +323,8 @@ int cf_repair_run(struct cf_repo *repo, const struct cf_repair_options *options,
 	pthread_mutex_init(&repair.check.lock, NULL);
 	rc = repair_all(&repair, &inventory, own);
 	cf_check_swap_back(&repair.check);
+	if (rc == 0)
+		rc = cf_check_unmended(repo, on_unmended, &repair, own);
 	*figures_out = repair.figures;
 	for (size_t i = 0; repair.why && i < repair.check.n_packs; i++)
 		free(repair.why[i]);

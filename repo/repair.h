@@ -32,7 +32,8 @@ struct cf_repair_options {
 enum cf_repair_kind {
 	CF_REPAIR_DAMAGE, /* what is wrong with an object */
 	CF_REPAIR_STEP,	  /* what is done about it, or would be */
-	CF_REPAIR_LOST	  /* "<snapshot>:path" and why it cannot be restored */
+	CF_REPAIR_LOST,	  /* "<snapshot>:path" and why it cannot be restored */
+	CF_REPAIR_UNMENDED /* an object, and what is wrong with it, which no repair mends */
 };
 
 /* From any thread, one at a time. */
@@ -50,9 +51,10 @@ struct cf_repair_figures {
 	uint64_t snapshots_quarantined; /* now */
 	uint64_t snapshots_lost;	/* that cannot be read: named as lost until they are forgotten */
 	uint64_t lost; /* files and folders, of all snapshots, that cannot be restored whole */
+	uint64_t unmended; /* other findings of a check: a missing snapshot, a hole in the audit log, a key slot */
 };
 
-/* 0 also when something is lost: the figures tell. */
+/* 0 also when something is lost or was not mended: the figures tell. */
 int cf_repair_run(struct cf_repo *repo, const struct cf_repair_options *options, cf_repair_fn *fn, void *user,
 		  struct cf_repair_figures *figures_out, struct cf_err *err);
 

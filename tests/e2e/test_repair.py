@@ -250,6 +250,21 @@ def test_nothing_to_repair(sample, tmp_path):
     assert sum(len(files) for _, _, files in os.walk(copy.path)) == n
 
 
+def test_what_repair_cannot_mend_is_named(sample, tmp_path):
+    copy = sample.copy(tmp_path / "copy")
+    away = tmp_path / "away"
+    for path in (copy.path / "snapshots" / sample.first, copy.objects("audit")[0]):
+        path.rename(away)
+        name = str(path.relative_to(copy.path))
+        assert name in copy.run("check", code=DAMAGED).out
+        for args in ([], ["--yes"]):
+            result = copy.run("repair", *args, code=DAMAGED)
+            assert f"beyond repair: {name}: is missing" in result.out and "1 problem is beyond repair" in result.err
+        document = copy.run("repair", "--json", code=DAMAGED).json
+        assert [d["object"] for d in document["unmended"]] == [name] and document["n_unmended"] == 1
+        away.rename(path)
+
+
 @needs_shim
 @pytest.mark.native
 @pytest.mark.parametrize("lost", ["sector", "inode"])
