@@ -183,16 +183,16 @@ def test_clean_leaves_a_slot_at_a_publisher_alone(postgres, coffer):
     coffer.variables = postgres.variables
     name = postgres.make("CREATE SUBSCRIPTION \"In\" CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = far)")
     coffer.run("backup", url(name))
+    detach = 'ALTER SUBSCRIPTION "In" DISABLE; ALTER SUBSCRIPTION "In" SET (slot_name = NONE)'
     try:
         with unchanged(postgres, name):
             line = coffer.fails("restore", "latest", "--to", url(name), "--clean", code=FAILED, names="slot far")
-    finally:
-        detach = 'ALTER SUBSCRIPTION "In" DISABLE; ALTER SUBSCRIPTION "In" SET (slot_name = NONE)'
+        assert detach.replace(";", " and") in line
         postgres.sql(detach, name)
-    assert detach.replace(";", " and") in line
-    coffer.restore("latest", url(name), "--clean")
-    assert postgres.rows("SELECT subname, subslotname FROM pg_subscription", name) == [("In", "far")]
-    postgres.sql(detach, name)
+        coffer.restore("latest", url(name), "--clean")
+        assert postgres.value("SELECT subslotname FROM pg_subscription WHERE subname = 'In'", name) == "far"
+    finally:
+        postgres.sql(detach, name)
 
 
 def test_create_with_clean_replaces_the_database(postgres, small):
