@@ -472,7 +472,8 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"be read are set aside.",
 			"Snapshots stay as they are. What is lost comes back into all of them when "
 			"the same data is backed up again. The exit status is 4 as long as "
-			"something is lost."),
+			"something is lost, or wrong in a way that repair cannot mend: a missing "
+			"snapshot, a damaged key slot, a gap in the audit log."),
 		.examples = EXAMPLES(
 			{"coffer repair --read-data", "find out how bad it is"},
 			{"coffer repair --yes", "after coffer check --read-data"}),
@@ -570,7 +571,7 @@ const struct cf_command_spec cf_spec_commands[CF_N_COMMANDS] = {
 			"--now removes in one run. It is for a repository that nothing else works on: "
 			"a backup that runs all the same loses nothing that is stored, but fails at its "
 			"end. A backup that gave no sign of life for an hour is given up like that, too.",
-			"Nothing is removed while some snapshot cannot be read; coffer check says more. "
+			"Nothing is removed while some snapshot is missing or cannot be read; coffer check says more. "
 			"A prune that was interrupted is gone on with by the next."),
 		.examples = EXAMPLES(
 			{"coffer prune", "what would be freed"},
