@@ -54,6 +54,7 @@ void cf_catalog_free(struct cf_catalog *catalog)
 	cf_recent_free(catalog->recent);
 	cf_id_set_release(&catalog->present);
 	cf_id_set_release(&catalog->condemned);
+	cf_id_set_release(&catalog->damaged);
 	cf_id_set_release(&catalog->missing);
 	pthread_mutex_destroy(&catalog->lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
@@ -98,10 +99,16 @@ int cf_catalog_sync(struct cf_catalog *catalog, struct cf_err *err)
 	return rc;
 }
 
+/* Nobody knows that it could not be read. */
+static bool is_readable(const struct cf_catalog *catalog, const struct cf_id *pack)
+{
+	return !cf_id_set_has(&catalog->damaged, pack) && !cf_id_set_has(&catalog->missing, pack);
+}
+
 /* The pack will stay where it is, as far as is known. */
 static bool is_reliable(const struct cf_catalog *catalog, const struct cf_id *pack)
 {
-	return !cf_id_set_has(&catalog->condemned, pack) && !cf_id_set_has(&catalog->missing, pack) &&
+	return !cf_id_set_has(&catalog->condemned, pack) && is_readable(catalog, pack) &&
 	       (!catalog->is_surveyed || cf_id_set_has(&catalog->present, pack));
 }
 
@@ -121,10 +128,13 @@ static int rank_reliable(const void *user, const struct cf_location *copy)
 	return is_reliable(user, &copy->pack) ? rank_copy(user, copy) : -1;
 }
 
-/* The same, but anything is better than nothing. */
+/* The same, but anything is better than nothing. What is to be removed is whole as long as it is there. */
 static int rank_any(const void *user, const struct cf_location *copy)
 {
-	return (is_reliable(user, &copy->pack) ? 4 * RANK_LENS : 0) + rank_copy(user, copy);
+	const struct cf_catalog *catalog = user;
+	int tier = is_reliable(catalog, &copy->pack) ? 2 : is_readable(catalog, &copy->pack);
+
+	return tier * 4 * RANK_LENS + rank_copy(catalog, copy);
 }
 
 /* For readers of a delta, whose base is not to be one. */
@@ -315,8 +325,8 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, bool 
 
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_readable_locked(catalog, id, as_base, location_out, err);
-	if (rc == 0 && !catalog->adopted) {
-		rc = cf_catalog_adopt_locked(catalog, false, err);
+	if (rc == 0 && !catalog->adopted_all) {
+		rc = cf_catalog_adopt_locked(catalog, true, err);
 		if (rc == 0)
 			rc = find_readable_locked(catalog, id, as_base, location_out, err);
 	}
@@ -333,6 +343,17 @@ int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, bool 
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s is in no pack of the repository",
 				cf_id_text(id).s);
 	return rc < 0 ? rc : 0;
+}
+
+int cf_catalog_search(struct cf_catalog *catalog, struct cf_err *err)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&catalog->lock);
+	if (!catalog->adopted_all)
+		rc = cf_catalog_adopt_locked(catalog, true, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
 }
 
 int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *sketch, struct cf_id *id_out,

@@ -48,6 +48,8 @@ int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id,
  * it is, a delta with its bases before one that lacks them. as_base: a whole copy if there is any. */
 int cf_catalog_require(struct cf_catalog *catalog, const struct cf_id *id, bool as_base, struct cf_location *location_out,
 		       struct cf_err *err);
+/* No copy that is known could be read: look, once, into packs that no segment covers. */
+int cf_catalog_search(struct cf_catalog *catalog, struct cf_err *err);
 /* A reader could not read from this pack, or did not find it: other copies come first from now on. 1: and it was not known. */
 int cf_catalog_note_missing(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
 int cf_catalog_find_similar(struct cf_catalog *catalog, const struct cf_sketch *sketch, struct cf_id *id_out,
@@ -73,7 +75,7 @@ int cf_catalog_publish(struct cf_catalog *catalog, bool all, uint64_t *stored_ou
 int cf_catalog_survey(struct cf_catalog *catalog, const struct cf_tombs *tombs, struct cf_err *err);
 
 /* This pack is damaged: it may be relied on no more than one that is to be removed. */
-int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
+int cf_catalog_note_damaged(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err);
 /* Take up the packs that no segment lists. They are in the next segment that is published. condemned_too: who removes packs must know
  * what is in them. */
 int cf_catalog_adopt(struct cf_catalog *catalog, bool condemned_too, struct cf_err *err);

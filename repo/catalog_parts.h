@@ -20,10 +20,11 @@ struct cf_catalog {
 	bool is_surveyed;
 	struct cf_id_set present;   /* packs in the store at the last survey, and those stored by this handle since */
 	struct cf_id_set condemned; /* packs that are to be removed, at the last survey */
+	struct cf_id_set damaged;   /* packs that are set aside, at the last survey, or were found damaged since */
 	struct cf_id_set missing;   /* packs that readers did not find */
 	struct cf_id found_bases[2]; /* since the last survey, the latest first: neighbours share them */
 	bool synced;
-	bool adopted; /* the packs were listed and nothing is unknown since */
+	bool adopted_all; /* packs that no segment covers were listed for a reader, condemned ones too */
 	bool searched; /* the index was built anew for a chunk it did not have */
 };
 

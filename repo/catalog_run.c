@@ -112,11 +112,12 @@ static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tomb
 
 	cf_id_set_release(&catalog->present);
 	cf_id_set_release(&catalog->condemned);
+	cf_id_set_release(&catalog->damaged);
 	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
 	catalog->is_surveyed = false;
 	rc = cf_tombs_add_packs(tombs, &catalog->condemned, err);
 	if (rc == 0)
-		rc = cf_quarantine_add_packs(catalog->repo, &catalog->condemned, err);
+		rc = cf_quarantine_add_packs(catalog->repo, &catalog->damaged, err);
 	if (rc == 0)
 		rc = cf_catalog_sync_locked(catalog, err);
 	if (rc == 0)
@@ -125,12 +126,12 @@ static int survey_locked(struct cf_catalog *catalog, const struct cf_tombs *tomb
 	return rc;
 }
 
-int cf_catalog_condemn(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
+int cf_catalog_note_damaged(struct cf_catalog *catalog, const struct cf_id *pack, struct cf_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&catalog->lock);
-	rc = cf_id_set_add(&catalog->condemned, pack);
+	rc = cf_id_set_add(&catalog->damaged, pack);
 	memset(catalog->found_bases, 0, sizeof(catalog->found_bases));
 	pthread_mutex_unlock(&catalog->lock);
 	return rc < 0 ? cf_err_nomem(err) : 0;

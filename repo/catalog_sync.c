@@ -167,7 +167,7 @@ static int adopt_pack(void *user, const struct cf_id *name, uint64_t size, struc
 	int rc;
 
 	if (!cf_pack_may_open(catalog->repo, name) || cf_recent_has_pack(catalog->recent, name) ||
-	    (!a->condemned_too && cf_id_set_has(&catalog->condemned, name)))
+	    (!a->condemned_too && (cf_id_set_has(&catalog->condemned, name) || cf_id_set_has(&catalog->damaged, name))))
 		return 0;
 	rc = cf_ctx_check(catalog->repo->ctx, err);
 	if (rc == 0)
@@ -197,12 +197,11 @@ int cf_catalog_adopt_locked(struct cf_catalog *catalog, bool condemned_too, stru
 	if (!cf_catalog_reads_packs(catalog))
 		return 0;
 	rc = cf_object_each_pack(catalog->repo, adopt_pack, &a, err);
-	if (rc == 0) {
-		catalog->adopted = true;
-		if (a.n)
-			cf_ctx_note(catalog->repo->ctx, "packs.adopted", NULL,
-				    "%zu packs that no index segment covers are used again", a.n);
-	}
+	if (rc == 0)
+		catalog->adopted_all |= condemned_too;
+	if (rc == 0 && a.n)
+		cf_ctx_note(catalog->repo->ctx, "packs.adopted", NULL, "%zu packs that no index segment covers are used again",
+			    a.n);
 	return rc;
 }
 

@@ -90,7 +90,7 @@ static int survey(struct cf_check *check, struct cf_err *err)
 		rc = cf_catalog_survey(catalog, &tombs, err);
 	for (size_t i = 0; rc == 0 && i < check->n_packs; i++)
 		if (check->packs[i].is_bad)
-			rc = cf_catalog_condemn(catalog, &check->packs[i].name, err);
+			rc = cf_catalog_note_damaged(catalog, &check->packs[i].name, err);
 	cf_tombs_release(&tombs);
 	return rc;
 }

@@ -1,5 +1,6 @@
 #include "repo/chunks.h"
 
+#include "base/array.h"
 #include "base/err.h"
 #include "base/le.h"
 #include "repo/catalog.h"
@@ -10,8 +11,7 @@
 
 enum {
 	N_BUCKETS = 512,
-	CHECKED_MAX = 16, /* chunks of a frame that are remembered to be right */
-	ATTEMPTS_MAX = 4 /* copies of a chunk that are tried */
+	CHECKED_MAX = 16 /* chunks of a frame that are remembered to be right */
 };
 
 enum frame_state {
@@ -305,24 +305,27 @@ static int copy_from_frame(struct cf_repo *repo, const struct cf_id *id, const s
 	return rc;
 }
 
-/* Packs from which one chunk could not be read, and the first failure. */
+/* Packs from which one chunk could not be read, and the first failure. free() packs. */
 struct attempts {
-	struct cf_id packs[ATTEMPTS_MAX];
-	unsigned n;
+	struct cf_id *packs;
+	size_t n, capacity;
 	struct cf_err err;
 };
 
 /*
  * A pack that is not there may have been removed since the index was read, its chunks being elsewhere now; what was lost in a
- * damaged one, or with the base of a delta, may have been stored again. 1: look for another copy, after rc was the outcome of reading from this pack.
+ * damaged one, or with the base of a delta, may have been stored again; and whoever may write can store false copies, as many as he
+ * likes. 1: look for another copy, after rc was the outcome of reading from this pack.
  */
 static int look_again(struct cf_repo *repo, struct attempts *attempts, const struct cf_id *pack, int rc, struct cf_err *err)
 {
 	struct cf_err failure = err ? *err : (struct cf_err){.code = rc};
 
-	if (rc != CF_ERR_DAMAGED || attempts->n == ATTEMPTS_MAX)
+	if (rc != CF_ERR_DAMAGED)
 		return rc;
 	rc = cf_catalog_note_missing(repo->catalog, pack, err);
+	if (rc >= 0)
+		rc = cf_array_grow(&attempts->packs, &attempts->capacity, attempts->n, sizeof(*attempts->packs), err);
 	if (rc < 0)
 		return rc;
 	if (attempts->n == 0)
@@ -332,34 +335,28 @@ static int look_again(struct cf_repo *repo, struct attempts *attempts, const str
 	return 1;
 }
 
+static bool was_tried(const struct attempts *attempts, const struct cf_id *pack)
+{
+	for (size_t i = 0; i < attempts->n; i++)
+		if (cf_id_equal(&attempts->packs[i], pack))
+			return true;
+	return false;
+}
+
 /* Where the chunk is, but where it could not be read from before. */
 static int find_next(struct cf_repo *repo, const struct attempts *attempts, const struct cf_id *id, bool as_base,
 		     struct cf_location *place_out, struct cf_err *err)
 {
 	int rc = cf_catalog_require(repo->catalog, id, as_base, place_out, err);
 
-	for (unsigned i = 0; rc == 0 && i < attempts->n; i++)
-		if (cf_id_equal(&attempts->packs[i], &place_out->pack))
-			rc = cf_err_set(err, attempts->err.code, "%s", attempts->err.text);
-	return rc;
-}
-
-static int acquire_base(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
-			struct cf_frame **frame_out, struct cf_span *plain_out, struct cf_err *err)
-{
-	struct attempts attempts = {.n = 0};
-	int rc;
-
-	do {
-		rc = find_next(repo, &attempts, id, true, place_out, err);
-		if (rc == 0 && place_out->bases.n)
-			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
-					cf_id_text(id).s);
-		if (rc < 0)
-			return rc;
-		rc = acquire_chunk(repo, id, place_out, frame_out, plain_out, err);
-		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
-	} while (rc == 1);
+	/* False segments can take the place of true ones: packs that none covers are looked into before this fails. */
+	if (rc == 0 && was_tried(attempts, &place_out->pack)) {
+		rc = cf_catalog_search(repo->catalog, err);
+		if (rc == 0)
+			rc = cf_catalog_require(repo->catalog, id, as_base, place_out, err);
+	}
+	if (rc == 0 && was_tried(attempts, &place_out->pack))
+		rc = cf_err_set(err, attempts->err.code, "%s", attempts->err.text);
 	return rc;
 }
 
@@ -404,6 +401,32 @@ static int check_base(struct cf_repo *repo, struct cf_frame *frame, const struct
 	return rc;
 }
 
+/* A base, whose id is checked or still to be. */
+static int acquire_base(struct cf_repo *repo, const struct cf_id *id, bool check, struct cf_location *place_out,
+			struct cf_frame **frame_out, struct cf_span *plain_out, struct cf_err *err)
+{
+	struct attempts attempts = {.n = 0};
+	int rc;
+
+	do {
+		rc = find_next(repo, &attempts, id, true, place_out, err);
+		if (rc == 0 && place_out->bases.n)
+			rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s, the base of another, is itself a delta",
+					cf_id_text(id).s);
+		if (rc < 0)
+			break;
+		rc = acquire_chunk(repo, id, place_out, frame_out, plain_out, err);
+		if (rc == 0 && check) {
+			rc = check_base(repo, *frame_out, id, place_out, err);
+			if (rc < 0)
+				release_frame(repo->blobs, *frame_out);
+		}
+		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
+	} while (rc == 1);
+	free(attempts.packs);
+	return rc;
+}
+
 /* Bases in use, and those of them that are still to be checked. */
 struct base_check {
 	struct cf_frame *frames[CF_CHUNKS_AT_ONCE];
@@ -416,7 +439,7 @@ static int add_base(struct cf_repo *repo, struct base_check *check, const struct
 {
 	struct cf_location place;
 	size_t i = check->n;
-	int rc = acquire_base(repo, id, &place, &check->frames[i], &check->plain[i], err);
+	int rc = acquire_base(repo, id, false, &place, &check->frames[i], &check->plain[i], err);
 
 	if (rc == CF_ERR_DAMAGED || rc == CF_ERR_KEY) {
 		cf_err_clear(err);
@@ -498,12 +521,7 @@ static int read_prefix(struct cf_repo *repo, const struct cf_bases *bases, bool 
 		struct cf_location place;
 		struct cf_span plain;
 
-		rc = acquire_base(repo, &bases->ids[i], &place, &frame, &plain, err);
-		if (rc == 0 && check) {
-			rc = check_base(repo, frame, &bases->ids[i], &place, err);
-			if (rc < 0)
-				release_frame(repo->blobs, frame);
-		}
+		rc = acquire_base(repo, &bases->ids[i], check, &place, &frame, &plain, err);
 		if (rc == 0)
 			rc = extend_prefix(repo, prefix, frame, plain, err);
 	}
@@ -512,13 +530,14 @@ static int read_prefix(struct cf_repo *repo, const struct cf_bases *bases, bool 
 	return rc;
 }
 
-/* Append a chunk that is a delta. A base need not be checked by itself: the chunk's own id tells whether it was right. */
-static int copy_delta(struct cf_repo *repo, const struct cf_location *place, struct cf_buf *out,
+/* Append a chunk that is a delta. A base need not be checked by itself, but to tell which pack is at fault: the chunk's own id tells
+ * whether it was right. */
+static int copy_delta(struct cf_repo *repo, const struct cf_location *place, bool check_bases, struct cf_buf *out,
 		      struct cf_err *err)
 {
 	struct cf_prefix prefix = {0};
 	struct cf_buf plain = CF_BUF_INIT;
-	int rc = read_prefix(repo, &place->bases, false, &prefix, err);
+	int rc = read_prefix(repo, &place->bases, check_bases, &prefix, err);
 
 	if (rc == 0)
 		rc = decode_blob(repo, place, prefix.bytes, &plain, err);
@@ -529,35 +548,40 @@ static int copy_delta(struct cf_repo *repo, const struct cf_location *place, str
 	return rc;
 }
 
-/* Append one chunk whose id is still to be checked. */
-static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, struct cf_location *place_out,
-		      struct cf_buf *out, struct cf_err *err)
+static int copy_from(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len, const struct cf_location *place,
+		     bool check_bases, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = place->bases.n ? copy_delta(repo, place, check_bases, out, err) : copy_from_frame(repo, id, place, out, err);
+
+	if (rc == 0 && len && place->raw_len != *len)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s has another length than listed",
+				cf_pack_name(&place->pack).s, cf_id_text(id).s);
+	return rc;
+}
+
+/* Append one chunk. Its id is checked, and its bases' ids, or still to be. */
+static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len, bool check,
+		      struct cf_location *place_out, struct cf_buf *out, struct cf_err *err)
 {
 	struct attempts attempts = {.n = 0};
+	size_t start = out->len;
 	int rc;
 
 	do {
+		cf_buf_resize(out, start, NULL);
 		rc = find_next(repo, &attempts, id, false, place_out, err);
 		if (rc < 0)
-			return rc;
-		rc = place_out->bases.n ? copy_delta(repo, place_out, out, err)
-					: copy_from_frame(repo, id, place_out, out, err);
+			break;
+		rc = copy_from(repo, id, len, place_out, check, out, err);
+		if (rc == 0 && check)
+			rc = check_run(repo, id, place_out, 1, out->data + start, err);
 		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
 	} while (rc == 1);
+	free(attempts.packs);
 	return rc;
 }
 
-static int copy_listed(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len,
-		       struct cf_location *place_out, struct cf_buf *out, struct cf_err *err)
-{
-	int rc = copy_chunk(repo, id, place_out, out, err);
-
-	if (rc == 0 && len && place_out->raw_len != *len)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed",
-				cf_id_text(id).s);
-	return rc;
-}
-
+/* Many ids are checked faster at once. When one of them is not right each chunk is looked for in other packs, by itself. */
 int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
 		   struct cf_buf *out, struct cf_err *err)
 {
@@ -566,11 +590,30 @@ int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = copy_listed(repo, &ids[i], lens ? &lens[i] : NULL, &places[i], out, err);
+		rc = copy_chunk(repo, &ids[i], lens ? &lens[i] : NULL, false, &places[i], out, err);
 	if (rc == 0 && n)
 		rc = check_run(repo, ids, places, n, out->data + start, err);
+	if (rc == CF_ERR_DAMAGED) {
+		cf_err_clear(err);
+		cf_buf_resize(out, start, NULL);
+		rc = 0;
+		for (size_t i = 0; rc == 0 && i < n; i++)
+			rc = copy_chunk(repo, &ids[i], lens ? &lens[i] : NULL, true, &places[i], out, err);
+	}
 	if (rc < 0)
 		cf_buf_resize(out, start, NULL);
+	return rc;
+}
+
+static int copy_apart(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n, bool check,
+		      struct cf_location *places, struct cf_buf *outs, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		cf_buf_clear(&outs[i]);
+		rc = copy_chunk(repo, &ids[i], &lens[i], check, &places[i], &outs[i], err);
+	}
 	return rc;
 }
 
@@ -579,14 +622,16 @@ int cf_chunks_read_apart(struct cf_repo *repo, const struct cf_id *ids, const ui
 {
 	struct cf_location places[CF_CHUNKS_AT_ONCE];
 	struct cf_span spans[CF_CHUNKS_AT_ONCE];
-	int rc = 0;
+	int rc = copy_apart(repo, ids, lens, n, false, places, outs, err);
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		cf_buf_clear(&outs[i]);
-		rc = copy_listed(repo, &ids[i], &lens[i], &places[i], &outs[i], err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
 		spans[i] = cf_buf_span(&outs[i]);
-	}
-	return rc == 0 && n ? check_ids(repo, ids, places, n, spans, err) : rc;
+	if (rc == 0 && n)
+		rc = check_ids(repo, ids, places, n, spans, err);
+	if (rc != CF_ERR_DAMAGED)
+		return rc;
+	cf_err_clear(err);
+	return copy_apart(repo, ids, lens, n, true, places, outs, err);
 }
 
 int cf_chunk_read(struct cf_repo *repo, const struct cf_id *id, struct cf_buf *out, struct cf_err *err)

@@ -78,7 +78,7 @@ static int mark_damaged(struct cf_prune *p, struct cf_err *err)
 
 		pack->is_damaged = cf_id_set_has(&damaged, &pack->name) || cf_id_set_has(&p->bad, &pack->name);
 		if (pack->is_damaged)
-			rc = cf_catalog_condemn(p->repo->catalog, &pack->name, err);
+			rc = cf_catalog_note_damaged(p->repo->catalog, &pack->name, err);
 	}
 	cf_id_set_release(&damaged);
 	return rc;

@@ -119,7 +119,7 @@ static int find_damage(struct cf_repair *repair, struct cf_err *err)
 	repair->figures.packs_read = check->figures.packs_read;
 	for (size_t i = 0; rc == 0 && i < check->n_packs; i++)
 		if (check->packs[i].is_bad)
-			rc = cf_catalog_condemn(repair->repo->catalog, &check->packs[i].name, err);
+			rc = cf_catalog_note_damaged(repair->repo->catalog, &check->packs[i].name, err);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/audit.h"
+#include "repo/blob.h"
 #include "repo/catalog.h"
 #include "repo/forget.h"
 #include "repo/format/gc_doc.h"
@@ -470,6 +471,120 @@ static void a_segment_with_wrong_tables_removes_no_pack(void **state)
 	assert_restores(s, &s->other->id, 9);
 }
 
+/* Chunks, each once, as whole ones. */
+struct victims {
+	struct cf_table_chunk chunks[1000];
+	enum cf_object_type types[1000];
+	size_t n;
+};
+
+static int note_victim(void *user, const struct cf_id *id, const struct cf_location *place)
+{
+	struct victims *v = user;
+
+	if (v->n && cf_id_equal(&v->chunks[v->n - 1].id, id))
+		return 0;
+	assert_true(v->n < sizeof(v->chunks) / sizeof(v->chunks[0]));
+	v->types[v->n] = place->pack_type;
+	v->chunks[v->n++] = (struct cf_table_chunk){.id = *id, .raw_len = place->raw_len};
+	return 0;
+}
+
+static int list_name(void *user, const struct cf_id *name, uint64_t size, struct cf_err *err)
+{
+	struct cf_tomb_doc *tomb = user;
+
+	(void)size;
+	(void)err;
+	tomb->packs = realloc(tomb->packs, (tomb->n_packs + 1) * sizeof(*tomb->packs));
+	assert_non_null(tomb->packs);
+	tomb->packs[tomb->n_packs++] = *name;
+	return 0;
+}
+
+static void condemn_all(struct scene *s)
+{
+	struct cf_tomb_doc tomb = {.time_ns = 1, .host = strdup("h"), .user = strdup("u"), .program = strdup("p")};
+	struct cf_buf plain = CF_BUF_INIT;
+	struct cf_id id;
+
+	assert_int_equal(cf_object_each_pack(s->repo, list_name, &tomb, NULL), 0);
+	assert_int_equal(cf_tomb_encode(&tomb, &plain, NULL), 0);
+	assert_int_equal(cf_object_put(s->repo, CF_OBJECT_TOMB, cf_buf_span(&plain), &id, NULL, NULL), 0);
+	cf_tomb_doc_release(&tomb);
+	cf_buf_release(&plain);
+}
+
+/* Packs of the right form whose chunks have the ids of others, and other bytes, each set of them later in every order than the last. */
+static void store_false_copies(struct scene *s, unsigned n_sets)
+{
+	const struct cf_packer_options options = {0};
+	struct victims *v = calloc(1, sizeof(*v));
+	struct cf_buf plain = CF_BUF_INIT;
+	struct cf_coder_slot *slot;
+
+	assert_non_null(v);
+	assert_int_equal(cf_catalog_each(s->repo->catalog, note_victim, v, NULL), 0);
+	assert_int_equal(cf_repo_take_coder(s->repo, &slot, NULL), 0);
+	for (unsigned set = 1; set <= n_sets; set++) {
+		struct cf_packer *packer;
+		uint64_t stored;
+
+		assert_int_equal(cf_packer_new(s->repo, &options, &packer, NULL), 0);
+		for (size_t i = 0; i < v->n; i++) {
+			assert_int_equal(cf_buf_resize(&plain, v->chunks[i].raw_len, NULL), 0);
+			memset(plain.data, (int)set, plain.len);
+			assert_int_equal(cf_blob_store(packer, slot, v->types[i], CF_CODEC_RAW, cf_buf_span(&plain), cf_span_of(NULL, 0),
+						       cf_buf_span(&plain), &v->chunks[i], 1, NULL), 0);
+		}
+		assert_int_equal(cf_packer_finish(packer, NULL), 0);
+		cf_packer_free(packer);
+		assert_int_equal(cf_catalog_publish(s->repo->catalog, true, &stored, NULL), 0);
+	}
+	cf_repo_give_coder(s->repo, slot);
+	cf_buf_release(&plain);
+	free(v);
+}
+
+static void false_copies_keep_nobody_from_reading(void **state)
+{
+	struct scene *s = *state;
+
+	store_false_copies(s, 6);
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+	reopen(s);
+	assert_non_null(strstr(check(s), "is not what its id says"));
+	assert_int_equal(repair(s, false).lost, 0);
+	assert_string_equal(check(s), "");
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+	prune_anew(s);
+	prune_anew(s);
+	assert_string_equal(check(s), "");
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+}
+
+/* A tomb says of all packs that there are that they go, before there are false copies. */
+static void a_forged_tomb_loses_nothing_in_repair(void **state)
+{
+	struct scene *s = *state;
+
+	condemn_all(s);
+	store_false_copies(s, 2);
+	assert_restores(s, &s->victim->id, 1);
+	reopen(s);
+	assert_int_equal(repair(s, false).lost, 0);
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+	prune_anew(s);
+	prune_anew(s);
+	assert_string_equal(check(s), "");
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+}
+
 /* Two backups of the same at once: everything is there twice. */
 static void back_up_twice_at_once(struct scene *s, struct cf_snapshot *snapshots[2])
 {
@@ -705,6 +820,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(another_root_replaces_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hidden_forged_version_does_not_stop_forget, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(false_copies_keep_nobody_from_reading, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_forged_tomb_loses_nothing_in_repair, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_version_signed_for_other_tags_counts_for_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_version_that_no_full_key_made_lifts_no_hold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forged_end_does_not_undo_an_intent, set_up, tear_down),
