@@ -137,6 +137,15 @@ static int rank_any(const void *user, const struct cf_location *copy)
 	return tier * 4 * RANK_LENS + rank_copy(catalog, copy);
 }
 
+static int rank_readable(const void *user, const struct cf_location *copy)
+{
+	const struct cf_catalog *catalog = user;
+
+	if (!is_readable(catalog, &copy->pack) || (catalog->is_surveyed && !cf_id_set_has(&catalog->present, &copy->pack)))
+		return -1;
+	return rank_any(catalog, copy);
+}
+
 /* For readers of a delta, whose base is not to be one. */
 static int rank_whole(const void *user, const struct cf_location *copy)
 {
@@ -278,6 +287,17 @@ int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct c
 
 	pthread_mutex_lock(&catalog->lock);
 	rc = find_locked(catalog, id, rank_reliable, location_out, err);
+	pthread_mutex_unlock(&catalog->lock);
+	return rc;
+}
+
+int cf_catalog_find_readable(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			     struct cf_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&catalog->lock);
+	rc = find_locked(catalog, id, rank_readable, location_out, err);
 	pthread_mutex_unlock(&catalog->lock);
 	return rc;
 }

@@ -41,6 +41,9 @@ int cf_catalog_find_ranked(struct cf_catalog *catalog, const struct cf_id *id, c
  */
 int cf_catalog_find(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 		    struct cf_err *err);
+/* The same, but also in a pack that is to be removed and is still there: what only those have prune copies first. */
+int cf_catalog_find_readable(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
+			     struct cf_err *err);
 /* The same for a chunk that may be a delta, together with its bases. */
 int cf_catalog_find_complete(struct cf_catalog *catalog, const struct cf_id *id, struct cf_location *location_out,
 			     struct cf_err *err);

@@ -121,11 +121,24 @@ bool cf_check_is_forgotten(const struct cf_check *check, const struct cf_id *id)
 	return find_forgotten(check, id) != NULL;
 }
 
-/* One that is not among those listed may have been stored since. */
+/* One that was not listed may have been stored since. That a store gives by its name what it does not list is not enough: prune walks what
+ * is listed. */
+static bool is_listed_now(const struct cf_check *check, const struct cf_id *id)
+{
+	struct cf_id *ids = NULL;
+	size_t n = 0;
+	bool found = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, NULL) == 0;
+
+	cf_id_sort(ids, n);
+	found = found && cf_id_among(ids, n, id);
+	free(ids);
+	return found;
+}
+
 static bool is_unexplained(struct cf_check *check, const struct cf_id *seen, const struct cf_id *ids, size_t n)
 {
-	return !cf_id_among(ids, n, seen) && !cf_check_is_forgotten(check, seen) && !is_there(check, seen) &&
-	       cf_id_set_add(&check->reported, seen) == 1;
+	return !cf_id_among(ids, n, seen) && !cf_check_is_forgotten(check, seen) && !cf_id_set_has(&check->reported, seen) &&
+	       !is_listed_now(check, seen) && cf_id_set_add(&check->reported, seen) == 1;
 }
 
 void cf_check_found_missing(struct cf_check *check, const struct cf_id *id, const struct cf_id *ids, size_t n, const char *fmt, ...)

@@ -156,6 +156,8 @@ static int is_elsewhere(struct cf_repair *repair, const struct cf_table_chunk *c
 		struct cf_location place;
 
 		rc = cf_catalog_find_complete(repair->repo->catalog, &chunks[i].id, &place, err);
+		if (rc == 0)
+			rc = cf_catalog_find_readable(repair->repo->catalog, &chunks[i].id, &place, err);
 	}
 	return rc;
 }
@@ -276,9 +278,8 @@ static int salvage_pack(struct salvage *s, size_t i, struct cf_err *err)
 static int has_base(struct cf_repair *repair, const struct cf_id *id, struct cf_err *err)
 {
 	struct cf_location place;
-	int rc = cf_id_set_has(&repair->recovered, id) ? 1 : cf_catalog_find(repair->repo->catalog, id, &place, err);
 
-	return rc;
+	return cf_id_set_has(&repair->recovered, id) ? 1 : cf_catalog_find_readable(repair->repo->catalog, id, &place, err);
 }
 
 static int recover_deltas(struct salvage *s, struct cf_err *err)

@@ -315,19 +315,24 @@ static void a_store_set_back_to_an_older_state_is_found(void **state)
 
 static cf_backend_list_fn *list_user_fn;
 static char unlisted[80];
+static bool is_late;
 
 static int note_listed(void *user, const char *name, uint64_t size)
 {
 	return strcmp(name, unlisted) == 0 ? 0 : list_user_fn(user, name, size);
 }
 
-/* As if that one had been stored just after. */
+/* As if that one had been stored just after, or the store were late for ever. */
 static int list_without(struct cf_backend *backend, const char *prefix, cf_backend_list_fn *fn, void *user, struct cf_err *err)
 {
 	struct cf_backend *inner = cf_wrap_inner(backend);
+	int rc;
 
 	list_user_fn = fn;
-	return inner->ops->list(inner, prefix, note_listed, user, err);
+	rc = inner->ops->list(inner, prefix, note_listed, user, err);
+	if (strcmp(prefix, "snapshots") == 0 && !is_late)
+		unlisted[0] = '\0';
+	return rc;
 }
 
 static void a_snapshot_stored_since_is_not_missing(void **state)
@@ -346,6 +351,9 @@ static void a_snapshot_stored_since_is_not_missing(void **state)
 	c->repo = fixture_open_over(&c->f, late, c->folder, &err);
 	assert_non_null(c->repo);
 	assert_int_equal(check(c, (struct cf_check_options){0}).errors, 0);
+	strcpy(unlisted, cf_object_name(CF_OBJECT_SNAPSHOT, &c->snapshots[N_BACKUPS - 1]).s);
+	is_late = true;
+	assert_int_equal(check(c, (struct cf_check_options){0}).errors, 1);
 	reopen(c);
 }
 

@@ -1,5 +1,6 @@
 /* Pruning: what goes, what stays, and what is left after every interruption. */
 
+#include "tests/suite/seeded_random.h"
 #include "tests/unit/repo_fixture.h"
 
 #include "repo/forget.h"
@@ -106,6 +107,7 @@ static void history_init(struct history *h)
 {
 	struct cf_repo *repo;
 
+	cf_seed_random();
 	fixture_init(&h->f, 0);
 	cf_memory_set_clock(h->f.store, START_NS);
 	repo = fixture_open(&h->f);
