@@ -423,8 +423,10 @@ int cf_snapshot_put(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_e
 {
 	uint64_t stored = draft->figures.bytes_stored, len = 0;
 	struct cf_buf doc = CF_BUF_INIT;
-	int rc;
+	int rc = cf_snapshot_sign_origin(repo, draft, err);
 
+	if (rc < 0)
+		return rc;
 	/* The document states its own size: write it until the number of digits no longer changes it. */
 	do {
 		len = doc.len;

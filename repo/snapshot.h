@@ -39,8 +39,10 @@ struct cf_snapshot {
 	size_t n_facts;
 	struct cf_id parent;   /* zero when there is none */
 	struct cf_id replaces; /* zero, or the snapshot this one stands for since its tags or hold were changed */
-	bool is_signed;	       /* that it replaces the other, by a full key */
-	uint8_t signature[CF_SIGNATURE_LEN];
+	bool has_signature, has_origin; /* the document has them */
+	uint8_t signature[CF_SIGNATURE_LEN], origin[CF_SIGNATURE_LEN];
+	bool is_signed;	       /* a full key says that it replaces the other */
+	bool is_authentic;     /* a full key made the backup, so that unchanged files can be taken over from it */
 	bool is_pretender;     /* what it says it replaces is there, and it is no version of it: set by cf_snapshots_load() */
 	struct cf_hold *hold;  /* NULL: none. In a list that of an older version that is there counts as well */
 	struct cf_content root; /* a directory block holding the root directory's own entry: use cf_tree_find */
@@ -74,8 +76,10 @@ struct cf_snapshot_list {
  * Whoever may write can store a snapshot that says so of any other, and tags and holds decide what is forgotten.
  */
 int cf_snapshot_is_version_of(const struct cf_snapshot *newer, const struct cf_snapshot *older, struct cf_err *err);
-/* For a snapshot just read: is_signed stays true only if it is by somebody with a full key. It becomes true where nothing is signed, in
- * repositories made without that feature, and where the key in use cannot tell: one of role write from a slot of version 1. */
+/* For a snapshot just read: set is_signed and is_authentic. They are true, too, where nothing is signed, in repositories made without that
+ * feature, and where the key in use cannot tell: one of role write from a slot of version 1. */
+/* Sign a draft, if the key in use can. */
+int cf_snapshot_sign_origin(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err);
 int cf_snapshot_verify(const struct cf_repo *repo, struct cf_snapshot *snapshot, struct cf_err *err);
 
 /* Older versions are left out. */

@@ -15,7 +15,7 @@
 /* After an hour a forget that has not ended will not go on. */
 #define FORGET_NS (INT64_C(3600) * 1000000000)
 
-static const char signature_label[] = "coffer snapshot version";
+static const char version_label[] = "coffer snapshot version", origin_label[] = "coffer snapshot origin";
 
 /* What no change of tags or hold touches. Figures and what was vouched for are left out: older programs drop fields they do not know. */
 static int encode_unmarked(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err)
@@ -25,56 +25,79 @@ static int encode_unmarked(const struct cf_snapshot *snapshot, struct cf_buf *ou
 	bare.n_tags = bare.n_history = 0;
 	bare.audit = NULL;
 	bare.hold = NULL;
-	bare.is_signed = false;
+	bare.has_signature = bare.has_origin = false;
 	bare.replaces = (struct cf_id){0};
 	bare.figures = (struct cf_figures){0};
 	return cf_snapshot_encode(&bare, out, err);
 }
 
-/* What is signed: a label, a zero byte, the id of the snapshot that is replaced, and the tags and the hold it gets. */
-static int signed_bytes(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err)
+/* What is signed of a version: a label, a zero byte, the id of the snapshot that is replaced, and the tags and the hold it gets. */
+static int version_bytes(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err)
 {
-	int rc = cf_buf_append(out, signature_label, sizeof(signature_label), err);
+	int rc = cf_buf_append(out, version_label, sizeof(version_label), err);
 
 	if (rc == 0)
 		rc = cf_buf_append(out, snapshot->replaces.bytes, CF_ID_LEN, err);
 	return rc == 0 ? cf_snapshot_encode_marks(snapshot, out, err) : rc;
 }
 
-static int sign(struct cf_repo *repo, struct cf_snapshot *snapshot, struct cf_err *err)
+/* And of the backup itself, which all versions have in common. */
+static int origin_bytes(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append(out, origin_label, sizeof(origin_label), err);
+
+	return rc == 0 ? encode_unmarked(snapshot, out, err) : rc;
+}
+
+typedef int bytes_fn(const struct cf_snapshot *snapshot, struct cf_buf *out, struct cf_err *err);
+
+static int sign(struct cf_repo *repo, const struct cf_snapshot *snapshot, bytes_fn *bytes_of,
+		uint8_t signature_out[CF_SIGNATURE_LEN], bool *is_there_out, struct cf_err *err)
 {
 	uint8_t public_key[CF_KEY_LEN];
 	struct cf_secret *signer = NULL;
 	struct cf_buf bytes = CF_BUF_INIT;
-	int rc = signed_bytes(snapshot, &bytes, err);
+	int rc = bytes_of(snapshot, &bytes, err);
 
 	if (rc == 0)
 		rc = cf_keyring_signer(repo->ring, public_key, &signer, err);
 	if (rc == 0) {
-		crypto_sign_detached(snapshot->signature, NULL, bytes.data, bytes.len, cf_secret_data(signer));
-		snapshot->is_signed = true;
+		crypto_sign_detached(signature_out, NULL, bytes.data, bytes.len, cf_secret_data(signer));
+		*is_there_out = true;
 	}
 	cf_secret_free(signer);
 	cf_buf_release(&bytes);
 	return rc;
 }
 
+int cf_snapshot_sign_origin(struct cf_repo *repo, struct cf_snapshot *draft, struct cf_err *err)
+{
+	if (cf_keyring_of(repo->ring)->role != CF_ROLE_FULL)
+		return 0;
+	return sign(repo, draft, origin_bytes, draft->origin, &draft->has_origin, err);
+}
+
+static int verify(const struct cf_repo *repo, const struct cf_snapshot *snapshot, bytes_fn *bytes_of,
+		  const uint8_t signature[CF_SIGNATURE_LEN], bool *is_good_out, struct cf_err *err)
+{
+	struct cf_buf bytes = CF_BUF_INIT;
+	int rc = bytes_of(snapshot, &bytes, err);
+
+	*is_good_out = rc == 0 && crypto_sign_verify_detached(signature, bytes.data, bytes.len, repo->key.verify_key) == 0;
+	cf_buf_release(&bytes);
+	return rc;
+}
+
 int cf_snapshot_verify(const struct cf_repo *repo, struct cf_snapshot *snapshot, struct cf_err *err)
 {
-	const uint8_t *verify_key = repo->key.verify_key;
-	struct cf_buf bytes = CF_BUF_INIT;
+	bool cannot_tell = !repo->config.has_signed_versions || sodium_is_zero(repo->key.verify_key, CF_KEY_LEN);
 	int rc = 0;
 
-	if (!repo->config.has_signed_versions || sodium_is_zero(verify_key, CF_KEY_LEN)) {
-		snapshot->is_signed = true;
-		return 0;
-	}
-	if (snapshot->is_signed)
-		rc = signed_bytes(snapshot, &bytes, err);
-	if (rc == 0 && snapshot->is_signed)
-		snapshot->is_signed =
-			crypto_sign_verify_detached(snapshot->signature, bytes.data, bytes.len, verify_key) == 0;
-	cf_buf_release(&bytes);
+	snapshot->is_signed = snapshot->is_authentic = cannot_tell;
+	if (!cannot_tell && snapshot->has_signature)
+		rc = verify(repo, snapshot, version_bytes, snapshot->signature, &snapshot->is_signed, err);
+	if (rc == 0 && !cannot_tell && snapshot->has_origin)
+		rc = verify(repo, snapshot, origin_bytes, snapshot->origin, &snapshot->is_authentic, err);
 	return rc;
 }
 
@@ -184,7 +207,7 @@ static int put_replacement(struct cf_repo *repo, struct cf_snapshot *copy, struc
 	int rc = cf_repo_require_full(repo, err);
 
 	if (rc == 0)
-		rc = sign(repo, copy, err);
+		rc = sign(repo, copy, version_bytes, copy->signature, &copy->has_signature, err);
 	if (rc == 0)
 		rc = cf_snapshot_encode(copy, &doc, err);
 	if (rc == 0)

@@ -142,6 +142,13 @@ struct cf_sink *cf_writer_sink(struct cf_writer *writer)
 	return &writer->sink;
 }
 
+/* Who may only write can store a backup in another's name, with what files look like and not what is in them. Such a one reads from its own
+ * packs only, and so takes over from nobody else. */
+static bool may_take_over(const struct cf_writer *writer, const struct cf_snapshot *snapshot)
+{
+	return snapshot->is_authentic || cf_keyring_of(writer->repo->ring)->role == CF_ROLE_WRITE;
+}
+
 static int find_parent(struct cf_writer *writer, const struct cf_writer_options *options, struct cf_err *err)
 {
 	const struct cf_snapshot_filter same = {.host = options->host, .source = options->source};
@@ -155,7 +162,8 @@ static int find_parent(struct cf_writer *writer, const struct cf_writer_options 
 	for (size_t i = list.n; rc == 0 && i > 0 && !writer->parent && !options->no_parent; i--) {
 		const struct cf_snapshot *s = list.items[i - 1];
 
-		if (options->parent ? !cf_id_equal(&s->id, options->parent) : !cf_snapshot_matches(s, &same))
+		if (options->parent ? !cf_id_equal(&s->id, options->parent)
+				    : !cf_snapshot_matches(s, &same) || !may_take_over(writer, s))
 			continue;
 		writer->parent = list.items[i - 1];
 		list.items[i - 1] = NULL;

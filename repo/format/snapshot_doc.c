@@ -91,10 +91,16 @@ static int put_audit(json_t *doc, const struct cf_snapshot *s)
 	return s->audit ? json_object_set_new(doc, "audit", cf_audit_refs_to_json(s->audit, s->n_audit)) : 0;
 }
 
-/* Only what replaces another snapshot has the field. */
-static int put_signature(json_t *doc, const struct cf_snapshot *s)
+/* Only what replaces another snapshot has the one field, only what a full key made the other. */
+static int put_signatures(json_t *doc, const struct cf_snapshot *s)
 {
-	return s->is_signed ? json_object_set_new(doc, "signature", cf_json_from_hex(s->signature, CF_SIGNATURE_LEN)) : 0;
+	int failed = 0;
+
+	if (s->has_signature)
+		failed |= json_object_set_new(doc, "signature", cf_json_from_hex(s->signature, CF_SIGNATURE_LEN));
+	if (s->has_origin)
+		failed |= json_object_set_new(doc, "origin", cf_json_from_hex(s->origin, CF_SIGNATURE_LEN));
+	return failed;
 }
 
 static int encode_whole(json_t *doc, int failed, struct cf_buf *out, struct cf_err *err)
@@ -141,7 +147,7 @@ int cf_snapshot_encode(const struct cf_snapshot *s, struct cf_buf *out, struct c
 	failed |= json_object_set_new(doc, "figures", figures_to_json(&s->figures));
 	failed |= put_hold(doc, s->hold);
 	failed |= put_audit(doc, s);
-	failed |= put_signature(doc, s);
+	failed |= put_signatures(doc, s);
 	return encode_whole(doc, failed, out, err);
 }
 
@@ -201,10 +207,10 @@ static bool take_audit(const json_t *list, struct cf_snapshot *s)
 	return !list || cf_audit_refs_from_json(list, &s->audit, &s->n_audit);
 }
 
-static bool take_signature(const json_t *doc, struct cf_snapshot *s)
+static bool take_signature(const json_t *doc, const char *field, bool *is_there_out, uint8_t signature_out[CF_SIGNATURE_LEN])
 {
-	s->is_signed = json_object_get(doc, "signature") != NULL;
-	return !s->is_signed || cf_json_hex(doc, "signature", s->signature, CF_SIGNATURE_LEN);
+	*is_there_out = json_object_get(doc, field) != NULL;
+	return !*is_there_out || cf_json_hex(doc, field, signature_out, CF_SIGNATURE_LEN);
 }
 
 static bool take_root(const json_t *root, struct cf_content *content)
@@ -258,7 +264,8 @@ static bool from_json(json_t *doc, void *into)
 	       take_tags(json_object_get(doc, "tags"), s) && take_facts(json_object_get(doc, "facts"), s) &&
 	       cf_json_take_ids(json_object_get(doc, "history"), &s->history, &s->n_history) &&
 	       take_hold(json_object_get(doc, "hold"), s) && take_audit(json_object_get(doc, "audit"), s) &&
-	       take_signature(doc, s);
+	       take_signature(doc, "signature", &s->has_signature, s->signature) &&
+	       take_signature(doc, "origin", &s->has_origin, s->origin);
 }
 
 int cf_snapshot_decode(struct cf_span in, struct cf_snapshot **snapshot_out, struct cf_err *err)

@@ -214,13 +214,15 @@ static void the_signature_of_a_replacing_snapshot_is_kept(void **state)
 	struct cf_snapshot *s = new_snapshot(), *back;
 	struct cf_buf out = CF_BUF_INIT, marks = CF_BUF_INIT;
 
-	s->is_signed = true;
+	s->has_signature = s->has_origin = true;
 	memset(s->signature, 11, sizeof(s->signature));
+	memset(s->origin, 12, sizeof(s->origin));
 	assert_int_equal(cf_snapshot_encode(s, &out, NULL), 0);
 	assert_non_null(memmem(out.data, out.len, ",\"signature\":\"0b0b", 18));
 	assert_int_equal(cf_snapshot_decode(cf_buf_span(&out), &back, NULL), 0);
-	assert_true(back->is_signed);
+	assert_true(back->has_signature && back->has_origin);
 	assert_memory_equal(back->signature, s->signature, sizeof(s->signature));
+	assert_memory_equal(back->origin, s->origin, sizeof(s->origin));
 	assert_int_equal(cf_snapshot_encode_marks(back, &marks, NULL), 0);
 	assert_text(&marks, "{\"tags\":[\"a\",\"b\"]}\n");
 	cf_snapshot_free(back);

@@ -247,6 +247,38 @@ static void a_version_signed_for_other_tags_counts_for_nothing(void **state)
 	cf_buf_release(&doc);
 }
 
+/* Files that look unchanged would be taken over from it unread. */
+static void a_forged_backup_is_nobodys_parent(void **state)
+{
+	struct scene *s = *state;
+	struct cf_snapshot *copy = load(s, &s->other->id), *next;
+	struct cf_buf doc = CF_BUF_INIT;
+	struct cf_id id, tagged;
+
+	assert_true(copy->is_authentic);
+	copy->time_ns++;
+	assert_int_equal(cf_snapshot_encode(copy, &doc, NULL), 0);
+	assert_int_equal(cf_object_put(s->repo, CF_OBJECT_SNAPSHOT, cf_buf_span(&doc), &id, NULL, NULL), 0);
+	cf_snapshot_free(copy);
+	copy = load(s, &id);
+	assert_false(copy->is_authentic);
+	/* Nor does it become one by a tag that somebody with a full key gives it. */
+	assert_int_equal(cf_snapshot_set_tags(s->repo, copy, NULL, 0, &tagged, NULL), 0);
+	cf_snapshot_free(copy);
+	copy = load(s, &tagged);
+	assert_true(copy->is_signed && !copy->is_authentic);
+	cf_snapshot_free(copy);
+	next = backup(s->repo, 9);
+	assert_true(cf_id_equal(&next->parent, &s->other->id));
+	cf_snapshot_free(next);
+	/* True ones stay true. */
+	assert_int_equal(cf_snapshot_set_tags(s->repo, s->other, NULL, 0, &tagged, NULL), 0);
+	copy = load(s, &tagged);
+	assert_true(copy->is_authentic);
+	cf_snapshot_free(copy);
+	cf_buf_release(&doc);
+}
+
 static void a_hold_stays_where_nothing_can_be_removed(void **state)
 {
 	struct scene *s = *state;
@@ -822,6 +854,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hidden_forged_version_does_not_stop_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(false_copies_keep_nobody_from_reading, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forged_tomb_loses_nothing_in_repair, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_forged_backup_is_nobodys_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_version_signed_for_other_tags_counts_for_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_version_that_no_full_key_made_lifts_no_hold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forged_end_does_not_undo_an_intent, set_up, tear_down),
