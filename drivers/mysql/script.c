@@ -130,6 +130,10 @@ int cf_mysql_script_table_head(const struct cf_mysql_table *table,
 {
 	int rc = cf_buf_append_str(out, head, err);
 
+	/* Nothing else would commit the rows. */
+	if (rc == 0)
+		rc = cf_buf_append_str(
+			out, "SET @coffer_autocommit = @@autocommit, autocommit = 1;\n", err);
 	if (rc == 0)
 		rc = append_used_sequences(table, manifest, out, err);
 	if (rc == 0)
@@ -166,9 +170,9 @@ int cf_mysql_script_table_tail(const struct cf_mysql_table *table, struct cf_buf
 			"/*M!101100 SET system_versioning_insert_history = @coffer_history */;\n",
 			err);
 	if (rc == 0)
-		rc = cf_mysql_sql(out, err, "%s%s",
+		rc = cf_mysql_sql(out, err, "%s%s%s",
 				  "/*M!100201 SET check_constraint_checks = @coffer_check */;\n",
-				  tail);
+				  tail, "SET autocommit = @coffer_autocommit;\n");
 	return rc;
 }
 

@@ -2,8 +2,9 @@
  * What was restored is dumped and compared with the snapshot. On a server of our own the two trees
  * are the same but for what tells of the server. Elsewhere databases have other names, and the rows
  * are compared: the dumped tree's folders are looked up under the names of the snapshot. A table
- * whose definition is another there, for it names another database or a directory, is compared
- * with a file of that definition and the snapshot's rows.
+ * whose definition is another there, for it names another database or a directory, or whose
+ * file is of an older coffer, is compared with a file of that definition, as it is written today,
+ * and the snapshot's rows.
  */
 
 #include "base/err.h"
@@ -21,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file in which head stands for what precedes rest_off. */
+/* A file of which only the rows are the snapshot's. */
 struct changed_file {
 	char *path; /* as the dump has it */
-	struct cf_buf head;
-	uint64_t rest_off;
+	struct cf_buf head, tail;
+	uint64_t rows_off, rows_len;
 };
 
 /* The snapshot's tree with the folders' names on the scratch server. */
@@ -74,11 +75,8 @@ static int find(struct cf_tree *tree, const char *path, struct cf_entry **entry_
 	char *own = path_in_snapshot(renamed, path);
 	int rc = own ? inner->ops->find(inner, own, entry_out, err) : cf_err_nomem(err);
 
-	if (rc == 0 && changed) {
-		uint64_t size = (*entry_out)->size, off = changed->rest_off;
-
-		(*entry_out)->size = changed->head.len + (size > off ? size - off : 0);
-	}
+	if (rc == 0 && changed)
+		(*entry_out)->size = changed->head.len + changed->rows_len + changed->tail.len;
 	free(own);
 	return rc;
 }
@@ -131,16 +129,33 @@ static int list(struct cf_tree *tree, const char *path, cf_tree_entry_fn *each, 
 	return rc;
 }
 
-/* What of off .. off + len is in the head; both become those of the file behind it. */
-static struct cf_span take_head(const struct changed_file *changed, uint64_t *off, uint64_t *len)
+/* What of *off .. *off + *len is within the next part_len bytes, from where in these; *off and *len
+ * become those of what follows. */
+static uint64_t take_part(uint64_t part_len, uint64_t *off, uint64_t *len, uint64_t *from_out)
 {
-	struct cf_span head = cf_buf_span(&changed->head);
-	size_t from = *off < head.len ? (size_t)*off : head.len;
-	size_t n = *len < head.len - from ? (size_t)*len : head.len - from;
+	uint64_t from = *off < part_len ? *off : part_len;
+	uint64_t n = *len < part_len - from ? *len : part_len - from;
 
-	*off = changed->rest_off + (*off - from);
+	*from_out = from;
+	*off -= from;
 	*len -= n;
-	return cf_span_of(head.data + from, n);
+	return n;
+}
+
+static int read_changed(struct cf_tree *inner, const struct changed_file *changed, const char *own,
+			uint64_t off, uint64_t len, cf_tree_piece_fn *take, void *user,
+			struct cf_err *err)
+{
+	uint64_t from, n = take_part(changed->head.len, &off, &len, &from);
+	int rc = n > 0 ? take(user, cf_span_of(changed->head.data + from, (size_t)n), err) : 0;
+
+	n = take_part(changed->rows_len, &off, &len, &from);
+	if (rc == 0 && n > 0)
+		rc = inner->ops->read(inner, own, changed->rows_off + from, n, take, user, err);
+	n = take_part(changed->tail.len, &off, &len, &from);
+	if (rc == 0 && n > 0)
+		rc = take(user, cf_span_of(changed->tail.data + from, (size_t)n), err);
+	return rc;
 }
 
 static int read_piece(struct cf_tree *tree, const char *path, uint64_t off, uint64_t len,
@@ -150,14 +165,13 @@ static int read_piece(struct cf_tree *tree, const char *path, uint64_t off, uint
 	const struct changed_file *changed = changed_at(renamed, path);
 	struct cf_tree *inner = renamed->verify->tree;
 	char *own = path_in_snapshot(renamed, path);
-	int rc = own ? 0 : cf_err_nomem(err);
+	int rc;
 
-	if (rc == 0 && changed) {
-		struct cf_span head = take_head(changed, &off, &len);
-
-		rc = head.len > 0 ? take(user, head, err) : 0;
-	}
-	if (rc == 0 && len > 0)
+	if (!own)
+		rc = cf_err_nomem(err);
+	else if (changed)
+		rc = read_changed(inner, changed, own, off, len, take, user, err);
+	else
 		rc = inner->ops->read(inner, own, off, len, take, user, err);
 	free(own);
 	return rc;
@@ -282,17 +296,22 @@ static int add_changed(struct renamed *renamed, size_t source, const struct cf_m
 		return rc;
 	database.database = renamed->verify->names[source];
 	like.create = (char *)create->data;
-	changed->rest_off = table->file ? table->data_off : UINT64_MAX;
+	changed->rows_off = table->data_off;
+	changed->rows_len = table->data_len;
 	rc = cf_mysql_script_table_head(&like, &database, &changed->head, err);
-	if (rc == 0 && !table->file)
-		rc = cf_mysql_script_table_tail(&like, &changed->head, err);
-	return rc;
+	return rc == 0 ? cf_mysql_script_table_tail(&like, &changed->tail, err) : rc;
 }
 
-/* An older snapshot has not the sequences in such a file. */
-static bool uses_sequence(const struct cf_mysql_table *table)
+/* What precedes its rows has another length than today. */
+static int is_older(const struct cf_mysql_manifest *manifest, const struct cf_mysql_table *table,
+		    bool *is_older_out, struct cf_err *err)
 {
-	return strstr(table->create, "nextval(") != NULL;
+	struct cf_buf head = CF_BUF_INIT;
+	int rc = cf_mysql_script_table_head(table, manifest, &head, err);
+
+	*is_older_out = rc == 0 && table->data_off != head.len;
+	cf_buf_release(&head);
+	return rc;
 }
 
 static int find_changed(struct renamed *renamed, struct cf_err *err)
@@ -307,9 +326,13 @@ static int find_changed(struct renamed *renamed, struct cf_err *err)
 		for (size_t j = 0; rc == 0 && j < manifest->n_tables; j++) {
 			const struct cf_mysql_table *table = &manifest->tables[j];
 
+			bool older = false;
+
 			rc = cf_mysql_verify_expect_table(verify, table->create, &expected, err);
-			if (rc == 0 && (strcmp((const char *)expected.data, table->create) != 0 ||
-					uses_sequence(table)))
+			if (rc == 0)
+				rc = is_older(manifest, table, &older, err);
+			if (rc == 0 && (older || strcmp((const char *)expected.data,
+							table->create) != 0))
 				rc = add_changed(renamed, i, table, &expected, err);
 		}
 	}
@@ -322,6 +345,7 @@ static void release_renamed(struct renamed *renamed)
 	for (size_t i = 0; i < renamed->n_changed; i++) {
 		free(renamed->changed[i].path);
 		cf_buf_release(&renamed->changed[i].head);
+		cf_buf_release(&renamed->changed[i].tail);
 	}
 	for (size_t i = 0; renamed->folders && i < renamed->verify->n_sources; i++)
 		cf_buf_release(&renamed->folders[i]);

@@ -163,6 +163,20 @@ def test_each_tables_script_loads_into_an_empty_database(mariadb, stock, tree, t
                 assert got.get((what, table["name"])) == want.get((what, table["name"])), (what, table["name"])
 
 
+def test_scripts_keep_rows_where_sessions_commit_nothing(my, there):
+    source = my.server.make("CREATE SEQUENCE s START WITH 5; CREATE TABLE a (i INT); INSERT INTO a VALUES (1), (2); DO NEXTVAL(s)")
+    my.run("backup", my.server.url(source))
+    there.sql("SET GLOBAL autocommit = 0; CREATE DATABASE loaded")
+    try:
+        scripts = [my.run("dump", f"latest:{source}/{name}").out for name in ("tables/a.sql", "sequences.sql")]
+        done = there.client("loaded", "-N", input=("".join(scripts) + "SELECT @@autocommit").encode())
+        assert done.stdout.split() == [b"0"]
+        assert there.rows("SELECT i FROM a", "loaded") == [(1,), (2,)]
+        assert there.value("SELECT NEXTVAL(s)", "loaded") >= my.server.value("SELECT NEXTVAL(s)", source)
+    finally:
+        there.sql("SET GLOBAL autocommit = 1")
+
+
 # Whole restores.
 
 @pytest.mark.threads
