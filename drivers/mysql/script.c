@@ -322,7 +322,10 @@ static int append_view(const struct cf_mysql_manifest *manifest,
 
 	if (object->n_columns == 0) {
 		rc = cf_buf_append_str(
-			out, "-- This view named what was not there when it was saved:\n", err);
+			out,
+			"-- When it was saved this view named what was not there, or what the "
+			"backup's user might not use (EXECUTE of a function, say):\n",
+			err);
 		return rc == 0 ? append_comment(object->create, out, err) : rc;
 	}
 	rc = append_session(&object->session, out, err);

@@ -7,6 +7,7 @@
 #include "drivers/mysql/dump.h"
 #include "drivers/mysql/rights.h"
 #include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/sql.h"
 #include "drivers/mysql/url.h"
 #include "drivers/selector.h"
 
@@ -167,20 +168,45 @@ static int judge_tables(struct survey *survey, struct cf_err *err)
 	return rc;
 }
 
-static void warn_of_views(struct survey *survey, const struct cf_mysql_manifest *manifest)
+/* The server tells why only when it is asked for the one view. */
+static int warn_of_view(struct survey *survey, const char *database, const char *view,
+			struct cf_err *err)
 {
+	struct cf_mysql *my = survey->snapshot->control;
+	struct cf_err failure = CF_ERR_INIT;
+	struct cf_mysql_result *result = NULL;
 	char name[512];
+	int rc = cf_mysql_ask(my, &result, &failure, "SHOW COLUMNS FROM %n.%n", database, view);
 
-	for (size_t i = 0; i < manifest->n_objects; i++) {
+	cf_mysql_result_free(result);
+	if (rc < 0 && (rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || cf_mysql_is_broken(my)))
+		return cf_err_set(err, rc, "%s", failure.text);
+	snprintf(name, sizeof(name), "%s.%s", database, view);
+	if (rc < 0 && cf_mysql_errno(my) == CF_MYSQL_ROUTINE_DENIED)
+		cf_ctx_warn(survey->ctx, "view.denied", name,
+			    "the view needs a function that this user may not EXECUTE: restore can "
+			    "make it, but views.sql has it only as a comment: %s",
+			    cf_mysql_error_text(my));
+	else
+		cf_ctx_warn(survey->ctx, "view.invalid", name,
+			    "the view names what is not there, or what this user may not use (a "
+			    "function without the right EXECUTE, say): its definition is saved, "
+			    "but no restore can make it while that is missing");
+	return 0;
+}
+
+static int warn_of_views(struct survey *survey, const struct cf_mysql_manifest *manifest,
+			 struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < manifest->n_objects; i++) {
 		const struct cf_mysql_object *object = &manifest->objects[i];
 
-		if (object->kind != CF_MYSQL_VIEW || object->n_columns)
-			continue;
-		snprintf(name, sizeof(name), "%s.%s", manifest->database, object->name);
-		cf_ctx_warn(survey->ctx, "view.invalid", name,
-			    "the view names what is not there, or what this user may not use: its "
-			    "definition is saved, but no restore can make it");
+		if (object->kind == CF_MYSQL_VIEW && object->n_columns == 0)
+			rc = warn_of_view(survey, manifest->database, object->name, err);
 	}
+	return rc;
 }
 
 /* What the server hides may be there. */
@@ -223,9 +249,10 @@ static int warn_of_objects(struct survey *survey, struct cf_err *err)
 		const struct cf_mysql_manifest *manifest = &survey->catalog->databases[i].manifest;
 		struct cf_mysql_rights rights;
 
-		warn_of_views(survey, manifest);
-		rc = cf_mysql_rights_on(survey->snapshot->control, manifest->database, &rights,
-					err);
+		rc = warn_of_views(survey, manifest, err);
+		if (rc == 0)
+			rc = cf_mysql_rights_on(survey->snapshot->control, manifest->database,
+						&rights, err);
 		if (rc == 0)
 			warn_of_rights(survey, manifest->database, &rights);
 	}

@@ -331,8 +331,8 @@ static int find_changed(struct renamed *renamed, struct cf_err *err)
 			rc = cf_mysql_verify_expect_table(verify, table->create, &expected, err);
 			if (rc == 0)
 				rc = is_older(manifest, table, &older, err);
-			if (rc == 0 && (older || strcmp((const char *)expected.data,
-							table->create) != 0))
+			if (rc == 0 &&
+			    (older || strcmp((const char *)expected.data, table->create) != 0))
 				rc = add_changed(renamed, i, table, &expected, err);
 		}
 	}

@@ -122,6 +122,13 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
+/* The server told no columns of it: it can be made nowhere, or the backup's user might not use what
+ * it names. */
+static bool is_broken_view(const struct cf_mysql_object *object)
+{
+	return object->kind == CF_MYSQL_VIEW && object->n_columns == 0;
+}
+
 static bool same_columns(const struct cf_mysql_object *a, const struct cf_mysql_object *b)
 {
 	for (size_t i = 0; i < a->n_columns && i < b->n_columns; i++)
@@ -143,7 +150,7 @@ static const char *difference(const struct cf_mysql_object *object,
 		return "its definer";
 	if (!same(object->value, found->value))
 		return "its value";
-	if (!same_columns(object, found))
+	if (!is_broken_view(object) && !same_columns(object, found))
 		return "its columns";
 	if (!same(object->trigger.table, found->trigger.table) ||
 	    !same(object->trigger.timing, found->trigger.timing) ||
@@ -163,12 +170,6 @@ static const char *difference(const struct cf_mysql_object *object,
 static const char *check_name(enum cf_mysql_kind kind)
 {
 	return kind == CF_MYSQL_PACKAGE_BODY ? "package_body" : cf_mysql_kind_name(kind);
-}
-
-/* The server told no columns of it: it can be made nowhere. */
-static bool is_broken_view(const struct cf_mysql_object *object)
-{
-	return object->kind == CF_MYSQL_VIEW && object->n_columns == 0;
 }
 
 size_t cf_mysql_verify_broken_views(const struct cf_mysql_manifest *manifest)

@@ -634,6 +634,20 @@ def test_a_broken_view_is_reported_and_stops_nothing(my):
         my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
 
 
+def test_a_view_whose_function_the_backup_may_not_execute_comes_back(my):
+    source = my.server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (1); CREATE FUNCTION f(a INT) RETURNS INT DETERMINISTIC RETURN a + 1; "
+                            "CREATE VIEW v AS SELECT f(i) AS b FROM t; CREATE VIEW w AS SELECT * FROM v")
+    with user(my.server, "few", "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, LOCK TABLES, BINLOG MONITOR ON *.* TO few@'%'"):
+        saved = my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"}, code=PARTIAL)
+        lines = [line for line in saved.err.splitlines() if "warning" in line]
+        assert len(lines) == 2 and all("EXECUTE" in line and f"'{source}.f'" in line and "no restore" not in line for line in lines), lines
+        my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url(), timeout=120)
+        my.restore(f"latest:/{source}", my.server.url("views_back"))
+        mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "views_back"))
+        my.server.sql(f"GRANT EXECUTE ON FUNCTION {source}.f TO few@'%'")
+        my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"})
+
+
 def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
     server = my.server
     source = server.make(SCRIPT)
