@@ -207,7 +207,7 @@ static const struct cf_option_spec verify_options[] = {
 	 .about = "How thorough: quick, standard or comprehensive"},
 	{.id = CF_OPT_AGAINST, .kind = CF_VALUE_TEXT, .name = "against", .value = "URL",
 	 .otherwise = "a server of its own", .for_databases = true,
-	 .about = "Try the restore on this server"},
+	 .about = "Try it on this server"},
 	JOBS_OPTION, ALLOW_OLD_CLIENT_OPTION, FILTER_OPTIONS, END_OPTIONS};
 
 static const struct cf_option_spec tag_options[] = {

@@ -53,8 +53,10 @@ int cf_snapshot_load(struct cf_repo *repo, const struct cf_id *id, struct cf_sna
 		return rc;
 	(*snapshot_out)->id = *id;
 	rc = cf_snapshot_verify(repo, *snapshot_out, err);
-	if (rc < 0)
+	if (rc < 0) {
 		cf_snapshot_free(*snapshot_out);
+		*snapshot_out = NULL;
+	}
 	return rc;
 }
 
