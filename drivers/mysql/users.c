@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/sql.h"
+#include "drivers/mysql/users_scan.h"
 
 #include <string.h>
 
@@ -33,15 +34,25 @@ static bool is_of_installation(const char *grant)
 	return strncmp(grant, proxy, sizeof(proxy) - 1) == 0;
 }
 
+/* With its password the grant would change an account that is there. */
 static int append_grant(const char *grant, struct cf_buf *out, struct cf_err *err)
 {
+	struct cf_buf bare = CF_BUF_INIT;
+	int rc;
+
 	if (is_of_installation(grant))
 		return 0;
-	/* Packages are known only in Oracle's mode. */
-	if (strstr(grant, " ON PACKAGE "))
-		return cf_mysql_sql(out, err, "SET sql_mode = 'ORACLE';\n%s;\nSET sql_mode = '';\n",
-				    grant);
-	return cf_mysql_sql(out, err, "%s;\n", grant);
+	rc = cf_mysql_users_bare_grant(grant, strlen(grant), &bare, err);
+	/* Packages are known only in Oracle's mode, which makes no users, either. */
+	if (rc == 0 && strstr(grant, " ON PACKAGE "))
+		rc = cf_mysql_sql(out, err,
+				  "SET sql_mode = 'ORACLE';\n%s;\n"
+				  "SET sql_mode = 'NO_AUTO_CREATE_USER';\n",
+				  (const char *)bare.data);
+	else if (rc == 0)
+		rc = cf_mysql_sql(out, err, "%s;\n", (const char *)bare.data);
+	cf_buf_release(&bare);
+	return rc;
 }
 
 /* Each row's last column as a statement. */
@@ -190,6 +201,8 @@ static int append_servers(struct cf_mysql *my, struct cf_buf *out, struct cf_err
 int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf_buf *out,
 			struct cf_err *err)
 {
+	/* A grant to somebody who is not there must not make an account without password. */
+	bool may_make = cf_mysql_is_mariadb(my) || cf_mysql_version(my) < 80000;
 	int rc = 0;
 
 	if (!cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 80017)
@@ -202,10 +215,12 @@ int cf_mysql_users_read(struct cf_mysql *my, const struct cf_ctx *ctx, struct cf
 			"restore --users makes them. By hand load this as a user with "
 			"all rights, with mariadb --force before the databases and "
 			"again behind them: some views need their owners, some rights "
-			"their tables.\n"
-			"SET NAMES utf8mb4;\n"
-			"SET @coffer_sql_mode = @@sql_mode, sql_mode = '';\n",
+			"their tables. Accounts that are there keep their passwords and limits.\n"
+			"SET NAMES utf8mb4;\n",
 			err);
+	if (rc == 0)
+		rc = cf_mysql_sql(out, err, "SET @coffer_sql_mode = @@sql_mode, sql_mode = '%s';\n",
+				  may_make ? "NO_AUTO_CREATE_USER" : "");
 	if (rc == 0)
 		rc = append_servers(my, out, err);
 	if (rc == 0)

@@ -83,8 +83,7 @@ static int take_account(struct scan *scan, const char *text, size_t len, const c
 	return rc;
 }
 
-/* GRANT ... TO account, and whether the account may pass it on. */
-static int bare_grant(const char *text, size_t len, struct cf_buf *out, struct cf_err *err)
+int cf_mysql_users_bare_grant(const char *text, size_t len, struct cf_buf *out, struct cf_err *err)
 {
 	const char *at = text, *end = NULL, *option = "";
 	struct cf_mysql_token token;
@@ -117,7 +116,7 @@ static int take_grant(struct scan *scan, const char *text, size_t len, struct cf
 	int rc = set_text(&whole, text, len, err);
 
 	if (rc == 0)
-		rc = bare_grant((const char *)whole.data, len, &sql, err);
+		rc = cf_mysql_users_bare_grant((const char *)whole.data, len, &sql, err);
 	if (rc == 0)
 		rc = tell(scan, &sql, &sql, false, err);
 	cf_buf_release(&whole);

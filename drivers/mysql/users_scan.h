@@ -4,7 +4,9 @@
 /* users.sql (drivers/mysql/users.h) taken apart into what a restore does one by one. */
 
 #include <stdbool.h>
+#include <stddef.h>
 
+struct cf_buf;
 struct cf_err;
 
 struct cf_mysql_user_step {
@@ -25,5 +27,9 @@ typedef int cf_mysql_user_step_fn(void *user, const struct cf_mysql_user_step *s
  */
 int cf_mysql_users_scan(const char *text, cf_mysql_user_step_fn *each, void *user,
 			struct cf_err *err);
+
+/* Appends GRANT ... TO account, and whether the account may pass it on, with a NUL: what else text,
+ * which ends with a NUL behind len bytes, says is part of CREATE USER. */
+int cf_mysql_users_bare_grant(const char *text, size_t len, struct cf_buf *out, struct cf_err *err);
 
 #endif

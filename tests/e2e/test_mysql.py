@@ -123,6 +123,9 @@ def test_a_row_is_a_line(tree, mariadb, stock):
 def test_a_person_can_put_the_databases_together_by_hand(mariadb, stock, tree, there):
     """With the scripts and the mariadb client alone."""
     folders = [folder_of(tree, name) for name in stock]
+    # Of an account that is there neither password nor limits would come.
+    there.sql("DROP USER shop_owner@localhost")
+    there.client(None, "--force", input=(tree / "users.sql").read_bytes(), code=None)
     for name, folder in zip(stock, folders):
         there.client(input=(folder / "database.sql").read_bytes())
     for script in ("sequences.sql", "tables", "routines.sql", "views.sql", "triggers.sql", "events.sql"):
@@ -146,6 +149,28 @@ def grants_of(server, account):
     """The server lists a grant's columns in no order."""
     rows = [row[0] for row in server.rows(f"SHOW GRANTS FOR {account}")]
     return sorted(re.sub(r"\(([^)]*)\)", lambda found: str(sorted(found.group(1).split(", "))), row) for row in rows)
+
+
+def test_users_loaded_by_hand_change_no_account_that_is_there(my, there):
+    server, accounts = my.server, ("kept@localhost", "late@localhost", "lost@localhost")
+    source = server.make("CREATE TABLE t (i INT)")
+    try:
+        server.sql("CREATE USER kept@localhost IDENTIFIED BY 'a' REQUIRE SSL; GRANT SELECT ON *.* TO kept@localhost WITH GRANT OPTION; "
+                   "CREATE USER late@localhost IDENTIFIED BY 'a' WITH MAX_USER_CONNECTIONS 5 PASSWORD EXPIRE; CREATE USER lost@localhost IDENTIFIED BY 'a'")
+        there.sql("CREATE USER kept@localhost IDENTIFIED BY 'b'")
+        before = there.rows("SHOW CREATE USER kept@localhost")
+        my.run("backup", server.url(source))
+        text = my.run("dump", "latest:users.sql").out
+        # As where the server refuses to make it.
+        text = "".join(line for line in text.splitlines(True) if not line.startswith("CREATE USER IF NOT EXISTS `lost`"))
+        there.client(None, "--force", input=text.encode(), code=None)
+        assert there.rows("SHOW CREATE USER kept@localhost") == before
+        assert "GRANT SELECT ON *.*" in grants_of(there, accounts[0])[0] and "WITH GRANT OPTION" in grants_of(there, accounts[0])[0]
+        assert there.rows("SHOW CREATE USER late@localhost") == server.rows("SHOW CREATE USER late@localhost")
+        assert there.rows("SELECT user FROM mysql.user WHERE user = 'lost'") == []
+    finally:
+        for each in (server, there):
+            each.sql("DROP USER IF EXISTS " + ", ".join(accounts))
 
 
 def test_each_tables_script_loads_into_an_empty_database(mariadb, stock, tree, there):
