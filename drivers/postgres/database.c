@@ -31,9 +31,16 @@ const char *cf_pg_text_encoding(const struct cf_pg_database *database)
 	return strcmp(database->manifest.encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
 }
 
+const char *cf_pg_archive_encoding(const struct cf_pg_database *database)
+{
+	const char *wanted = database->dump->options->definitions_encoding;
+
+	return wanted ? wanted : cf_pg_text_encoding(database);
+}
+
 int cf_pg_recode(const struct cf_pg_database *database, struct cf_pg *pg, struct cf_buf *text, struct cf_err *err)
 {
-	const char *values[] = {(const char *)text->data, database->manifest.data_encoding};
+	const char *values[] = {(const char *)text->data, cf_pg_archive_encoding(database)};
 	struct cf_pg_rows *rows = NULL;
 	int rc;
 

@@ -92,7 +92,10 @@ int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err);
 /* Of the texts that we take from the server and give out: "UTF8", or what stands for no encoding at all. */
 const char *cf_pg_text_encoding(const struct cf_pg_database *database);
 
-/* A text ended by NUL into the encoding of the archive and the rows; pg speaks UTF-8 with the server. */
+/* Of the definitions; rows are in the database's own. */
+const char *cf_pg_archive_encoding(const struct cf_pg_database *database);
+
+/* A text ended by NUL into the encoding of the archive; pg speaks UTF-8 with the server. */
 int cf_pg_recode(const struct cf_pg_database *database, struct cf_pg *pg, struct cf_buf *text, struct cf_err *err);
 
 /* server.json and the facts of the snapshot: what is known at the start, each database, and the end. */

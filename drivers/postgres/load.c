@@ -74,6 +74,8 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 		rc = cf_pg_load_make_database(load, pg, err);
 	if (rc == 0 && (exists || !load->options->dry_run))
 		rc = cf_pg_connect_again(pg, &options, load->ctx, &load->pg, err);
+	if (rc == 0 && load->made_database)
+		rc = cf_pg_load_own_database(load, err);
 	if (rc == 0 && exists)
 		rc = cf_pg_load_check_database(load, err);
 	cf_pg_close(pg);

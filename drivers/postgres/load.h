@@ -149,9 +149,10 @@ void cf_pg_load_release_selection(struct cf_pg_load *load);
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
 
-/* load_database.c: make the one called load->database by a connection to another one; and when all
+/* load_database.c: make the one called load->database by a connection to another one; its owner; and when all
  * is in it, its settings, rights and comment. */
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err);
 int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
 /* Drops a database that a restore or a verification made, with the subscriptions in it, by a
  * connection to another one. force: whoever else is in it is thrown out. */
@@ -169,6 +170,9 @@ int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);
 
 /* load_schema.c: the same by load->pg, within the caller's transaction. */
 int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err);
+/* Between the two load->pg speaks the encoding of the archive. */
+int cf_pg_load_begin_texts(struct cf_pg_load *load, struct cf_err *err);
+int cf_pg_load_end_texts(struct cf_pg_load *load, struct cf_err *err);
 /* "TABLE shop.orders", appended and ended by NUL. */
 int cf_pg_load_entry_name(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
 			  struct cf_err *err);

@@ -195,12 +195,37 @@ static int collect_roles(struct cf_pg_load *load, struct names *roles, struct cf
 	return rc;
 }
 
+static bool is_ascii(const char *text)
+{
+	while (*text && !(*text & 0x80))
+		text++;
+	return !*text;
+}
+
+/* A server keeps the bytes of a role's name, which databases of other encodings read as other characters. That which will
+ * be made reads them as the snapshot's did, so what it refuses is found there. */
+static void leave_out_unreadable(const struct cf_pg_load *load, struct cf_pg *pg, struct names *names)
+{
+	const char *encoding = cf_pg_parameter(pg, "server_encoding");
+	size_t n = 0;
+
+	if (!load->options->create || !encoding || strcmp(encoding, load->manifest->encoding) == 0)
+		return;
+	for (size_t i = 0; i < names->n; i++)
+		if (is_ascii(names->items[i]))
+			names->items[n++] = names->items[i];
+		else
+			free(names->items[i]);
+	names->n = n;
+}
+
 static int check_roles(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
 	struct names wanted = {0}, present = {0};
 	struct cf_buf missing = CF_BUF_INIT;
 	int rc = collect_roles(load, &wanted, err);
 
+	leave_out_unreadable(load, pg, &wanted);
 	if (rc == 0)
 		rc = add_query(pg, "SELECT rolname FROM pg_catalog.pg_roles", &present, err);
 	if (rc == 0)

@@ -7,6 +7,7 @@
 #include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -64,22 +65,23 @@ static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, co
 	return rc;
 }
 
-static int set_owner(const struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+/* By the database itself, which reads names as the one that was saved did. */
+int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err)
 {
-	struct cf_buf sql = CF_BUF_INIT;
-	int rc = cf_buf_append_str(&sql, "ALTER DATABASE ", err);
+	static const char statement[] = "SELECT pg_catalog.format('ALTER DATABASE %I OWNER TO %I',"
+					" pg_catalog.current_database(), $1::text)";
+	const char *values[] = {load->manifest->owner};
+	char *sql = NULL;
+	int rc;
 
+	if (!load->manifest->owner || load->options->no_owner)
+		return 0;
+	rc = cf_pg_query_text(load->pg, statement, values, 1, &sql, err);
 	if (rc == 0)
-		rc = cf_sql_append_name(load->database, &sql, err);
-	if (rc == 0)
-		rc = cf_buf_append_str(&sql, " OWNER TO ", err);
-	if (rc == 0)
-		rc = cf_sql_append_name(load->manifest->owner, &sql, err);
-	if (rc == 0)
-		rc = cf_buf_append(&sql, "", 1, err);
-	if (rc == 0)
-		rc = cf_pg_exec(pg, (const char *)sql.data, err);
-	cf_buf_release(&sql);
+		rc = cf_pg_exec(load->pg, sql, err);
+	if (rc < 0)
+		cf_err_wrap(err, "database %s", load->database);
+	free(sql);
 	return rc;
 }
 
@@ -220,8 +222,6 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 		rc = exec_for_database(load, pg, sql, err);
 	/* Whoever stops waiting for it does not know whether it was made. */
 	load->made_database = rc == 0 || rc == CF_ERR_CANCELED;
-	if (rc == 0 && load->manifest->owner && !load->options->no_owner)
-		rc = set_owner(load, pg, err);
 	if (rc < 0)
 		cf_err_wrap(err, "database %s", load->database);
 	return rc;

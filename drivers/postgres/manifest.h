@@ -58,7 +58,7 @@ struct cf_pg_manifest {
 	const char *locale_provider; /* "libc", "icu", "builtin"; NULL before 15 */
 	const char *icu_locale, *icu_rules;
 	const char *tablespace;
-	const char *data_encoding; /* client_encoding of the COPY data and of these texts */
+	const char *data_encoding; /* client_encoding of the COPY data */
 	int server_version;	   /* server_version_num: 150020 */
 	bool filtered;		   /* a selection was dumped, not the whole database */
 	bool of_tables;		   /* of tables by their names: what else the archive has is there for them */

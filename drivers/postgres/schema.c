@@ -118,9 +118,9 @@ static int dump_args(struct cf_pg_database *database, struct cf_buf *args, struc
 		rc = append_arg(args, "--schema-only", "", err);
 	if (rc == 0)
 		rc = append_arg(args, "--no-password", "", err);
-	/* That of the rows, whatever the role or the database sets: scripts of tables have both. */
+	/* That of all names in our hands, whatever the role or the database sets. */
 	if (rc == 0)
-		rc = append_arg(args, "--encoding=", database->manifest.data_encoding, err);
+		rc = append_arg(args, "--encoding=", cf_pg_archive_encoding(database), err);
 	/* All is locked by us, so that only a request for an exclusive lock that waits for us can be in the way: it would
 	 * wait for ever. */
 	if (rc == 0)

@@ -127,6 +127,21 @@ static int append_root(struct cf_pg *pg, const struct cf_pg_root *root, struct c
 	return rc == 0 ? cf_buf_append_str(out, "\n", err) : rc;
 }
 
+/* Of rows that are in another encoding than the text around them. */
+static int append_encoding(struct cf_pg *pg, const struct cf_pg_database *database, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	const char *encoding = database->manifest.data_encoding;
+	int rc;
+
+	if (strcmp(encoding, cf_pg_archive_encoding(database)) == 0)
+		return 0;
+	rc = cf_buf_append_str(out, " WITH (ENCODING ", err);
+	if (rc == 0)
+		rc = cf_pg_append_literal(pg, encoding, out, err);
+	return rc == 0 ? cf_buf_append_str(out, ")", err) : rc;
+}
+
 /* What goes around the rows. CF_ERR_NOT_FOUND when the archive does not make the table, as that of an extension. */
 static int make_script(struct cf_pg *pg, const struct cf_pg_database *database, const struct cf_pg_task *task,
 		       struct cf_buf *before, struct cf_buf *after, struct cf_err *err)
@@ -144,7 +159,11 @@ static int make_script(struct cf_pg *pg, const struct cf_pg_database *database, 
 		if (rc == 0)
 			rc = append_target(pg, task->relation, &copy, err);
 		if (rc == 0)
-			rc = cf_buf_append(&copy, " FROM stdin;", sizeof(" FROM stdin;"), err);
+			rc = cf_buf_append_str(&copy, " FROM stdin", err);
+		if (rc == 0)
+			rc = append_encoding(pg, database, &copy, err);
+		if (rc == 0)
+			rc = cf_buf_append(&copy, ";", 2, err);
 		if (rc == 0)
 			rc = cf_pg_recode(database, pg, &copy, err);
 	}

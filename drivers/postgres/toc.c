@@ -206,6 +206,14 @@ static void read_head(struct reader *r, struct cf_pg_toc *toc)
 	toc->program_version = read_text(r);
 }
 
+const char *cf_pg_toc_encoding(const struct cf_pg_toc *toc)
+{
+	for (size_t i = 0; i < toc->n_entries; i++)
+		if (strcmp(toc->entries[i].desc, "ENCODING") == 0)
+			return toc->entries[i].defn;
+	return NULL;
+}
+
 /* The result and all it points to, in one allocation. */
 struct decoded {
 	struct cf_pg_toc toc;

@@ -53,6 +53,8 @@ struct cf_pg_toc {
 
 /* CF_ERR_UNSUPPORTED for other formats and versions, CF_ERR_DAMAGED for what is no archive. */
 int cf_pg_toc_decode(struct cf_span archive, struct cf_pg_toc **toc_out, struct cf_err *err);
+/* The statement that sets the encoding of the archive's texts, or NULL. */
+const char *cf_pg_toc_encoding(const struct cf_pg_toc *toc);
 void cf_pg_toc_free(struct cf_pg_toc *toc);
 
 #endif

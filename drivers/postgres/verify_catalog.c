@@ -275,11 +275,9 @@ static int check_constraints(struct cf_pg_verify *verify, struct cf_pg *pg, stru
 /* Names in another encoding would not be found: then schema.sql alone speaks for them. */
 static bool has_names(const struct cf_pg_verify *verify)
 {
-	for (size_t i = 0; i < verify->toc->n_entries; i++)
-		if (strcmp(verify->toc->entries[i].desc, "ENCODING") == 0)
-			return verify->toc->entries[i].defn &&
-			       strstr(verify->toc->entries[i].defn, "'UTF8'");
-	return false;
+	const char *setting = cf_pg_toc_encoding(verify->toc);
+
+	return setting && strstr(setting, "'UTF8'");
 }
 
 int cf_pg_verify_catalog(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err)

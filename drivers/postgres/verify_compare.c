@@ -14,10 +14,14 @@
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/postgres.h"
+#include "drivers/postgres/toc.h"
 #include "drivers/postgres/verify.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ENCODING_MAX 64
 
 /* --- the tree below a folder --- */
 
@@ -324,6 +328,16 @@ static void on_equal(void *user, const char *path, uint64_t size)
 
 /* --- the dump --- */
 
+/* Older snapshots have definitions in the encoding of their database. */
+static void find_encoding(const struct cf_pg_toc *toc, char encoding_out[ENCODING_MAX])
+{
+	const char *setting = cf_pg_toc_encoding(toc);
+	const char *begin = setting ? strchr(setting, '\'') : NULL;
+	size_t len = begin ? strcspn(begin + 1, "'") : 0;
+
+	snprintf(encoding_out, ENCODING_MAX, "%.*s", (int)(len < ENCODING_MAX ? len : 0), len ? begin + 1 : "");
+}
+
 static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner,
 		     struct cf_buf *definitions, struct cf_err *err)
 {
@@ -334,8 +348,12 @@ static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner,
 				.inner = inner,
 				.definitions = definitions};
 	struct cf_source *source = NULL;
+	char encoding[ENCODING_MAX];
 	int rc;
 
+	find_encoding(verify->toc, encoding);
+	if (encoding[0])
+		options.definitions_encoding = encoding;
 	if (verify->options->level < CF_VERIFY_COMPREHENSIVE) {
 		options.select.exclude_data = all;
 		options.select.n_exclude_data = 1;

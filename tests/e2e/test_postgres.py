@@ -373,12 +373,53 @@ def test_other_encodings_keep_their_bytes(postgres, coffer, tmp_path):
         if schema:
             assert key == ("public", schema)
             coffer.backup(f"postgres:///{name}", "--exclude-table", schema, "--tag", "none")
-            assert schema.encode("latin-1") not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").stdout
+            assert schema.encode() not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").stdout
         target = postgres.make(None, "-E", tree.manifest["encoding"], "-T", "template0", "--locale=C")
         postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
         env = {"PGCLIENTENCODING": "SQL_ASCII"}
         assert servers.run("pg_dump", "--restrict-key=x", target, env=postgres.env(**env)).stdout == servers.run(
             "pg_dump", "--restrict-key=x", name, env=postgres.env(**env)).stdout
+
+
+NAMES = """SET client_encoding = 'UTF8'; ALTER DATABASE {db} SET search_path = '{a}x', public;
+COMMENT ON DATABASE {db} IS '{a}'; CREATE SCHEMA "{a}" AUTHORIZATION "{role}"; SET search_path = "{a}";
+CREATE TABLE "t{a}" (id serial PRIMARY KEY, "c{b}" text DEFAULT '{b}'); INSERT INTO "t{a}" ("c{b}") VALUES ('{a}'), ('{b}');
+ALTER TABLE "t{a}" OWNER TO "{role}"; COMMENT ON TABLE "t{a}" IS '{b}'; CREATE INDEX "i{b}" ON "t{a}" ("c{b}");
+CREATE MATERIALIZED VIEW "m{b}" AS SELECT * FROM "t{a}";
+CREATE FUNCTION "f{a}"() RETURNS text LANGUAGE sql AS $$SELECT '{b}'::text$$;
+CREATE TABLE public."{a}" (i int); INSERT INTO public."{a}" VALUES (1);"""
+
+
+@pytest.mark.parametrize("encoding, a, b, other", [("LATIN1", "Ã¤", "ü", "ä"), ("EUC_JP", "表", "語", "本")])
+def test_names_of_other_encodings_are_restored_and_no_others_dropped(postgres, coffer, tmp_path, encoding, a, b, other):
+    def text(database):
+        made = servers.run("pg_dump", "--restrict-key=x", "-C", "-E", "UTF8", database, env=postgres.env()).stdout
+        return made.replace(database.encode(), b"db")
+
+    coffer.variables = postgres.variables
+    source = postgres.make(None, "-E", encoding, "-T", "template0", "--locale=C")
+    role = f"rölé{encoding}"
+    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE ROLE \"{role}\"; ALTER DATABASE {source} OWNER TO \"{role}\"")
+    seen = postgres.value(f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{source}'", source)
+    postgres.sql(NAMES.format(db=source, role=seen, a=a, b=b), source)
+    coffer.backup(f"postgres:///{source}")
+    copy = postgres.new_name()
+    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--create")
+    assert text(copy) == text(source)
+    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE TABLE public.\"{other}\" AS SELECT 1 AS i;"
+                 f"INSERT INTO public.\"{a}\" VALUES (2)", copy)
+    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--clean")
+    assert postgres.rows(f'TABLE public."{other}"', copy) == postgres.rows(f'TABLE public."{a}"', copy) == [(1,)]
+    postgres.sql(f"SET client_encoding = 'UTF8'; DROP TABLE public.\"{other}\"", copy)
+    assert text(copy) == text(source)
+    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--table", f"public.{a}", "--rename", f"public.{a}=public.{other}")
+    assert postgres.rows(f'TABLE public."{other}"', copy) == [(1,)]
+    coffer.run("verify", "latest", "--level", "comprehensive")
+    tree = tree_of(coffer, tmp_path / "tree", database=source)
+    for target_encoding in (encoding, "UTF8"):
+        target = postgres.make(None, "-E", target_encoding, "-T", "template0", "--locale=C")
+        postgres.psql(target, "-o", "/dev/null", "-f", tree.script(a, f"t{a}"))
+        assert postgres.rows(f'SELECT "c{b}" FROM "{a}"."t{a}"', target) == [(a,), (b,)]
 
 
 @pytest.mark.slow
