@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define NAMES_SHOWN 5
 
@@ -105,25 +104,10 @@ static int list_missing(const struct names *wanted, const struct names *present,
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
 }
 
-static bool is_word(const struct cf_sql_token *token, const char *word)
-{
-	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
-	       strncasecmp(token->text, word, token->len) == 0;
-}
-
-static struct cf_sql_token next_token(const char **at)
-{
-	struct cf_sql_token token = cf_sql_next(at);
-
-	while (token.kind == CF_SQL_SPACE)
-		token = cf_sql_next(at);
-	return token;
-}
-
 static bool introduces_role(const struct cf_sql_token *token)
 {
-	return is_word(token, "TO") || is_word(token, "FROM") || is_word(token, "ROLE") ||
-	       is_word(token, "AUTHORIZATION");
+	return cf_sql_is_word(token, "TO") || cf_sql_is_word(token, "FROM") || cf_sql_is_word(token, "ROLE") ||
+	       cf_sql_is_word(token, "AUTHORIZATION");
 }
 
 static int add_role(const struct cf_sql_token *token, struct names *roles, struct cf_err *err)
@@ -132,7 +116,7 @@ static int add_role(const struct cf_sql_token *token, struct names *roles, struc
 	int rc = 0;
 
 	if (token->kind != CF_SQL_QUOTED &&
-	    (token->kind != CF_SQL_WORD || is_word(token, "PUBLIC") || is_word(token, "DEFAULT")))
+	    (token->kind != CF_SQL_WORD || cf_sql_is_word(token, "PUBLIC") || cf_sql_is_word(token, "DEFAULT")))
 		return 0;
 	rc = cf_sql_name_of(token, &name, err);
 	if (rc == 0)
@@ -145,16 +129,16 @@ static int add_role(const struct cf_sql_token *token, struct names *roles, struc
  * ... TO role, role. */
 static int add_roles_of(const char *sql, struct names *roles, struct cf_err *err)
 {
-	struct cf_sql_token token = next_token(&sql);
+	struct cf_sql_token token = cf_sql_next_token(&sql);
 	int rc = 0;
 
-	for (; rc == 0 && token.kind != CF_SQL_END; token = next_token(&sql)) {
+	for (; rc == 0 && token.kind != CF_SQL_END; token = cf_sql_next_token(&sql)) {
 		if (!introduces_role(&token))
 			continue;
 		do {
-			token = next_token(&sql);
+			token = cf_sql_next_token(&sql);
 			rc = add_role(&token, roles, err);
-			token = next_token(&sql);
+			token = cf_sql_next_token(&sql);
 		} while (rc == 0 && token.kind == CF_SQL_OTHER && token.text[0] == ',');
 	}
 	return rc;

@@ -9,15 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define WRONG_OBJECT_TYPE "42809"
-
-static bool is_word(const struct cf_sql_token *token, const char *word)
-{
-	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
-	       strncasecmp(token->text, word, token->len) == 0;
-}
 
 /* Behind "TABLESPACE = name". */
 static void skip_tablespace(const char **sql)
@@ -37,7 +30,7 @@ static int append_for_database(const struct cf_pg_load *load, const char *sql, s
 	int rc = 0;
 
 	while (rc == 0 && (token = cf_sql_next(&sql)).kind != CF_SQL_END) {
-		if (load->no_tablespaces && is_word(&token, "TABLESPACE")) {
+		if (load->no_tablespaces && cf_sql_is_word(&token, "TABLESPACE")) {
 			skip_tablespace(&sql);
 			continue;
 		}
@@ -46,7 +39,7 @@ static int append_for_database(const struct cf_pg_load *load, const char *sql, s
 		else
 			rc = cf_buf_append(out, token.text, token.len, err);
 		if (token.kind != CF_SQL_SPACE)
-			follows = is_word(&token, "DATABASE");
+			follows = cf_sql_is_word(&token, "DATABASE");
 	}
 	return rc;
 }

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define HASH_LEN     9 /* "_" and 8 digits */
 
@@ -128,15 +127,6 @@ static int by_name(const void *a, const void *b)
 	return order ? order : strcmp(x->old_name, y->old_name);
 }
 
-static struct cf_sql_token next_token(const char **at)
-{
-	struct cf_sql_token token = cf_sql_next(at);
-
-	while (token.kind == CF_SQL_SPACE)
-		token = cf_sql_next(at);
-	return token;
-}
-
 /* The type that CREATE TYPE ... AS RANGE makes besides, and which has no entry: the name behind the
  * schema in "multirange_type_name = s.t". False when there is none. */
 static bool find_multirange(const struct cf_pg_toc_entry *entry, struct cf_sql_token *name_out)
@@ -148,15 +138,15 @@ static bool find_multirange(const struct cf_pg_toc_entry *entry, struct cf_sql_t
 	if (!is_desc(entry, "TYPE") || !at)
 		return false;
 	do
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 	while (token.kind != CF_SQL_END &&
 	       (token.len != strlen(word) || strncmp(token.text, word, token.len) != 0));
-	if (next_token(&at).text[0] != '=')
+	if (cf_sql_next_token(&at).text[0] != '=')
 		return false;
-	next_token(&at);
-	if (next_token(&at).text[0] != '.')
+	cf_sql_next_token(&at);
+	if (cf_sql_next_token(&at).text[0] != '.')
 		return false;
-	*name_out = next_token(&at);
+	*name_out = cf_sql_next_token(&at);
 	return name_out->kind == CF_SQL_WORD || name_out->kind == CF_SQL_QUOTED;
 }
 
@@ -245,10 +235,10 @@ static int schema_of_extension(const struct cf_pg_toc_entry *entry, struct cf_bu
 	struct cf_sql_token token;
 
 	do
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 	while (token.kind != CF_SQL_END && (token.kind != CF_SQL_WORD || token.len != strlen(word) ||
 					    strncmp(token.text, word, token.len) != 0));
-	token = next_token(&at);
+	token = cf_sql_next_token(&at);
 	return cf_sql_name_of(&token, out, err);
 }
 
@@ -372,12 +362,6 @@ static bool is_name(const struct cf_sql_token *token)
 	return token->kind == CF_SQL_WORD || token->kind == CF_SQL_QUOTED;
 }
 
-static bool is_word(const struct cf_sql_token *token, const char *word)
-{
-	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
-	       strncasecmp(token->text, word, token->len) == 0;
-}
-
 static bool is_char(const struct cf_sql_token *token, char c)
 {
 	return token->kind == CF_SQL_OTHER && token->text[0] == c;
@@ -464,9 +448,9 @@ static const struct cf_pg_new_name *find_satellite(struct rewriter *r, const cha
 /* A name without a schema: of a schema, an index or a constraint, by the word before it. */
 static int rewrite_bare(struct rewriter *r, const struct cf_sql_token *token)
 {
-	bool of_schema = is_word(&r->word, "SCHEMA");
-	bool of_satellite = is_word(&r->word, "INDEX") || is_word(&r->word, "CONSTRAINT") ||
-			    is_word(&r->word, "ON");
+	bool of_schema = cf_sql_is_word(&r->word, "SCHEMA");
+	bool of_satellite = cf_sql_is_word(&r->word, "INDEX") || cf_sql_is_word(&r->word, "CONSTRAINT") ||
+			    cf_sql_is_word(&r->word, "ON");
 	const struct cf_pg_new_name *found = NULL;
 	const char *new_schema, *unused;
 	int rc;

@@ -312,15 +312,6 @@ static int relation_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry
 	return rc;
 }
 
-static struct cf_sql_token next_token(const char **at)
-{
-	struct cf_sql_token token = cf_sql_next(at);
-
-	while (token.kind == CF_SQL_SPACE)
-		token = cf_sql_next(at);
-	return token;
-}
-
 /* Is that relation restored, or there already? */
 static int is_there(struct cf_pg_load *load, const char *schema, const char *name, bool *there_out,
 		    struct cf_err *err)
@@ -346,18 +337,18 @@ static int can_refer_by_name(struct cf_pg_load *load, const struct cf_pg_toc_ent
 {
 	struct cf_buf schema = CF_BUF_INIT, name = CF_BUF_INIT;
 	const char *at = key->defn;
-	struct cf_sql_token token = next_token(&at);
+	struct cf_sql_token token = cf_sql_next_token(&at);
 	int rc = 0;
 
 	while (token.kind != CF_SQL_END &&
 	       (token.kind != CF_SQL_WORD || token.len != strlen("REFERENCES") ||
 		strncmp(token.text, "REFERENCES", token.len) != 0))
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 	if (token.kind != CF_SQL_END) {
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 		rc = cf_sql_name_of(&token, &schema, err);
-		next_token(&at); /* the dot */
-		token = next_token(&at);
+		cf_sql_next_token(&at); /* the dot */
+		token = cf_sql_next_token(&at);
 		if (rc == 0)
 			rc = cf_sql_name_of(&token, &name, err);
 		if (rc == 0)

@@ -21,15 +21,6 @@ struct cast {
 	const char *end;
 };
 
-static struct cf_sql_token next_token(const char **at)
-{
-	struct cf_sql_token token = cf_sql_next(at);
-
-	while (token.kind == CF_SQL_SPACE)
-		token = cf_sql_next(at);
-	return token;
-}
-
 static bool is_char(const struct cf_sql_token *token, const char *chars)
 {
 	return token->kind == CF_SQL_OTHER && strchr(chars, token->text[0]);
@@ -81,14 +72,14 @@ static bool read_type(const char **at, struct cast *cast)
 
 static bool read_cast(const char *at, struct cast *cast)
 {
-	struct cf_sql_token token = next_token(&at);
+	struct cf_sql_token token = cf_sql_next_token(&at);
 
 	cast->closed = is_char(&token, "(");
 	if (cast->closed)
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 	if (!is_array(&token))
 		return false;
-	token = next_token(&at);
+	token = cf_sql_next_token(&at);
 	cast->first = at;
 	if (!is_char(&token, "[") || !skip_elements(&at, &cast->last))
 		return false;
@@ -170,27 +161,21 @@ static int settle(const char *at, const char *end, int depth, struct cf_buf *out
 	return rc;
 }
 
-static bool is_word(const struct cf_sql_token *token, const char *word)
-{
-	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
-	       strncasecmp(token->text, word, token->len) == 0;
-}
-
 /* Begins with "CREATE POLICY"; moves at behind the "TO" of its roles. Words that are names of
  * objects are quoted. */
 static bool find_roles(const char **at)
 {
-	struct cf_sql_token token = next_token(at);
+	struct cf_sql_token token = cf_sql_next_token(at);
 
-	if (!is_word(&token, "CREATE"))
+	if (!cf_sql_is_word(&token, "CREATE"))
 		return false;
-	token = next_token(at);
-	if (!is_word(&token, "POLICY"))
+	token = cf_sql_next_token(at);
+	if (!cf_sql_is_word(&token, "POLICY"))
 		return false;
 	do
-		token = next_token(at);
-	while (token.kind != CF_SQL_END && !is_char(&token, "(;") && !is_word(&token, "TO"));
-	return is_word(&token, "TO");
+		token = cf_sql_next_token(at);
+	while (token.kind != CF_SQL_END && !is_char(&token, "(;") && !cf_sql_is_word(&token, "TO"));
+	return cf_sql_is_word(&token, "TO");
 }
 
 static int in_order(const void *a, const void *b)
@@ -234,9 +219,9 @@ static int settle_roles(const char **at, struct cf_buf *out, struct cf_err *err)
 		if (rc < 0)
 			break;
 		roles = more;
-		roles[n++] = next_token(&end);
+		roles[n++] = cf_sql_next_token(&end);
 		behind = end;
-		comma = next_token(&behind);
+		comma = cf_sql_next_token(&behind);
 		if (is_char(&comma, ","))
 			end = behind;
 	} while (is_char(&comma, ","));

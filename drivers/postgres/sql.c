@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_space(char c)
 {
@@ -140,6 +141,21 @@ struct cf_sql_token cf_sql_next(const char **at)
 	token.len = (size_t)(end - *at);
 	*at = end;
 	return token;
+}
+
+struct cf_sql_token cf_sql_next_token(const char **at)
+{
+	struct cf_sql_token token = cf_sql_next(at);
+
+	while (token.kind == CF_SQL_SPACE)
+		token = cf_sql_next(at);
+	return token;
+}
+
+bool cf_sql_is_word(const struct cf_sql_token *token, const char *word)
+{
+	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
+	       strncasecmp(token->text, word, token->len) == 0;
 }
 
 int cf_sql_name_of(const struct cf_sql_token *token, struct cf_buf *out, struct cf_err *err)

@@ -8,6 +8,8 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
+
 struct cf_err;
 
 enum cf_sql_kind {
@@ -30,6 +32,11 @@ struct cf_sql_token {
 /* The token at *at, which moves behind it. What is not closed reaches to the end.
  * Standard-conforming strings. */
 struct cf_sql_token cf_sql_next(const char **at);
+/* The same, passing over space. */
+struct cf_sql_token cf_sql_next_token(const char **at);
+
+/* Without quotes, in any case. */
+bool cf_sql_is_word(const struct cf_sql_token *token, const char *word);
 
 /* An identifier's name, without quotes and folded as the server does: replaces out, ended by a NUL.
  */

@@ -14,7 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct maker {
 	struct cf_pg_scratch *scratch;
@@ -22,21 +21,6 @@ struct maker {
 	struct cf_buf sql;
 	struct cf_buf later; /* statements, each ended by NUL */
 };
-
-static bool is_word(const struct cf_sql_token *token, const char *word)
-{
-	return token->kind == CF_SQL_WORD && token->len == strlen(word) &&
-	       strncasecmp(token->text, word, token->len) == 0;
-}
-
-static struct cf_sql_token next_token(const char **at)
-{
-	struct cf_sql_token token = cf_sql_next(at);
-
-	while (token.kind == CF_SQL_SPACE)
-		token = cf_sql_next(at);
-	return token;
-}
 
 /* Who is a superuser at the source is one here, as owners of some objects must be. Others are not:
  * a superuser grants in an owner's name, and what was granted by others would come out otherwise.
@@ -58,17 +42,17 @@ static int make_role(struct maker *maker, const char *name, struct cf_err *err)
 static int alter_role(struct maker *maker, const char *at, struct cf_err *err)
 {
 	static const char *const kinds[] = {"SUPERUSER", "BYPASSRLS", "NOINHERIT"};
-	struct cf_sql_token token = next_token(&at);
+	struct cf_sql_token token = cf_sql_next_token(&at);
 	struct cf_buf name = CF_BUF_INIT;
 	int rc = cf_sql_name_of(&token, &name, err);
 
-	token = next_token(&at);
+	token = cf_sql_next_token(&at);
 	if (rc == 0 &&
-	    (!is_word(&token, "WITH") || strcmp((const char *)name.data, "postgres") == 0))
+	    (!cf_sql_is_word(&token, "WITH") || strcmp((const char *)name.data, "postgres") == 0))
 		goto out;
-	while (rc == 0 && (token = next_token(&at)).kind == CF_SQL_WORD)
+	while (rc == 0 && (token = cf_sql_next_token(&at)).kind == CF_SQL_WORD)
 		for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-			if (!is_word(&token, kinds[i]))
+			if (!cf_sql_is_word(&token, kinds[i]))
 				continue;
 			rc = cf_buf_append_str(&maker->sql, "ALTER ROLE ", err);
 			if (rc == 0)
@@ -85,11 +69,11 @@ out:
  * takes. Rights on tablespaces and parameters are granted in other words. */
 static int grant_role(struct maker *maker, const char *at, struct cf_err *err)
 {
-	struct cf_sql_token role = next_token(&at), to = next_token(&at), member = next_token(&at);
+	struct cf_sql_token role = cf_sql_next_token(&at), to = cf_sql_next_token(&at), member = cf_sql_next_token(&at);
 	struct cf_buf name = CF_BUF_INIT;
 	int rc;
 
-	if (!is_word(&to, "TO"))
+	if (!cf_sql_is_word(&to, "TO"))
 		return 0;
 	rc = cf_sql_name_of(&role, &name, err);
 	if (rc == 0)
@@ -155,18 +139,18 @@ static int make_globals(struct maker *maker, const char *at, struct cf_err *err)
 	struct cf_buf name = CF_BUF_INIT;
 	int rc = 0;
 
-	while (rc == 0 && (token = next_token(&at)).kind != CF_SQL_END) {
-		bool role = is_word(&token, "ROLE"), tablespace = is_word(&token, "TABLESPACE");
-		bool creates = is_word(&before, "CREATE") && (role || tablespace);
+	while (rc == 0 && (token = cf_sql_next_token(&at)).kind != CF_SQL_END) {
+		bool role = cf_sql_is_word(&token, "ROLE"), tablespace = cf_sql_is_word(&token, "TABLESPACE");
+		bool creates = cf_sql_is_word(&before, "CREATE") && (role || tablespace);
 
-		if (role && is_word(&before, "ALTER"))
+		if (role && cf_sql_is_word(&before, "ALTER"))
 			rc = alter_role(maker, at, err);
-		else if (is_word(&token, "GRANT"))
+		else if (cf_sql_is_word(&token, "GRANT"))
 			rc = grant_role(maker, at, err);
 		before = token;
 		if (rc < 0 || !creates)
 			continue;
-		token = next_token(&at);
+		token = cf_sql_next_token(&at);
 		rc = cf_sql_name_of(&token, &name, err);
 		if (rc == 0)
 			rc = role ? make_role(maker, (const char *)name.data, err)

@@ -547,7 +547,7 @@ static void condemn_all(struct scene *s)
 	cf_buf_release(&plain);
 }
 
-/* Packs of the right form whose chunks have the ids of others, and other bytes, each set of them later in every order than the last. */
+/* Packs of the right form whose chunks have the ids of others, and other bytes. */
 static void store_false_copies(struct scene *s, unsigned n_sets)
 {
 	const struct cf_packer_options options = {0};
@@ -578,24 +578,32 @@ static void store_false_copies(struct scene *s, unsigned n_sets)
 	free(v);
 }
 
+static void assert_both_restore(struct scene *s)
+{
+	assert_restores(s, &s->victim->id, 1);
+	assert_restores(s, &s->other->id, 9);
+}
+
+/* Nothing is lost in repair, nor in prune after that. */
+static void assert_mended(struct scene *s)
+{
+	assert_int_equal(repair(s, false).lost, 0);
+	assert_both_restore(s);
+	prune_anew(s);
+	prune_anew(s);
+	assert_string_equal(check(s), "");
+	assert_both_restore(s);
+}
+
 static void false_copies_keep_nobody_from_reading(void **state)
 {
 	struct scene *s = *state;
 
 	store_false_copies(s, 6);
-	assert_restores(s, &s->victim->id, 1);
-	assert_restores(s, &s->other->id, 9);
+	assert_both_restore(s);
 	reopen(s);
 	assert_non_null(strstr(check(s), "is not what its id says"));
-	assert_int_equal(repair(s, false).lost, 0);
-	assert_string_equal(check(s), "");
-	assert_restores(s, &s->victim->id, 1);
-	assert_restores(s, &s->other->id, 9);
-	prune_anew(s);
-	prune_anew(s);
-	assert_string_equal(check(s), "");
-	assert_restores(s, &s->victim->id, 1);
-	assert_restores(s, &s->other->id, 9);
+	assert_mended(s);
 }
 
 /* A tomb says of all packs that there are that they go, before there are false copies. */
@@ -605,16 +613,9 @@ static void a_forged_tomb_loses_nothing_in_repair(void **state)
 
 	condemn_all(s);
 	store_false_copies(s, 2);
-	assert_restores(s, &s->victim->id, 1);
+	assert_both_restore(s);
 	reopen(s);
-	assert_int_equal(repair(s, false).lost, 0);
-	assert_restores(s, &s->victim->id, 1);
-	assert_restores(s, &s->other->id, 9);
-	prune_anew(s);
-	prune_anew(s);
-	assert_string_equal(check(s), "");
-	assert_restores(s, &s->victim->id, 1);
-	assert_restores(s, &s->other->id, 9);
+	assert_mended(s);
 }
 
 /* Two backups of the same at once: everything is there twice. */
