@@ -548,18 +548,7 @@ static int copy_delta(struct cf_repo *repo, const struct cf_location *place, boo
 	return rc;
 }
 
-static int copy_from(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len, const struct cf_location *place,
-		     bool check_bases, struct cf_buf *out, struct cf_err *err)
-{
-	int rc = place->bases.n ? copy_delta(repo, place, check_bases, out, err) : copy_from_frame(repo, id, place, out, err);
-
-	if (rc == 0 && len && place->raw_len != *len)
-		rc = cf_err_set(err, CF_ERR_DAMAGED, "%s: chunk %.16s has another length than listed",
-				cf_pack_name(&place->pack).s, cf_id_text(id).s);
-	return rc;
-}
-
-/* Append one chunk. Its id is checked, and its bases' ids, or still to be. */
+/* Append one chunk. Its id is checked, and its bases' ids, or still to be. A length that is listed wrongly is no fault of the pack. */
 static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, const uint64_t *len, bool check,
 		      struct cf_location *place_out, struct cf_buf *out, struct cf_err *err)
 {
@@ -572,12 +561,15 @@ static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, const uint64
 		rc = find_next(repo, &attempts, id, false, place_out, err);
 		if (rc < 0)
 			break;
-		rc = copy_from(repo, id, len, place_out, check, out, err);
+		rc = place_out->bases.n ? copy_delta(repo, place_out, check, out, err)
+					: copy_from_frame(repo, id, place_out, out, err);
 		if (rc == 0 && check)
 			rc = check_run(repo, id, place_out, 1, out->data + start, err);
 		rc = look_again(repo, &attempts, &place_out->pack, rc, err);
 	} while (rc == 1);
 	free(attempts.packs);
+	if (rc == 0 && len && place_out->raw_len != *len)
+		rc = cf_err_set(err, CF_ERR_DAMAGED, "chunk %.16s has another length than listed", cf_id_text(id).s);
 	return rc;
 }
 
