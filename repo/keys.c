@@ -245,15 +245,45 @@ static bool same_lock(const struct cf_keyslot2 *a, const struct cf_keyslot2 *b)
 }
 
 /* Another object of a slot that did not open: it would not either, and a password costs time. */
-static bool was_tried(const struct cf_slot_list *slots, size_t at)
+static bool was_tried(const struct cf_slot_object *const *slots, size_t at)
 {
-	if (slots->items[at].version != 2)
+	if (slots[at]->version != 2)
 		return false;
 	for (size_t i = 0; i < at; i++)
-		if (slots->items[i].version == 2 &&
-		    same_lock(&slots->items[i].second, &slots->items[at].second))
+		if (slots[i]->version == 2 && same_lock(&slots[i]->second, &slots[at]->second))
 			return true;
 	return false;
+}
+
+/* What a password costs here. */
+static uint64_t work_of(const struct cf_slot_object *object)
+{
+	if (object->version == 2)
+		return object->second.ops * object->second.memory;
+	return object->version == 1 ? object->first.ops * object->first.memory : 0;
+}
+
+static int compare_work(const void *a, const void *b)
+{
+	const struct cf_slot_object *x = *(const struct cf_slot_object *const *)a, *y = *(const struct cf_slot_object *const *)b;
+	uint64_t p = work_of(x), q = work_of(y);
+
+	if (p != q)
+		return p < q ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* The cheapest first: whoever may write can store some that would take hours. free() it. */
+static const struct cf_slot_object **in_order_of_work(const struct cf_slot_list *slots)
+{
+	const struct cf_slot_object **order = calloc(slots->n + 1, sizeof(*order));
+
+	if (!order)
+		return NULL;
+	for (size_t i = 0; i < slots->n; i++)
+		order[i] = &slots->items[i];
+	qsort(order, slots->n, sizeof(*order), compare_work);
+	return order;
 }
 
 static bool fits(const struct cf_slot_object *object, const struct cf_key_provider *provider)
@@ -297,33 +327,38 @@ static int open_any(const struct cf_slot_list *slots, const struct cf_credential
 		    struct cf_secret **ring_out, struct cf_key_session *session_out, struct cf_err *err)
 {
 	const struct cf_key_provider *provider = cf_key_provider_of(credentials);
+	const struct cf_slot_object **order = in_order_of_work(slots);
 	struct cf_err why = CF_ERR_INIT, damage = CF_ERR_INIT, last = CF_ERR_INIT;
 	bool has_changed = false;
 	size_t n_tried = 0;
-	int rc;
+	int rc = order ? CF_ERR_KEY : cf_err_nomem(err);
 
-	for (size_t i = 0; i < slots->n; i++) {
-		const struct cf_slot_object *object = &slots->items[i];
+	for (size_t i = 0; rc == CF_ERR_KEY && i < slots->n; i++) {
+		const struct cf_slot_object *object = order[i];
+		int opened;
 
 		if (object->problem)
 			cf_err_set(&damage, object->problem_code, "%s", object->problem);
 		has_changed |= object->problem_code == CF_ERR_NOT_FOUND;
-		if (!fits(object, provider) || was_tried(slots, i))
+		if (!fits(object, provider) || was_tried(order, i))
 			continue;
 		cf_err_clear(&last);
-		rc = open_object(slots, object, credentials, ring_out, session_out, &last);
-		if (rc == 0)
-			return 0;
-		if (rc == CF_ERR_KEY) {
+		opened = open_object(slots, object, credentials, ring_out, session_out, &last);
+		if (opened == 0) {
+			rc = 0;
+		} else if (opened == CF_ERR_KEY) {
 			n_tried++;
 			why = last;
-		} else if (rc == CF_ERR_NOMEM) {
-			return cf_err_nomem(err);
+		} else if (opened == CF_ERR_NOMEM) {
+			rc = cf_err_nomem(err);
 		} else {
 			damage = last;
 			cf_err_wrap(&damage, "%s", object->name);
 		}
 	}
+	free(order);
+	if (rc != CF_ERR_KEY)
+		return rc;
 	rc = say_why(provider, n_tried, &why, &damage, err);
 	return has_changed ? CF_ERR_NOT_FOUND : rc;
 }

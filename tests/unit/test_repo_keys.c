@@ -507,6 +507,35 @@ static void planted_slot_gets_no_new_epoch(void **state)
 	fixture_release(&f);
 }
 
+/* Who may write can store slots that take hours to try. */
+static void a_costly_planted_slot_holds_nobody_up(void **state)
+{
+	struct fixture f;
+	struct person someone;
+	struct cf_err err = CF_ERR_INIT;
+	struct cf_secret *other = NULL;
+
+	(void)state;
+	fixture_init(&f, 0);
+	assert_int_equal(cf_secret_copy(cf_span_str("a password"), &someone.secret, NULL), 0);
+	someone.credentials = (struct cf_credentials){.passphrase = someone.secret};
+	add_key(&f, CF_ROLE_FULL, &someone, (char[2 * CF_SLOT_ID_LEN + 1]){0});
+	ok(cf_keyring_new(&other, &err), &err);
+	for (unsigned i = 0; i < 4; i++) {
+		struct cf_keyslot2 slot;
+
+		ok(cf_slot_make(other, CF_ROLE_FULL, &someone.credentials, &about, (int)i, &slot, &err), &err);
+		slot.ops = CF_SLOT_OPS_MAX;
+		slot.memory = CF_SLOT_MEMORY_MAX;
+		ok(cf_slot_put(f.store, &slot, NULL, &err), &err);
+		cf_keyslot2_release(&slot);
+	}
+	cf_repo_close(open_as(&f, &someone.credentials));
+	cf_secret_free(other);
+	cf_secret_free(someone.secret);
+	fixture_release(&f);
+}
+
 static void keyring_of_another_role_or_slot_is_refused(void **state)
 {
 	struct fixture f;
@@ -800,6 +829,7 @@ int main(void)
 		cmocka_unit_test(two_rotations_at_once_lose_no_epoch),
 		cmocka_unit_test(slot_left_behind_still_backs_up),
 		cmocka_unit_test(planted_slot_gets_no_new_epoch),
+		cmocka_unit_test(a_costly_planted_slot_holds_nobody_up),
 		cmocka_unit_test(keyring_of_another_role_or_slot_is_refused),
 		cmocka_unit_test(a_slot_opens_whatever_is_cut_short),
 		cmocka_unit_test(secret_manager_opens_and_its_failures_leave_no_slot),
