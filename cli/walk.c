@@ -4,52 +4,67 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* A folder on the way down: on the heap, for a snapshot may nest them deeper than a stack is. */
+struct level {
+	struct cf_dir_iter *iter;
+	size_t path_len; /* of the folder, a slash at its end unless it is the root */
+	struct level *parent;
+};
 
 struct walk {
 	struct cf_cli *cli;
 	struct cf_repo *repo;
-	struct cf_buf path; /* of the folder, a slash at its end unless it is the root; no NUL */
+	struct cf_buf path;
+	struct level *level;
 	bool recursive;
 	cf_walk_fn *fn;
 	void *user;
 	struct cf_err *err;
 };
 
-static int walk_dir(struct walk *walk, const struct cf_node *dir);
+static int enter(struct walk *walk, const struct cf_node *dir)
+{
+	struct level *level = calloc(1, sizeof(*level));
+	int rc;
+
+	if (!level)
+		return cf_err_nomem(walk->err);
+	rc = cf_dir_iter_new(walk->repo, dir, &level->iter, walk->err);
+	if (rc < 0) {
+		free(level);
+		return rc;
+	}
+	level->path_len = walk->path.len;
+	level->parent = walk->level;
+	walk->level = level;
+	return 0;
+}
+
+static void leave(struct walk *walk)
+{
+	struct level *level = walk->level;
+
+	walk->level = level->parent;
+	cf_dir_iter_free(level->iter);
+	free(level);
+}
 
 static int visit(struct walk *walk, const struct cf_node *node)
 {
-	size_t len = walk->path.len;
 	int rc = cf_cli_check(walk->cli, walk->err);
 
+	walk->path.len = walk->level->path_len;
 	if (rc == 0)
-		rc = cf_buf_append(&walk->path, node->entry.name, strlen(node->entry.name) + 1,
-				   walk->err);
+		rc = cf_buf_append(&walk->path, node->entry.name, strlen(node->entry.name) + 1, walk->err);
 	if (rc == 0)
 		rc = walk->fn(walk->user, (const char *)walk->path.data, node, walk->err);
-	if (rc == 0 && walk->recursive && node->entry.type == CF_ENTRY_DIR) {
-		walk->path.data[walk->path.len - 1] = '/';
-		rc = walk_dir(walk, node);
-	}
-	walk->path.len = len;
-	return rc;
-}
-
-static int walk_dir(struct walk *walk, const struct cf_node *dir)
-{
-	struct cf_dir_iter *iter = NULL;
-	const struct cf_node *node;
-	int rc = cf_dir_iter_new(walk->repo, dir, &iter, walk->err);
-
-	while (rc >= 0) {
-		rc = cf_dir_iter_next(iter, &node, walk->err);
-		if (rc <= 0)
-			break;
-		rc = visit(walk, node);
-	}
-	cf_dir_iter_free(iter);
-	return rc;
+	if (rc < 0 || !walk->recursive || node->entry.type != CF_ENTRY_DIR)
+		return rc;
+	walk->path.data[walk->path.len - 1] = '/';
+	return enter(walk, node);
 }
 
 int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir, const char *folder,
@@ -65,7 +80,18 @@ int cf_walk(struct cf_cli *cli, struct cf_repo *repo, const struct cf_node *dir,
 	int rc = folder[0] ? cf_buf_printf(&walk.path, err, "%s/", folder) : 0;
 
 	if (rc == 0)
-		rc = walk_dir(&walk, dir);
+		rc = enter(&walk, dir);
+	while (rc >= 0 && walk.level) {
+		const struct cf_node *node;
+
+		rc = cf_dir_iter_next(walk.level->iter, &node, err);
+		if (rc == 0)
+			leave(&walk);
+		else if (rc == 1)
+			rc = visit(&walk, node);
+	}
+	while (walk.level)
+		leave(&walk);
 	cf_buf_release(&walk.path);
 	return rc;
 }

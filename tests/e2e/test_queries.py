@@ -1,5 +1,6 @@
 """ls, find, diff, dump, snapshots, stats, tag, and the JSON that programs read."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -293,3 +294,25 @@ def test_a_source_may_be_named_as_it_was_typed_even_when_it_is_gone(coffer):
     assert f"did you mean files:{folder}?" in coffer.run("snapshots", "--source", "photo").out
     assert f"did you mean files:{folder}?" in coffer.run("forget", "--source", "photo", "--keep-last", "1").out
     assert coffer.snapshots("--source", "photo") == []
+
+
+@pytest.mark.native
+def test_folders_nested_deeper_than_a_stack_holds(coffer):
+    top = coffer.work / "top"
+    top.mkdir()
+    fd = os.open(top, os.O_RDONLY)
+    try:
+        for _ in range(3000):
+            os.mkdir("d", dir_fd=fd)
+            fd, outer = os.open("d", os.O_RDONLY, dir_fd=fd), fd
+            os.close(outer)
+    finally:
+        os.close(fd)
+    try:
+        coffer.backup(top)
+        small_stack = ["sh", "-c", 'ulimit -s 160; exec "$@"', "sh"]
+        assert coffer.run("find", "nothing", prefix=small_stack).out == ""
+        assert coffer.run("ls", "--recursive", "latest", prefix=small_stack).out.count("\n") == 3000
+        coffer.run("verify", "latest", prefix=small_stack)
+    finally:
+        subprocess.run(["rm", "-rf", top], check=True)
