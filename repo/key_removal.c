@@ -22,15 +22,10 @@ static void signed_bytes(const uint8_t slot[CF_SLOT_ID_LEN], uint8_t out[SIGNED_
 
 static int sign(struct cf_repo *repo, struct cf_key_removal *removal, struct cf_err *err)
 {
-	uint8_t bytes[SIGNED_LEN], public_key[CF_KEY_LEN];
-	struct cf_secret *signer = NULL;
-	int rc = cf_keyring_signer(repo->ring, public_key, &signer, err);
+	uint8_t bytes[SIGNED_LEN];
 
 	signed_bytes(removal->slot, bytes);
-	if (rc == 0)
-		crypto_sign_detached(removal->signature, NULL, bytes, sizeof(bytes), cf_secret_data(signer));
-	cf_secret_free(signer);
-	return rc;
+	return cf_keyring_sign(repo->ring, cf_span_of(bytes, sizeof(bytes)), removal->signature, err);
 }
 
 static int load(struct cf_repo *repo, const struct cf_id *id, struct cf_key_removal *removal_out, struct cf_err *err)
@@ -54,30 +49,20 @@ static int load(struct cf_repo *repo, const struct cf_id *id, struct cf_key_remo
 	return rc;
 }
 
-static int add_slot(struct cf_key_removals *removals, const uint8_t slot[CF_SLOT_ID_LEN], struct cf_err *err)
-{
-	void *slots = realloc(removals->slots, (removals->n + 1) * sizeof(*removals->slots));
-
-	if (!slots)
-		return cf_err_nomem(err);
-	removals->slots = slots;
-	memcpy(removals->slots[removals->n++], slot, CF_SLOT_ID_LEN);
-	return 0;
-}
-
 static int load_all(struct cf_repo *repo, const struct cf_id *ids, size_t n, struct cf_key_removals *removals, struct cf_err *err)
 {
 	int rc = 0;
 
+	removals->slots = calloc(n + 1, sizeof(*removals->slots));
 	removals->damaged = calloc(n + 1, sizeof(*removals->damaged));
-	if (!removals->damaged)
+	if (!removals->slots || !removals->damaged)
 		return cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct cf_key_removal removal;
 
 		rc = load(repo, &ids[i], &removal, err);
 		if (rc == 0) {
-			rc = add_slot(removals, removal.slot, err);
+			memcpy(removals->slots[removals->n++], removal.slot, CF_SLOT_ID_LEN);
 		} else if (rc == CF_ERR_DAMAGED || rc == CF_ERR_UNSUPPORTED) {
 			removals->damaged[removals->n_damaged++] = ids[i];
 			cf_err_clear(err);

@@ -137,16 +137,11 @@ static int signed_bytes(const struct cf_keyslot2 *slot, struct cf_buf *out, stru
 
 static int sign(struct cf_keyslot2 *slot, struct cf_secret *full, struct cf_err *err)
 {
-	uint8_t public_key[CF_KEY_LEN];
-	struct cf_secret *signer = NULL;
 	struct cf_buf bytes = CF_BUF_INIT;
 	int rc = signed_bytes(slot, &bytes, err);
 
 	if (rc == 0)
-		rc = cf_keyring_signer(full, public_key, &signer, err);
-	if (rc == 0)
-		crypto_sign_detached(slot->signature, NULL, bytes.data, bytes.len, cf_secret_data(signer));
-	cf_secret_free(signer);
+		rc = cf_keyring_sign(full, cf_buf_span(&bytes), slot->signature, err);
 	cf_buf_release(&bytes);
 	return rc;
 }
@@ -230,7 +225,7 @@ static int make_secret(struct cf_keyslot2 *slot, struct cf_secret *full, struct 
 	if (rc < 0)
 		return rc;
 	crypto_box_keypair(slot->public_key, cf_secret_data(*secret_out));
-	return cf_keyring_signer(full, cf_secret_data(*secret_out) + CF_KEY_LEN, NULL, err);
+	return cf_keyring_verify_key(full, cf_secret_data(*secret_out) + CF_KEY_LEN, err);
 }
 
 /* A slot that cannot be opened is worth nothing: a secret manager may give back another key than it took. */

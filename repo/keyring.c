@@ -137,8 +137,8 @@ bool cf_keyring_knows(const struct cf_keyring *ring, const uint32_t *epochs, uin
 	return true;
 }
 
-int cf_keyring_signer(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], struct cf_secret **secret_out,
-		      struct cf_err *err)
+/* The Ed25519 pair; secret_out: 64 bytes. */
+static int make_signer(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], struct cf_secret **secret_out, struct cf_err *err)
 {
 	const struct cf_keyring *ring = cf_keyring_of(full);
 	struct cf_secret *seed = NULL, *secret = NULL;
@@ -151,14 +151,34 @@ int cf_keyring_signer(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], st
 	if (rc == 0)
 		rc = cf_derive(cf_span_of(ring->epochs[0].secret_key, CF_KEY_LEN), "coffer slot signature",
 			       cf_span_of(NULL, 0), cf_secret_data(seed), err);
-	if (rc == 0)
+	if (rc == 0) {
 		crypto_sign_seed_keypair(public_out, cf_secret_data(secret), cf_secret_data(seed));
-	cf_secret_free(seed);
-	if (rc == 0 && secret_out) {
 		*secret_out = secret;
-		secret = NULL;
+	} else {
+		cf_secret_free(secret);
 	}
-	cf_secret_free(secret);
+	cf_secret_free(seed);
+	return rc;
+}
+
+int cf_keyring_sign(struct cf_secret *full, struct cf_span bytes, uint8_t signature_out[CF_SIGNATURE_LEN], struct cf_err *err)
+{
+	uint8_t public_key[CF_KEY_LEN];
+	struct cf_secret *signer = NULL;
+	int rc = make_signer(full, public_key, &signer, err);
+
+	if (rc == 0)
+		crypto_sign_detached(signature_out, NULL, bytes.data, bytes.len, cf_secret_data(signer));
+	cf_secret_free(signer);
+	return rc;
+}
+
+int cf_keyring_verify_key(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], struct cf_err *err)
+{
+	struct cf_secret *signer = NULL;
+	int rc = make_signer(full, public_out, &signer, err);
+
+	cf_secret_free(signer);
 	return rc;
 }
 

@@ -31,9 +31,10 @@ int cf_keyring_merge(struct cf_secret *a, struct cf_secret *b, struct cf_secret 
 /* Whether the keyring has all these epochs; numbers ascend. */
 bool cf_keyring_knows(const struct cf_keyring *ring, const uint32_t *epochs, uint32_t n);
 
-/* The key pair that signs key slots: who has a full keyring has it. secret_out, 64 bytes, may be NULL. */
-int cf_keyring_signer(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], struct cf_secret **secret_out,
-		      struct cf_err *err);
+/* With the key pair that signs key slots, removals of them, and snapshots: who has a full keyring has it. */
+int cf_keyring_sign(struct cf_secret *full, struct cf_span bytes, uint8_t signature_out[CF_SIGNATURE_LEN], struct cf_err *err);
+/* What verifies that. */
+int cf_keyring_verify_key(struct cf_secret *full, uint8_t public_out[CF_KEY_LEN], struct cf_err *err);
 
 /* What the config's tag is made with. */
 int cf_keyring_config_tag(const struct cf_keyring *ring, struct cf_span body, uint8_t tag_out[32],

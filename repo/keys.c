@@ -218,7 +218,7 @@ static int open_object(const struct cf_slot_list *slots, const struct cf_slot_ob
 		rc = unwrap_first(&object->first, credentials, ring_out, err);
 		if (rc < 0 || cf_keyring_of(*ring_out)->role != CF_ROLE_FULL)
 			return rc;
-		rc = cf_keyring_signer(*ring_out, session_out->verify_key, NULL, err);
+		rc = cf_keyring_verify_key(*ring_out, session_out->verify_key, err);
 		if (rc < 0)
 			cf_secret_free(*ring_out);
 		return rc;

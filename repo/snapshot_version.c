@@ -54,18 +54,12 @@ typedef int bytes_fn(const struct cf_snapshot *snapshot, struct cf_buf *out, str
 static int sign(struct cf_repo *repo, const struct cf_snapshot *snapshot, bytes_fn *bytes_of,
 		uint8_t signature_out[CF_SIGNATURE_LEN], bool *is_there_out, struct cf_err *err)
 {
-	uint8_t public_key[CF_KEY_LEN];
-	struct cf_secret *signer = NULL;
 	struct cf_buf bytes = CF_BUF_INIT;
 	int rc = bytes_of(snapshot, &bytes, err);
 
 	if (rc == 0)
-		rc = cf_keyring_signer(repo->ring, public_key, &signer, err);
-	if (rc == 0) {
-		crypto_sign_detached(signature_out, NULL, bytes.data, bytes.len, cf_secret_data(signer));
-		*is_there_out = true;
-	}
-	cf_secret_free(signer);
+		rc = cf_keyring_sign(repo->ring, cf_buf_span(&bytes), signature_out, err);
+	*is_there_out |= rc == 0;
 	cf_buf_release(&bytes);
 	return rc;
 }
