@@ -107,7 +107,7 @@ static int add_to_families(struct judging *j, const struct cf_id *id, const stru
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < copy->bases.n; i++)
-		if (cf_family_is_old(j->p, &copy->bases.ids[i]))
+		if (cf_prune_is_old_base(j->p, &copy->bases.ids[i]))
 			rc = add_member(j, &copy->bases.ids[i], id, copy, role);
 	return rc;
 }
@@ -123,7 +123,7 @@ static int note_members(void *user, const struct cf_id *id, const struct cf_loca
 		return 0;
 	if (home->bases.n)
 		return add_to_families(j, id, home, DELTA);
-	if (cf_family_is_old(j->p, id))
+	if (cf_prune_is_old_base(j->p, id))
 		return add_old_base(j, id, home);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = add_to_families(j, id, &copies[i], NEW_BASE);
@@ -266,7 +266,7 @@ static int note_similar(void *user, const struct cf_id *id, const struct cf_loca
 
 	(void)copies;
 	(void)n;
-	if (!home || home->bases.n || home->pack_type != CF_OBJECT_DATA_PACK || cf_family_is_old(j->p, id))
+	if (!home || home->bases.n || home->pack_type != CF_OBJECT_DATA_PACK || cf_prune_is_old_base(j->p, id))
 		return 0;
 	for (unsigned which = 0; which < CF_SKETCH_FEATURES; which++) {
 		const struct feature key = {.which = which, .value = home->sketch.super[which]};
@@ -397,7 +397,7 @@ static void keep_best(struct judging *j, uint64_t limit, size_t n_max)
 static bool has_old_bases(const struct cf_prune *p)
 {
 	for (size_t i = 0; p->bases.n && i <= p->bases.mask; i++)
-		if (!cf_id_is_zero(&p->bases.slots[i]) && cf_family_is_old(p, &p->bases.slots[i]))
+		if (!cf_id_is_zero(&p->bases.slots[i]) && cf_prune_is_old_base(p, &p->bases.slots[i]))
 			return true;
 	return false;
 }

@@ -35,12 +35,6 @@ static inline uint64_t cf_family_name(const struct cf_id *id)
 	return cf_le64_get(id->bytes);
 }
 
-/* No snapshot has the base. */
-static inline bool cf_family_is_old(const struct cf_prune *p, const struct cf_id *base)
-{
-	return !cf_live_has(&p->live, false, base);
-}
-
 /* The family of an old base, if it is among them. */
 struct cf_family *cf_families_find(const struct cf_families *families, const struct cf_id *base);
 

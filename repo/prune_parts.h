@@ -76,6 +76,12 @@ static inline uint64_t cf_prune_share_of(const struct cf_location *copy)
 	return copy->frame_len ? (uint64_t)copy->len * copy->raw_len / copy->frame_len : copy->len;
 }
 
+/* No snapshot has the base. */
+static inline bool cf_prune_is_old_base(const struct cf_prune *p, const struct cf_id *base)
+{
+	return !cf_live_has(&p->live, false, base);
+}
+
 struct cf_prune_pack *cf_prune_find_pack(const struct cf_prune *p, const struct cf_id *name);
 
 /* prune_look.c: walk the snapshots and intents, and plan. Intents are listed, then snapshots, then the index, then packs: what is handed

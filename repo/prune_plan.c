@@ -195,7 +195,7 @@ static const struct cf_location *choose_whole_home(const struct scan *s, bool is
 /* A chunk is whole, and was a delta against what no snapshot has any more: see prune_families.c. */
 static bool is_trace(const struct cf_prune *p, const struct cf_location *copy, const struct cf_location *home)
 {
-	return home && home->bases.n == 0 && copy->bases.n && !cf_live_has(&p->live, false, &copy->bases.ids[0]);
+	return home && home->bases.n == 0 && copy->bases.n && cf_prune_is_old_base(p, &copy->bases.ids[0]);
 }
 
 /* Fourth: what each pack holds. */

@@ -87,7 +87,7 @@ static int note_delta(void *user, const struct cf_id *id, const struct cf_locati
 		return 0;
 	if (home->bases.n)
 		return find_families(r, id, home, &is_centre) ? add_delta(r, id, home, is_centre) : 0;
-	for (size_t i = 0; i < n && !cf_family_is_old(r->p, id); i++)
+	for (size_t i = 0; i < n && !cf_prune_is_old_base(r->p, id); i++)
 		find_families(r, id, &copies[i], &is_centre);
 	return 0;
 }
