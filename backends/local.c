@@ -18,12 +18,12 @@ int cf_local_bad_name(struct cf_local *local, const char *name, struct cf_err *e
 }
 
 /* 0 when an object has been found. Whatever else somebody put in its place, it is as lost as one that was removed. */
-static int check_regular(struct cf_local *local, const char *name, const struct stat *st, struct cf_err *err)
+static int check_regular(struct cf_local *local, const char *name, mode_t mode, struct cf_err *err)
 {
-	if (S_ISREG(st->st_mode))
+	if (S_ISREG(mode))
 		return 0;
 	return cf_err_set(err, CF_ERR_NOT_FOUND, "%s/%s is a %s, not an object", local->base.url, name,
-			  S_ISDIR(st->st_mode) ? "folder" : S_ISLNK(st->st_mode) ? "symbolic link" : "special file");
+			  S_ISDIR(mode) ? "folder" : S_ISLNK(mode) ? "symbolic link" : "special file");
 }
 
 size_t cf_local_folder_len(const char *name)
@@ -112,7 +112,6 @@ int cf_local_folder_open(struct cf_local *local, const char *path, size_t path_l
 static int open_file(struct cf_local *local, const char *name, int *fd_out, struct stat *st,
 		     struct cf_err *err)
 {
-	const struct stat link = {.st_mode = S_IFLNK};
 	int folder_fd = -1, fd = -1;
 	int rc;
 
@@ -123,12 +122,12 @@ static int open_file(struct cf_local *local, const char *name, int *fd_out, stru
 	/* O_NONBLOCK: a planted fifo must not hang us. */
 	fd = openat(folder_fd, cf_local_leaf(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		rc = errno == ELOOP ? check_regular(local, name, &link, err)
+		rc = errno == ELOOP ? check_regular(local, name, S_IFLNK, err)
 				    : cf_local_errno(local, errno, "open", name, err);
 	else if (fstat(fd, st) != 0)
 		rc = cf_local_errno(local, errno, "stat", name, err);
 	else
-		rc = check_regular(local, name, st, err);
+		rc = check_regular(local, name, st->st_mode, err);
 	close(folder_fd);
 	if (rc < 0 && fd >= 0) {
 		close(fd);
@@ -234,7 +233,7 @@ static int find_object(struct cf_local *local, const char *name, int *folder_fd_
 	if (fstatat(*folder_fd_out, cf_local_leaf(name), st, AT_SYMLINK_NOFOLLOW) != 0)
 		rc = cf_local_errno(local, errno, "stat", name, err);
 	else
-		rc = check_regular(local, name, st, err);
+		rc = check_regular(local, name, st->st_mode, err);
 	if (rc < 0)
 		close(*folder_fd_out);
 	return rc;

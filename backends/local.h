@@ -9,8 +9,8 @@
  * leaves in ".tmp" cannot be an object's name and is removed by an open more than a day later.
  *
  * Symbolic links inside the folder are never followed: one in place of a folder is an error. What is in an object's
- * place and no regular file counts as nothing, but is not put over. Files whose names are no object names are ignored. A put that finds its name taken first makes sure that the old object's
- * name is durable. The folder may be read-only as long as nothing is put or removed.
+ * place and no regular file counts as nothing, but is not put over. Files whose names are no object names are
+ * ignored. A put that finds its name taken first makes sure that the old object's name is durable. The folder may be read-only as long as nothing is put or removed.
  */
 
 #include <stdbool.h>

@@ -127,7 +127,7 @@ static bool is_listed_now(const struct cf_check *check, const struct cf_id *id)
 {
 	struct cf_id *ids = NULL;
 	size_t n = 0;
-	bool found = cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, NULL) == 0;
+	bool found = is_there(check, id) && cf_object_list(check->repo, CF_OBJECT_SNAPSHOT, &ids, &n, NULL) == 0;
 
 	cf_id_sort(ids, n);
 	found = found && cf_id_among(ids, n, id);

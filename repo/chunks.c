@@ -573,24 +573,30 @@ static int copy_chunk(struct cf_repo *repo, const struct cf_id *id, const uint64
 	return rc;
 }
 
+static int copy_all(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n, bool check,
+		    struct cf_location *places, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = copy_chunk(repo, &ids[i], lens ? &lens[i] : NULL, check, &places[i], out, err);
+	return rc;
+}
+
 /* Many ids are checked faster at once. When one of them is not right each chunk is looked for in other packs, by itself. */
 int cf_chunks_read(struct cf_repo *repo, const struct cf_id *ids, const uint64_t *lens, size_t n,
 		   struct cf_buf *out, struct cf_err *err)
 {
 	struct cf_location places[CF_CHUNKS_AT_ONCE];
 	size_t start = out->len;
-	int rc = 0;
+	int rc = copy_all(repo, ids, lens, n, false, places, out, err);
 
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = copy_chunk(repo, &ids[i], lens ? &lens[i] : NULL, false, &places[i], out, err);
 	if (rc == 0 && n)
 		rc = check_run(repo, ids, places, n, out->data + start, err);
 	if (rc == CF_ERR_DAMAGED) {
 		cf_err_clear(err);
 		cf_buf_resize(out, start, NULL);
-		rc = 0;
-		for (size_t i = 0; rc == 0 && i < n; i++)
-			rc = copy_chunk(repo, &ids[i], lens ? &lens[i] : NULL, true, &places[i], out, err);
+		rc = copy_all(repo, ids, lens, n, true, places, out, err);
 	}
 	if (rc < 0)
 		cf_buf_resize(out, start, NULL);
