@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
 	KEY_LEN = 24 /* a number of 64 bits, in decimal */
@@ -58,6 +59,7 @@ static int sweep_database(struct cf_pg *pg, const char *name, const struct cf_sc
 			  struct cf_err *err)
 {
 	struct cf_err failure = CF_ERR_INIT;
+	char *command = NULL;
 	bool locked;
 	int rc = is_locked(pg, tag, &locked, err);
 
@@ -70,9 +72,10 @@ static int sweep_database(struct cf_pg *pg, const char *name, const struct cf_sc
 	}
 	if (rc == 0)
 		cf_leftover_removed(options, name);
-	else
-		cf_leftover_stays(ctx, name, failure.text, "DROP DATABASE %s", name);
-	return 0;
+	else if ((rc = cf_pg_load_drop_by_hand(pg, name, &command, err)) == 0)
+		cf_leftover_stays(ctx, name, failure.text, "%s", command);
+	free(command);
+	return rc;
 }
 
 static int sweep(struct cf_pg *pg, const struct cf_verify_options *options,

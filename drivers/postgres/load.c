@@ -40,31 +40,28 @@ void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *
 
 /* --- the target --- */
 
-/* That database need not be there, but nearly always is. */
+/* That database need not be there, but nearly always is, and may be set to be read only. */
 int cf_pg_load_connect_elsewhere(const char *target, const char *application,
 				 const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
+	static const struct cf_pg_setting writable = {"default_transaction_read_only", "off"};
 	struct cf_pg_options options = {.application = application, .database = "postgres"};
 	int rc = cf_pg_connect(target, &options, ctx, pg_out, err);
 
-	if (rc == 0 || rc == CF_ERR_CANCELED)
-		return rc;
-	options.database = "template1";
-	return cf_pg_connect(target, &options, ctx, pg_out, NULL) == 0 ? 0 : rc;
-}
-
-/* Those that every server has. Among others what was in them goes into them, where it is not in the
- * way of anything. */
-static bool is_of_server(const char *name)
-{
-	return strcmp(name, "postgres") == 0 || strcmp(name, "template1") == 0;
+	if (rc < 0 && rc != CF_ERR_CANCELED) {
+		options.database = "template1";
+		if (cf_pg_connect(target, &options, ctx, pg_out, NULL) == 0)
+			rc = 0;
+	}
+	return rc < 0 ? rc : cf_pg_configure(*pg_out, &writable, 1, err);
 }
 
 static int create_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore",
 					.database = load->database};
-	bool exists = load->is_one_of_several && is_of_server(load->database);
+	/* Among others what was in it goes into it, where it is not in the way of anything. */
+	bool exists = load->is_one_of_several && cf_pg_load_is_of_server(load->database);
 	struct cf_pg *pg = NULL;
 	int rc = cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, err);
 

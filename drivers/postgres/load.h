@@ -7,7 +7,9 @@
  *     load.c           databases of the snapshot, the target's, and the order of it all
  *     load_select.c    the snapshot's documents, and what of them is restored
  *     load_check.c     whether the target would take it
+ *     load_replication.c  what it would do to replication
  *     load_database.c  making the database
+ *     load_drop.c      dropping it
  *     load_clean.c     dropping what is in the way
  *     load_archive.c   schema by pg_restore: everything, in parallel
  *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
@@ -149,15 +151,25 @@ void cf_pg_load_release_selection(struct cf_pg_load *load);
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
 
+/* load_replication.c: whether the whole database may be dropped, by a connection to another one; whether what is in
+ * the way may be. */
+int cf_pg_load_check_replaced(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
+int cf_pg_load_check_cleaned(struct cf_pg_load *load, struct cf_err *err);
+
 /* load_database.c: make the one called load->database by a connection to another one; its owner; and when all
  * is in it, its settings, rights and comment. */
+bool cf_pg_load_is_of_server(const char *name); /* one that every server has */
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err);
 int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
-/* Drops a database that a restore or a verification made, with the subscriptions in it, by a
- * connection to another one. force: whoever else is in it is thrown out. */
+/* load_drop.c, all by a connection to another one: drops a database that is there, also a template, or leaves
+ * it as it is. */
+int cf_pg_load_drop_present(struct cf_pg *pg, const char *name, struct cf_err *err);
+/* Drops one that a restore or a verification made, with the subscriptions in it. force: whoever
+ * else is in it is thrown out. Then, what else drops it, to say behind "use", and to free(). */
 int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const struct cf_ctx *ctx,
 			 struct cf_err *err);
+int cf_pg_load_drop_by_hand(struct cf_pg *pg, const char *name, char **command_out, struct cf_err *err);
 
 /* load_clean.c */
 int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);

@@ -392,50 +392,12 @@ static int check_empty(struct cf_pg_load *load, struct cf_err *err)
 	return rc;
 }
 
-/* Dropping the slot with it is done at another server, which cannot be taken back; keeping it there
- * has that server keep its log for ever. */
-static int check_subscription(struct cf_pg_load *load, const char *name, struct cf_err *err)
-{
-	static const char sql[] = "SELECT s.subslotname, pg_catalog.format('%I', s.subname) FROM "
-				  "pg_catalog.pg_subscription AS s"
-				  " JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND "
-				  "d.datname = pg_catalog.current_database()"
-				  " WHERE s.subname = $1 AND s.subslotname IS NOT NULL";
-	struct cf_pg_rows *rows = NULL;
-	int rc = cf_pg_query(load->pg, sql, &name, 1, &rows, err);
-
-	if (rc == 0 && cf_pg_rows_count(rows) > 0)
-		rc = cf_err_set(err, CF_ERR_EXISTS,
-				"subscription %s has the slot %s at its publisher, which cannot be "
-				"dropped in a transaction: first use "
-				"DROP SUBSCRIPTION %s, or keep the slot with ALTER SUBSCRIPTION %s "
-				"DISABLE and ALTER "
-				"SUBSCRIPTION %s SET (slot_name = NONE)",
-				name, cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1),
-				cf_pg_value(rows, 0, 1), cf_pg_value(rows, 0, 1));
-	cf_pg_rows_free(rows);
-	return rc;
-}
-
-static int check_subscriptions(struct cf_pg_load *load, struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < load->set.n; i++) {
-		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
-
-		if (strcmp(entry->desc, "SUBSCRIPTION") == 0)
-			rc = check_subscription(load, entry->tag, err);
-	}
-	return rc;
-}
-
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = check_encoding(load, err);
 
-	if (rc == 0 && load->options->clean && load->by_archive)
-		rc = check_subscriptions(load, err);
+	if (rc == 0 && load->options->clean)
+		rc = cf_pg_load_check_cleaned(load, err);
 	if (rc == 0)
 		rc = check_relations(load, err);
 	return rc < 0 || cf_pg_load_wants_schema(load) ? rc : check_empty(load, err);

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRONG_OBJECT_TYPE "42809"
-
 /* Behind "TABLESPACE = name". */
 static void skip_tablespace(const char **sql)
 {
@@ -86,100 +84,39 @@ static const char *create_statement(const struct cf_pg_load *load)
 	return NULL;
 }
 
-/* force: ends the sessions that are in it, where the server can do that. */
-static int drop_database(struct cf_pg *pg, const char *name, bool force, struct cf_err *err)
+bool cf_pg_load_is_of_server(const char *name)
 {
-	bool can_force = cf_pg_server_version(pg) >= 130000;
-	struct cf_buf sql = CF_BUF_INIT;
-	int rc = cf_buf_append_str(&sql, "DROP DATABASE IF EXISTS ", err);
+	return strcmp(name, "postgres") == 0 || strcmp(name, "template1") == 0 ||
+	       strcmp(name, "template0") == 0;
+}
+
+static int check_present(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+{
+	if (cf_pg_load_is_of_server(load->database))
+		return cf_err_set(err, CF_ERR_EXISTS,
+				  "database %s is one that every server has and is not made anew: leave "
+				  "--create away (--clean then replaces what is in it)",
+				  load->database);
+	if (!load->options->clean)
+		return cf_err_set(err, CF_ERR_EXISTS,
+				  "database %s exists: leave --create away, name another one, or "
+				  "replace it with --clean",
+				  load->database);
+	return cf_pg_load_check_replaced(load, pg, err);
+}
+
+static int replace_database(struct cf_pg_load *load, struct cf_pg *pg, bool exists, const char *sql,
+			    struct cf_err *err)
+{
+	int rc = exists ? cf_pg_load_drop_present(pg, load->database, err) : 0;
 
 	if (rc == 0)
-		rc = cf_sql_append_name(name, &sql, err);
-	if (rc == 0)
-		rc = cf_buf_printf(&sql, err, "%s%c", force && can_force ? " WITH (FORCE)" : "", 0);
-	if (rc == 0)
-		rc = cf_pg_exec(pg, (const char *)sql.data, err);
-	cf_buf_release(&sql);
+		rc = exec_for_database(load, pg, sql, err);
+	/* Whoever stops waiting for it does not know whether it was made. */
+	load->made_database = rc == 0 || rc == CF_ERR_CANCELED;
+	if (rc < 0)
+		cf_err_wrap(err, "database %s", load->database);
 	return rc;
-}
-
-static int drop_subscription(struct cf_pg *pg, const char *name, struct cf_err *err)
-{
-	struct cf_buf quoted = CF_BUF_INIT;
-	int rc = cf_sql_append_name(name, &quoted, err);
-
-	if (rc == 0)
-		rc = cf_buf_append(&quoted, "", 1, err);
-	if (rc == 0)
-		rc = cf_pg_execf(pg, err, "ALTER SUBSCRIPTION %s DISABLE",
-				 (const char *)quoted.data);
-	/* Its slot at the publisher is somebody else's. */
-	if (rc == 0)
-		rc = cf_pg_execf(pg, err, "ALTER SUBSCRIPTION %s SET (slot_name = NONE)",
-				 (const char *)quoted.data);
-	if (rc == 0)
-		rc = cf_pg_execf(pg, err, "DROP SUBSCRIPTION %s", (const char *)quoted.data);
-	cf_buf_release(&quoted);
-	return rc;
-}
-
-/* 1 when there were any. */
-static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx,
-			      struct cf_err *err)
-{
-	struct cf_pg_options options = {.application = "coffer restore", .database = name};
-	struct cf_pg_rows *rows = NULL;
-	struct cf_pg *there = NULL;
-	int rc = cf_pg_connect_again(pg, &options, ctx, &there, err);
-
-	if (rc == 0)
-		rc = cf_pg_query(
-			there,
-			"SELECT s.subname FROM pg_catalog.pg_subscription s JOIN "
-			"pg_catalog.pg_database d"
-			" ON d.oid = s.subdbid WHERE d.datname = pg_catalog.current_database()",
-			NULL, 0, &rows, err);
-	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
-		rc = drop_subscription(there, cf_pg_value(rows, i, 0), err);
-	if (rc == 0 && cf_pg_rows_count(rows) > 0)
-		rc = 1;
-	cf_pg_rows_free(rows);
-	cf_pg_close(there);
-	return rc;
-}
-
-/* 1 when that was done. */
-static int make_plain(struct cf_pg *pg, const char *name, struct cf_err *err)
-{
-	struct cf_buf quoted = CF_BUF_INIT;
-	int rc = cf_sql_append_name(name, &quoted, err);
-
-	if (rc == 0)
-		rc = cf_buf_append(&quoted, "", 1, err);
-	if (rc == 0)
-		rc = cf_pg_execf(pg, err, "ALTER DATABASE %s IS_TEMPLATE false",
-				 (const char *)quoted.data);
-	cf_buf_release(&quoted);
-	return rc < 0 ? rc : 1;
-}
-
-int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const struct cf_ctx *ctx,
-			 struct cf_err *err)
-{
-	int rc = drop_database(pg, name, force, err), removed;
-
-	if (rc == 0)
-		return 0;
-	/* What a server does not drop: a template, as the source may have been one, and a database
-	 * with subscriptions. */
-	if (strcmp(cf_pg_sqlstate(pg), WRONG_OBJECT_TYPE) == 0)
-		removed = make_plain(pg, name, NULL);
-	else
-		removed = drop_subscriptions(pg, name, ctx, NULL);
-	if (removed <= 0)
-		return rc;
-	cf_err_clear(err);
-	return drop_database(pg, name, force, err);
 }
 
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
@@ -192,32 +129,19 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 
 	exists = rc == 0 && cf_pg_rows_count(rows) > 0;
 	cf_pg_rows_free(rows);
+	if (rc == 0 && !sql)
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED,
+				"the snapshot does not say how its database was made: make %s "
+				"and leave --create away",
+				load->database);
+	if (rc == 0 && exists)
+		rc = check_present(load, pg, err);
 	if (rc < 0)
 		return rc;
-	if (!sql)
-		return cf_err_set(err, CF_ERR_UNSUPPORTED,
-				  "the snapshot does not say how its database was made: make %s "
-				  "and leave --create away",
-				  load->database);
-	if (exists && !load->options->clean)
-		return cf_err_set(err, CF_ERR_EXISTS,
-				  "database %s exists: leave --create away, name another one, or "
-				  "replace it with --clean",
-				  load->database);
 	if (exists)
 		cf_pg_load_step(load, 0, "drop", "database %s", load->database);
 	cf_pg_load_step(load, 0, "create", "database %s", load->database);
-	if (load->options->dry_run)
-		return 0;
-	if (exists)
-		rc = drop_database(pg, load->database, false, err);
-	if (rc == 0)
-		rc = exec_for_database(load, pg, sql, err);
-	/* Whoever stops waiting for it does not know whether it was made. */
-	load->made_database = rc == 0 || rc == CF_ERR_CANCELED;
-	if (rc < 0)
-		cf_err_wrap(err, "database %s", load->database);
-	return rc;
+	return load->options->dry_run ? 0 : replace_database(load, pg, exists, sql, err);
 }
 
 /* Of the database itself, not of what is in it. */

@@ -137,20 +137,30 @@ static int check_restored(struct cf_pg_verify *verify, struct cf_err *err)
 	return rc;
 }
 
-/* Also when it was the user who stopped us. */
-static void drop_database(const char *server, const char *name, const struct cf_ctx *ctx)
+static void tell_left(struct cf_pg *pg, const char *name, const struct cf_ctx *ctx, const char *why)
+{
+	char *command = NULL;
+
+	if (pg)
+		cf_pg_load_drop_by_hand(pg, name, &command, NULL);
+	cf_ctx_warn(ctx, "verify.left", name, "this database could not be dropped again: %s: use %s%s", why,
+		    command ? command : "DROP DATABASE ", command ? "" : name);
+	free(command);
+}
+
+/* Also when it was the user who stopped us. A server of our own ends with what is in it. */
+static void drop_database(const struct cf_pg_verify *verify, const char *server, const char *name)
 {
 	struct cf_err err = CF_ERR_INIT;
-	struct cf_ctx quiet = *ctx;
+	struct cf_ctx quiet = *verify->ctx;
 	struct cf_pg *pg = NULL;
 
 	quiet.cancel = NULL;
 	/* A pooler keeps connections to it for a while, and nobody else has business there. */
-	if (cf_pg_load_connect_elsewhere(server, "coffer verify", &quiet, &pg, &err) < 0 ||
-	    cf_pg_load_drop_made(pg, name, true, &quiet, &err) < 0)
-		cf_ctx_warn(ctx, "verify.left", name,
-			    "this database could not be dropped again: %s: use DROP DATABASE %s",
-			    err.text, name);
+	if ((cf_pg_load_connect_elsewhere(server, "coffer verify", &quiet, &pg, &err) < 0 ||
+	     cf_pg_load_drop_made(pg, name, true, &quiet, &err) < 0) &&
+	    verify->options->against)
+		tell_left(pg, name, verify->ctx, err.text);
 	cf_pg_close(pg);
 }
 
@@ -170,7 +180,7 @@ static int verify_database(struct cf_pg_verify *verify, const char *server, cons
 		rc = restore(verify, err);
 		if (rc == 0 && verify->options->level > CF_VERIFY_QUICK)
 			rc = check_restored(verify, err);
-		drop_database(server, name, verify->ctx);
+		drop_database(verify, server, name);
 	}
 	cf_pg_verify_release_documents(verify);
 	free(verify->target);

@@ -875,19 +875,23 @@ def test_who_is_in_a_scratch_database_does_not_keep_it(postgres, small):
 
 def test_what_may_not_be_dropped_is_named_with_the_command(postgres, coffer):
     coffer.variables = postgres.variables
-    postgres.sql("DROP ROLE IF EXISTS maker; CREATE ROLE maker LOGIN CREATEDB")
+    postgres.sql("CREATE ROLE maker LOGIN CREATEDB")
     name = postgres.make(None, "-O", "maker")
-    # A template cannot be dropped as it is.
-    postgres.sql(f"SET ROLE maker; CREATE TABLE t AS SELECT 1 AS a; RESET ROLE; ALTER DATABASE {name} IS_TEMPLATE true", name)
-    coffer.run("backup", url(name))
-    left = kill_when_there_is_one(postgres, start_verify(coffer, "--against", "postgres:"))
-    postgres.sql(f"ALTER DATABASE {left} OWNER TO postgres")
-    warned = coffer.run("verify", "latest", "--against", "postgres:", code=PARTIAL, env={"PGUSER": "maker"})
-    assert f"DROP DATABASE {left}" in warned.error_line
-    assert scratch_databases(postgres) == {left}
-    coffer.run("verify", "latest", "--against", "postgres:")
-    assert scratch_databases(postgres) == set()
-    postgres.sql(f"ALTER DATABASE {name} IS_TEMPLATE false")
+    try:
+        # A template cannot be dropped as it is.
+        postgres.sql(f"SET ROLE maker; CREATE TABLE t AS SELECT 1 AS a; RESET ROLE; ALTER DATABASE {name} IS_TEMPLATE true", name)
+        coffer.run("backup", url(name))
+        left = kill_when_there_is_one(postgres, start_verify(coffer, "--against", "postgres:"))
+        postgres.sql(f"ALTER DATABASE {left} OWNER TO postgres; ALTER DATABASE {left} IS_TEMPLATE true")
+        warned = coffer.run("verify", "latest", "--against", "postgres:", code=PARTIAL, env={"PGUSER": "maker"})
+        command = warned.error_line.split(": use ")[1]
+        assert f"DROP DATABASE {left}" in command and scratch_databases(postgres) == {left}
+        postgres.sql(command)
+        assert scratch_databases(postgres) == set()
+    finally:
+        postgres.sql(f"ALTER DATABASE {name} IS_TEMPLATE false")
+        postgres.drop(name)
+        postgres.sql("DROP ROLE maker")
 
 
 def test_a_killed_verification_takes_its_own_server_along(postgres, small):
