@@ -145,3 +145,28 @@ def stock_backup(mariadb_server, stock, tmp_path_factory):
     coffer.init()
     coffer.summary = coffer.backup(mariadb_server.url(*stock))
     return coffer
+
+
+@pytest.fixture(scope="session")
+def other_server(mariadb_server):
+    """A second server to restore into under the same names."""
+    server = servers.MariaDB()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def there(other_server):
+    # Who owns some of the stock's objects; else a restore says that they are missing.
+    other_server.sql("CREATE USER IF NOT EXISTS shop_owner@localhost")
+    yield other_server
+    for name in other_server.databases():
+        other_server.drop(name)
+
+
+@pytest.fixture
+def my(mariadb, coffer):
+    """coffer that finds the server's password, and the server."""
+    coffer.variables = mariadb.variables
+    coffer.server = mariadb
+    return coffer

@@ -1,7 +1,23 @@
 """All that a MariaDB database holds, as its server tells it, to be compared with what was restored."""
 
+import contextlib
+import re
+
 from servers import quoted
 
+SCRIPT = """
+CREATE TABLE parent (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50) UNIQUE);
+CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, note VARCHAR(50), doubled INT AS (parent * 2) STORED, KEY (note),
+	FOREIGN KEY (parent) REFERENCES parent (id));
+CREATE TABLE other (id INT PRIMARY KEY, t TEXT);
+INSERT INTO parent (name) SELECT CONCAT('parent ', seq) FROM seq_1_to_100;
+INSERT INTO child (parent, note) SELECT 1 + seq % 100, CONCAT('note ', seq) FROM seq_1_to_1000;
+INSERT INTO other VALUES (1, 'one'), (2, NULL);
+CREATE VIEW both_ AS SELECT p.name, c.note FROM parent AS p JOIN child AS c ON c.parent = p.id;
+CREATE TRIGGER shout BEFORE INSERT ON child FOR EACH ROW SET NEW.note = UPPER(NEW.note);
+CREATE PROCEDURE p() SELECT 1;
+CREATE SEQUENCE s START WITH 5;
+"""
 SHOWN = {"VIEW": ("Create View", "character_set_client", "collation_connection"),
          "TRIGGER": ("sql_mode", "SQL Original Statement", "character_set_client", "collation_connection", "Database Collation"),
          "FUNCTION": ("sql_mode", "Create Function", "character_set_client", "collation_connection", "Database Collation"),
@@ -88,3 +104,27 @@ def assert_equal(want, got):
     assert set(want) == set(got), (set(want) ^ set(got))
     different = {key: (want[key], got[key]) for key in want if want[key] != got[key]}
     assert not different, different
+
+
+def grants_of(server, account):
+    """The server lists a grant's columns in no order."""
+    rows = [row[0] for row in server.rows(f"SHOW GRANTS FOR {account}")]
+    return sorted(re.sub(r"\(([^)]*)\)", lambda found: str(sorted(found.group(1).split(", "))), row) for row in rows)
+
+
+@contextlib.contextmanager
+def user(server, name, grants):
+    server.sql(f"CREATE USER {name}@'%' IDENTIFIED BY 'x'; {grants}")
+    try:
+        yield
+    finally:
+        server.sql(f"DROP USER {name}@'%'")
+
+
+@contextlib.contextmanager
+def engine(server, name):
+    server.sql(f"INSTALL SONAME '{name}'")
+    try:
+        yield
+    finally:
+        server.sql(f"FLUSH TABLES; UNINSTALL SONAME '{name}'")

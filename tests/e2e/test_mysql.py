@@ -17,50 +17,10 @@ import servers
 from harness import BUSY, DAMAGED, DONE, FAILED, PARTIAL, USAGE, flip, kill_after
 
 RUNS = int(os.environ.get("COFFER_KILL_RUNS", "20"))
-SCRIPT = """
-CREATE TABLE parent (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50) UNIQUE);
-CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, note VARCHAR(50), doubled INT AS (parent * 2) STORED, KEY (note),
-	FOREIGN KEY (parent) REFERENCES parent (id));
-CREATE TABLE other (id INT PRIMARY KEY, t TEXT);
-INSERT INTO parent (name) SELECT CONCAT('parent ', seq) FROM seq_1_to_100;
-INSERT INTO child (parent, note) SELECT 1 + seq % 100, CONCAT('note ', seq) FROM seq_1_to_1000;
-INSERT INTO other VALUES (1, 'one'), (2, NULL);
-CREATE VIEW both_ AS SELECT p.name, c.note FROM parent AS p JOIN child AS c ON c.parent = p.id;
-CREATE TRIGGER shout BEFORE INSERT ON child FOR EACH ROW SET NEW.note = UPPER(NEW.note);
-CREATE PROCEDURE p() SELECT 1;
-CREATE SEQUENCE s START WITH 5;
-"""
-
-
-@pytest.fixture(scope="session")
-def other_server(mariadb_server):
-    """A second server to restore into under the same names."""
-    server = servers.MariaDB()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def there(other_server):
-    # Who owns some of the stock's objects; else a restore says that they are missing.
-    other_server.sql("CREATE USER IF NOT EXISTS shop_owner@localhost")
-    yield other_server
-    for name in other_server.databases():
-        other_server.drop(name)
-
-
-@pytest.fixture
-def my(mariadb, coffer):
-    """coffer that finds the server's password, and the server."""
-    coffer.variables = mariadb.variables
-    coffer.server = mariadb
-    return coffer
-
-
 @pytest.fixture
 def small(my):
     """A repository with a backup of a small database, whose name is in source."""
-    my.source = my.server.make(SCRIPT)
+    my.source = my.server.make(mariadb_state.SCRIPT)
     my.run("backup", my.server.url(my.source))
     return my
 
@@ -142,35 +102,7 @@ def test_a_person_can_put_the_databases_together_by_hand(mariadb, stock, tree, t
     assert len(users) == 5 and sorted(users) == sorted(there.rows(grants))
     for user, host in users:
         account = f"'{user.replace(chr(39), chr(39) * 2)}'" + (f"@'{host}'" if host else "")
-        assert grants_of(mariadb, account) == grants_of(there, account)
-
-
-def grants_of(server, account):
-    """The server lists a grant's columns in no order."""
-    rows = [row[0] for row in server.rows(f"SHOW GRANTS FOR {account}")]
-    return sorted(re.sub(r"\(([^)]*)\)", lambda found: str(sorted(found.group(1).split(", "))), row) for row in rows)
-
-
-def test_users_loaded_by_hand_change_no_account_that_is_there(my, there):
-    server, accounts = my.server, ("kept@localhost", "late@localhost", "lost@localhost")
-    source = server.make("CREATE TABLE t (i INT)")
-    try:
-        server.sql("CREATE USER kept@localhost IDENTIFIED BY 'a' REQUIRE SSL; GRANT SELECT ON *.* TO kept@localhost WITH GRANT OPTION; "
-                   "CREATE USER late@localhost IDENTIFIED BY 'a' WITH MAX_USER_CONNECTIONS 5 PASSWORD EXPIRE; CREATE USER lost@localhost IDENTIFIED BY 'a'")
-        there.sql("CREATE USER kept@localhost IDENTIFIED BY 'b'")
-        before = there.rows("SHOW CREATE USER kept@localhost")
-        my.run("backup", server.url(source))
-        text = my.run("dump", "latest:users.sql").out
-        # As where the server refuses to make it.
-        text = "".join(line for line in text.splitlines(True) if not line.startswith("CREATE USER IF NOT EXISTS `lost`"))
-        there.client(None, "--force", input=text.encode(), code=None)
-        assert there.rows("SHOW CREATE USER kept@localhost") == before
-        assert "GRANT SELECT ON *.*" in grants_of(there, accounts[0])[0] and "WITH GRANT OPTION" in grants_of(there, accounts[0])[0]
-        assert there.rows("SHOW CREATE USER late@localhost") == server.rows("SHOW CREATE USER late@localhost")
-        assert there.rows("SELECT user FROM mysql.user WHERE user = 'lost'") == []
-    finally:
-        for each in (server, there):
-            each.sql("DROP USER IF EXISTS " + ", ".join(accounts))
+        assert mariadb_state.grants_of(mariadb, account) == mariadb_state.grants_of(there, account)
 
 
 def test_each_tables_script_loads_into_an_empty_database(mariadb, stock, tree, there):
@@ -331,7 +263,7 @@ def test_the_servers_settings_do_not_matter(my, mariadb, stock, stock_backup, th
 
 
 def test_the_servers_settings_do_not_change_what_is_saved(my, mariadb, stock, tree, tmp_path):
-    with user(mariadb, "driven", "GRANT ALL ON *.* TO driven@'%'; REVOKE SUPER, CONNECTION ADMIN ON *.* FROM driven@'%'"):
+    with mariadb_state.user(mariadb, "driven", "GRANT ALL ON *.* TO driven@'%'; REVOKE SUPER, CONNECTION ADMIN ON *.* FROM driven@'%'"):
         with hostile_globals(mariadb):
             mariadb.sql("SET GLOBAL init_connect = 'SET sql_select_limit = 2, sql_mode = ORACLE'")
             try:
@@ -466,17 +398,8 @@ def test_triggers_sleep_while_rows_alone_are_loaded_and_no_kill_loses_one(my):
     assert_triggers_act(server, "rows_only")
 
 
-@contextlib.contextmanager
-def engine(server, name):
-    server.sql(f"INSTALL SONAME '{name}'")
-    try:
-        yield
-    finally:
-        server.sql(f"FLUSH TABLES; UNINSTALL SONAME '{name}'")
-
-
 def test_no_engine_takes_the_place_of_one_that_is_missing(my, mariadb):
-    with engine(mariadb, "ha_archive"):
+    with mariadb_state.engine(mariadb, "ha_archive"):
         source = my.server.make("CREATE TABLE filed (i INT) ENGINE = ARCHIVE; INSERT INTO filed VALUES (1), (2); CREATE TABLE plain (i INT)")
         my.run("backup", mariadb.url(source))
         want = mariadb_state.of(mariadb, source)
@@ -494,7 +417,7 @@ def test_no_engine_takes_the_place_of_one_that_is_missing(my, mariadb):
 
 
 def test_verify_passes_tables_that_look_at_another_server(my, mariadb):
-    with engine(mariadb, "ha_federatedx"):
+    with mariadb_state.engine(mariadb, "ha_federatedx"):
         source = my.server.make("CREATE TABLE near (i INT); INSERT INTO near VALUES (1), (2)")
         my.server.sql(f"CREATE SERVER itself FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', USER 'root', PASSWORD 'secret', "
                       f"DATABASE '{source}', PORT {mariadb.port}); "
@@ -633,182 +556,6 @@ def test_a_row_longer_than_a_statement_may_be_is_told(my):
         my.server.sql("SET GLOBAL local_infile = ON; SET GLOBAL max_allowed_packet = 16777216")
 
 
-BROKEN_VIEWS = """
-CREATE TABLE gone (c INT); CREATE TABLE child2 (a INT, b INT);
-CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x;
-CREATE VIEW a_no_table AS SELECT c FROM gone; CREATE VIEW b_no_column AS SELECT a, b FROM child2;
-CREATE VIEW c_no_function AS SELECT f(a) AS y FROM child2; CREATE VIEW d_no_view AS SELECT * FROM a_no_table;
-DROP TABLE gone; ALTER TABLE child2 DROP COLUMN b; DROP FUNCTION f;
-"""
-
-
-def test_a_broken_view_is_reported_and_stops_nothing(my):
-    names = ["a_no_table", "b_no_column", "c_no_function", "d_no_view"]
-    source = my.server.make(SCRIPT + BROKEN_VIEWS + "CREATE VIEW whole AS SELECT a FROM child2; CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1")
-    saved = my.run("backup", my.server.url(source), code=PARTIAL)
-    restored = my.restore(f"latest:/{source}", my.server.url("mended"), code=PARTIAL)
-    for result, database in ((saved, source), (restored, "mended")):
-        lines = [line for line in result.err.splitlines() if "warning" in line]
-        assert len(lines) == 4 and all(f"{database}.{name}" in line for name, line in zip(names, lines)), lines
-    want, got = mariadb_state.of(my.server, source), mariadb_state.of(my.server, "mended")
-    mariadb_state.assert_equal({key: value for key, value in want.items() if key[1] not in names}, got)
-    # Their definitions are there, for whoever puts back what they miss.
-    for name in names:
-        assert f"VIEW `{name}` AS" in my.run("dump", f"latest:{source}/views.sql").out
-    for options in (["--against", my.server.url()], []):
-        my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
-
-
-def test_a_view_whose_function_the_backup_may_not_execute_comes_back(my):
-    source = my.server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (1); CREATE FUNCTION f(a INT) RETURNS INT DETERMINISTIC RETURN a + 1; "
-                            "CREATE VIEW v AS SELECT f(i) AS b FROM t; CREATE VIEW w AS SELECT * FROM v")
-    with user(my.server, "few", "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, LOCK TABLES, BINLOG MONITOR ON *.* TO few@'%'"):
-        saved = my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"}, code=PARTIAL)
-        lines = [line for line in saved.err.splitlines() if "warning" in line]
-        assert len(lines) == 2 and all("EXECUTE" in line and f"'{source}.f'" in line and "no restore" not in line for line in lines), lines
-        my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url(), timeout=120)
-        my.restore(f"latest:/{source}", my.server.url("views_back"))
-        mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "views_back"))
-        my.server.sql(f"GRANT EXECUTE ON FUNCTION {source}.f TO few@'%'")
-        my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"})
-
-
-def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
-    server = my.server
-    source = server.make(SCRIPT)
-    server.sql("SET GLOBAL log_bin_trust_function_creators = 1")
-    try:
-        server.sql("CREATE FUNCTION unsafe() RETURNS INT RETURN (SELECT COUNT(*) FROM other); CREATE VIEW v AS SELECT unsafe()", source)
-    finally:
-        server.sql("SET GLOBAL log_bin_trust_function_creators = 0")
-    my.run("backup", server.url(source))
-    done = my.restore(f"latest:/{source}", server.url("copy"), code=PARTIAL)
-    warnings = [line for line in done.err.splitlines() if "warning" in line]
-    assert len(warnings) == 2 and "function copy.unsafe" in warnings[0] and "log_bin_trust_function_creators" in warnings[0], warnings
-    want = mariadb_state.of(server, source)
-    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("unsafe", "v")}, mariadb_state.of(server, "copy"))
-
-
-OWNED = """
-CREATE ROLE role_; CREATE USER gone@localhost IDENTIFIED BY 'it''s'; CREATE USER `rea``der`@'%' IDENTIFIED BY 'x' REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 7;
-GRANT role_ TO gone@localhost; SET DEFAULT ROLE role_ FOR gone@localhost; CREATE TABLE t (i INT, j INT); INSERT INTO t VALUES (1, 2);
-CREATE DEFINER = gone@localhost FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1; CREATE DEFINER = gone@localhost EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1;
-GRANT EXECUTE ON FUNCTION {0}.f TO gone@localhost; GRANT SELECT ON {0}.t TO gone@localhost; GRANT INSERT (j), SELECT ON {0}.t TO `rea``der`@'%' WITH GRANT OPTION;
-CREATE DEFINER = gone@localhost VIEW v AS SELECT i, f() AS f FROM t; CREATE VIEW w AS SELECT 1; GRANT SELECT ON {0}.v TO `rea``der`@'%';
-CREATE DEFINER = `rea``der`@'%' VIEW a AS SELECT i FROM v; GRANT SELECT ON {0}.a TO role_; GRANT ALL ON {0}.* TO `rea``der`@'%';
-"""
-OWNERS = ("gone@localhost", "`rea``der`@'%'", "role_")
-
-
-def drop_owners(server):
-    server.sql("DROP USER IF EXISTS gone@localhost, `rea``der`@'%'; DROP ROLE IF EXISTS role_")
-
-
-def test_databases_go_onto_a_server_without_their_users(my, there, request):
-    server, source = my.server, my.server.new_name()
-    request.addfinalizer(lambda: [drop_owners(each) for each in (server, there)])
-    server.make(OWNED.format(source), name=source)
-    my.run("backup", server.url(source))
-    want = mariadb_state.of(server, source)
-    # Without them all comes but what cannot be without them, and nobody's account is touched.
-    done = my.restore("latest", there.url(), env=there.variables, code=PARTIAL)
-    lines = [line for line in done.err.splitlines() if "was not made" in line]
-    assert [line.split(" ")[3] for line in lines] == [f"{source}.a", f"{source}.v"] and "--users" in lines[1], done.err
-    mariadb_state.assert_equal({key: want[key] for key in want if key[1:] not in (("a",), ("v",))}, mariadb_state.of(there, source))
-    assert "gone" in my.fails("verify", "latest", "--against", there.url(), env=there.variables, code=FAILED)
-    plan = my.restore("latest", there.url(), "--users", "--clean", "--dry-run", env=there.variables).out
-    assert "ensure user `rea``der`@`%`\n" in plan and "grant rights\n" in plan
-    # Twice: who is there stays.
-    for options in ([], ["--clean"]):
-        there.drop(source) if not options else None
-        my.restore("latest", there.url(), "--users", *options, env=there.variables)
-        mariadb_state.assert_equal(want, mariadb_state.of(there, source))
-        for owner in OWNERS:
-            assert grants_of(server, owner) == grants_of(there, owner)
-        assert there.rows("SELECT * FROM a", source) == [(1,)]
-        there.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
-        server.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
-    for options in (["--rename", "x=y"], ["--no-privileges"], ["--data-only"]):
-        my.fails("restore", "latest", "--to", there.url(), "--users", *options, env=there.variables, code=USAGE, names="--users")
-    my.fails("restore", "latest", "--to", there.url("x"), "--users", env=there.variables, code=USAGE, names="--users")
-    my.fails("restore", f"latest:/{source}", "--to", there.url(), "--users", env=there.variables, code=FAILED, names="--users")
-
-
-def test_keep_going_leaves_out_what_fails(my):
-    server = my.server
-    source = server.make(SCRIPT + "CREATE TABLE filed (i INT PRIMARY KEY, e ENUM('a', 'b')); INSERT INTO filed VALUES (1, 'a'), (2, 'b');"
-                         "CREATE VIEW last AS SELECT i FROM filed")
-    my.run("backup", server.url(source))
-    want = mariadb_state.of(server, source)
-    my.restore(f"latest:/{source}", server.url("goes_on"), "--schema-only")
-    server.sql("ALTER TABLE filed MODIFY e ENUM('a'); DROP TRIGGER shout", "goes_on")
-    restore = ("restore", f"latest:/{source}", "--to", server.url("goes_on"), "--data-only")
-    done = my.run(*restore, "--keep-going", code=PARTIAL)
-    (line,) = [line for line in done.err.splitlines() if "warning" in line]
-    assert "goes_on.filed" in line and "rows left out" in line and "3 tables, 1102 rows" in done.out
-    got = mariadb_state.of(server, "goes_on")
-    assert server.value("SELECT COUNT(*) FROM filed", "goes_on") == 0
-    for table in ("parent", "child", "other"):
-        assert got["checksum", table] == want["checksum", table]
-    # What is refused before the rows, and an engine that is missing.
-    with engine(server, "ha_archive"):
-        server.sql("ALTER TABLE filed DROP PRIMARY KEY, ENGINE = ARCHIVE", source)
-        my.run("backup", server.url(source))
-        server.drop(source)
-    my.fails("restore", f"latest:/{source}", "--to", server.url("with_less"), code=FAILED, names="filed")
-    done = my.restore(f"latest:/{source}", server.url("with_less"), "--keep-going", code=PARTIAL)
-    lines = [line for line in done.err.splitlines() if "warning" in line]
-    assert len(lines) == 2 and "with_less.filed" in lines[0] and "with_less.last" in lines[1], lines
-    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("filed", "last")}, mariadb_state.of(server, "with_less"))
-
-
-BACKSLASHES = r"""
-SET sql_mode = 'NO_BACKSLASH_ESCAPES';
-delimiter //
-CREATE PROCEDURE p(a ENUM('x\','y')) DETERMINISTIC COMMENT 'it''s \ and
- \n' CREATE TABLE t (i INT) COMMENT 'a\'//
-CREATE FUNCTION f() RETURNS ENUM('\', '(') DETERMINISTIC COMMENT 'b\' RETURN '\'//
-CREATE EVENT e ON SCHEDULE EVERY 1 YEAR COMMENT 'c\' DO SELECT '\'//
-"""
-
-
-def test_options_that_mean_nothing_to_the_server_stay(my):
-    source = my.server.make("SET sql_mode = 'IGNORE_BAD_TABLE_OPTIONS'; CREATE TABLE t (a INT, b INT foo = 'it''s \\\\' COMMENT '/* `k` */', KEY (a) blub = YES) bar = 3 "
-                            "PARTITION BY HASH (a) (PARTITION p baz = 'x'); INSERT INTO t VALUES (1, 2)")
-    my.run("backup", my.server.url(source))
-    my.restore(f"latest:/{source}", my.server.url("with_options"))
-    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "with_options"))
-    assert "/* `bar`='3' */" in my.server.rows("SHOW CREATE TABLE t", "with_options")[0][1]
-
-
-def test_comments_keep_their_backslashes(my, there):
-    source = my.server.make(BACKSLASHES)
-    my.run("backup", my.server.url(source))
-    want = mariadb_state.of(my.server, source)
-    my.restore(f"latest:/{source}", my.server.url("slashes"))
-    mariadb_state.assert_equal(want, mariadb_state.of(my.server, "slashes"))
-    there.make(name=source)
-    for name in ("routines", "events"):
-        there.client(source, input=my.run("dump", f"latest:{source}/{name}.sql").out.encode())
-    mariadb_state.assert_equal(want, mariadb_state.of(there, source))
-    my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url())
-
-
-def test_events_whose_time_has_passed_are_named(my):
-    server = my.server
-    source = server.make("CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1;"
-                         "CREATE EVENT kept ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DO SELECT 1;"
-                         "CREATE EVENT asleep ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DISABLE DO SELECT 1;"
-                         "CREATE EVENT again ON SCHEDULE EVERY 1 YEAR DO SELECT 1")
-    my.run("backup", server.url(source))
-    time.sleep(2.1)
-    done = my.restore(f"latest:/{source}", server.url("late"), code=PARTIAL)
-    warnings = sorted(line for line in done.err.splitlines() if "warning" in line)
-    assert len(warnings) == 2 and "late.kept is disabled" in warnings[0] and "late.once was not made" in warnings[1], warnings
-    for options in ((), ("--against", server.url())):
-        my.run("verify", "latest", *options, timeout=120)
-
-
 @pytest.mark.parametrize("options", [["--table", "nonesuch"], ["--schema", "nonesuch"]])
 def test_a_pattern_that_matches_nothing_is_an_error(small, options):
     before = small.server.databases()
@@ -820,7 +567,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(small, options):
 @pytest.mark.parametrize("options, want", [(["--table", "child"], {"child"}), (["--exclude-table", "child"], {"parent", "other"}),
                                            (["--table", "*.?arent"], {"parent"})])
 def test_a_backup_takes_what_was_chosen(my, options, want, tmp_path):
-    source = my.server.make(SCRIPT)
+    source = my.server.make(mariadb_state.SCRIPT)
     my.run("backup", my.server.url(source), *options, code={DONE, PARTIAL})
     my.restore("latest", tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / source / "database.json").read_text())
@@ -844,7 +591,7 @@ def test_the_result_is_told_in_figures(small):
 # Daily.
 
 def test_dumping_unchanged_databases_again_stores_next_to_nothing(my, tmp_path):
-    source = my.server.make("CREATE TABLE t (id INT PRIMARY KEY, a CHAR(32)) AS SELECT seq AS id, MD5(seq) AS a FROM seq_1_to_100000;" + SCRIPT)
+    source = my.server.make("CREATE TABLE t (id INT PRIMARY KEY, a CHAR(32)) AS SELECT seq AS id, MD5(seq) AS a FROM seq_1_to_100000;" + mariadb_state.SCRIPT)
     first = my.backup(my.server.url(source))
     second = my.backup(my.server.url(source))
     assert second["bytes_stored"] < first["bytes_stored"] * 0.01 + 20_000
@@ -878,7 +625,7 @@ def test_a_password_in_the_source_is_refused(my):
 
 
 def test_an_option_file_and_tls_are_used(my, tmp_path):
-    source = my.server.make(SCRIPT)
+    source = my.server.make(mariadb_state.SCRIPT)
     options = tmp_path / "my.cnf"
     options.write_text(f"[client]\nuser=root\npassword=secret\nhost=127.0.0.1\nport={my.server.port}\n")
     my.variables = {name: None for name in my.server.variables}
@@ -888,24 +635,15 @@ def test_an_option_file_and_tls_are_used(my, tmp_path):
     my.run("backup", f"mariadb://root@localhost/{source}?socket={my.server.socket}")
 
 
-@contextlib.contextmanager
-def user(server, name, grants):
-    server.sql(f"CREATE USER {name}@'%' IDENTIFIED BY 'x'; {grants}")
-    try:
-        yield
-    finally:
-        server.sql(f"DROP USER {name}@'%'")
-
-
 def test_a_user_without_rights_is_refused_or_takes_a_consistent_snapshot(my, tmp_path):
-    source = my.server.make(SCRIPT)
-    with user(my.server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'"):
+    source = my.server.make(mariadb_state.SCRIPT)
+    with mariadb_state.user(my.server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'"):
         result = my.run("backup", my.server.url(source, user="few"), "--jobs", "4", env={"MYSQL_PWD": "x"}, code={DONE, FAILED, PARTIAL})
         if result.code == FAILED:
             assert result.error_line and my.snapshots() == []
         else:
             my.restore("latest", tmp_path / "out")
-    with user(my.server, "none", f"GRANT SELECT ON {source}.parent TO none@'%'"):
+    with mariadb_state.user(my.server, "none", f"GRANT SELECT ON {source}.parent TO none@'%'"):
         my.run("backup", my.server.url(source, user="none"), "--table", "parent", env={"MYSQL_PWD": "x"}, code={DONE, FAILED, PARTIAL})
     my.server.assert_idle()
 
@@ -914,7 +652,7 @@ def test_databases_that_may_not_be_seen_are_told_and_other_servers_are_saved(my)
     server = my.server
     source = server.make("CREATE TABLE t (i INT)")
     server.make("CREATE TABLE hidden (i INT)")
-    with user(server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'; GRANT SELECT ON mysql.* TO few@'%'"):
+    with mariadb_state.user(server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {source}.* TO few@'%'; GRANT SELECT ON mysql.* TO few@'%'"):
         result = my.run("backup", server.url(user="few"), "--all-databases", env={"MYSQL_PWD": "x"}, code=PARTIAL)
         assert [line for line in result.err.splitlines() if "warning" in line and "SHOW DATABASES" in line]
         server.sql("GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO few@'%'")
@@ -934,7 +672,7 @@ def test_databases_that_may_not_be_seen_are_told_and_other_servers_are_saved(my)
 
 def test_a_table_that_may_not_be_read_is_named(my):
     source = my.server.make("CREATE TABLE parent (i INT); CREATE TABLE child (i INT)")
-    with user(my.server, "part", f"GRANT SHOW VIEW, TRIGGER, EVENT ON {source}.* TO part@'%'; GRANT SELECT ON {source}.parent TO part@'%'; "
+    with mariadb_state.user(my.server, "part", f"GRANT SHOW VIEW, TRIGGER, EVENT ON {source}.* TO part@'%'; GRANT SELECT ON {source}.parent TO part@'%'; "
                                  f"GRANT INSERT ON {source}.child TO part@'%'"):
         result = my.run("backup", my.server.url(source, user="part"), env={"MYSQL_PWD": "x"}, code=FAILED)
         assert "child" in result.err.splitlines()[-1]
@@ -942,7 +680,7 @@ def test_a_table_that_may_not_be_read_is_named(my):
 
 
 def test_tables_that_no_snapshot_holds_still_are_reported(my, tmp_path):
-    source = my.server.make(SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM; INSERT INTO flat VALUES (1);"
+    source = my.server.make(mariadb_state.SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM; INSERT INTO flat VALUES (1);"
                             "CREATE TABLE crash_safe (id INT) ENGINE = Aria; INSERT INTO crash_safe VALUES (2);"
                             "CREATE TABLE listed (id INT NOT NULL) ENGINE = CSV; INSERT INTO listed VALUES (3);")
     assert_refused(my, my.server.url(source), "--require-transactional", code={FAILED, BUSY}, names=source)
@@ -956,7 +694,7 @@ def test_tables_that_no_snapshot_holds_still_are_reported(my, tmp_path):
 
 
 LARGE = ("CREATE TABLE large (id INT PRIMARY KEY, a CHAR(32), b CHAR(32)) AS SELECT seq AS id, MD5(seq) AS a, MD5(seq + 1) AS b FROM seq_1_to_400000;"
-         + SCRIPT)
+         + mariadb_state.SCRIPT)
 
 
 def dumping(server):
@@ -1039,7 +777,7 @@ def test_a_change_of_a_table_during_the_dump_waits_or_ends_it(my, statement, tmp
 
 def test_a_lock_that_cannot_be_had_does_not_stall_the_server(my):
     """Somebody holds the lock that a snapshot of non-transactional tables needs."""
-    source = my.server.make(SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM")
+    source = my.server.make(mariadb_state.SCRIPT + "CREATE TABLE flat (id INT) ENGINE = MyISAM")
     with my.server.connect(source) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLES child WRITE, flat WRITE")
         started = time.monotonic()
@@ -1098,7 +836,7 @@ def test_tables_without_transactions_are_saved_as_they_are_beside_their_writers(
 
 
 def test_definitions_that_change_all_the_time_are_held_back_or_named(my):
-    source = my.server.make(SCRIPT + "".join(f"CREATE TABLE still{n} (a INT PRIMARY KEY);" for n in range(20)))
+    source = my.server.make(mariadb_state.SCRIPT + "".join(f"CREATE TABLE still{n} (a INT PRIMARY KEY);" for n in range(20)))
     changes = ["CREATE OR REPLACE TABLE busy{0} (a INT)", "DROP TABLE IF EXISTS busy{0}", "CREATE OR REPLACE TABLE busy{0} (b INT)"]
 
     def change(which):
@@ -1114,7 +852,7 @@ def test_definitions_that_change_all_the_time_are_held_back_or_named(my):
         for number in range(3):
             my.run("backup", my.server.url(source), "--jobs", "2")
             my.restore(f"latest:/{source}", my.server.url(f"held{number}"))
-        with user(my.server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON {source}.* TO few@'%'"):
+        with mariadb_state.user(my.server, "few", f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON {source}.* TO few@'%'"):
             result = my.run("backup", my.server.url(source, user="few"), "--lock-wait", "2", env={"MYSQL_PWD": "x"}, code=None)
             assert result.code in (FAILED, BUSY, PARTIAL) and result.seconds < 10
             assert result.code == PARTIAL or f"{source}.busy" in result.err.splitlines()[-1]

@@ -1,0 +1,204 @@
+"""What MariaDB has besides tables: users, views, routines and events, and what a restore leaves out."""
+
+import time
+
+import mariadb_state
+from harness import FAILED, PARTIAL, USAGE
+
+
+def test_users_loaded_by_hand_change_no_account_that_is_there(my, there):
+    server, accounts = my.server, ("kept@localhost", "late@localhost", "lost@localhost")
+    source = server.make("CREATE TABLE t (i INT)")
+    try:
+        server.sql("CREATE USER kept@localhost IDENTIFIED BY 'a' REQUIRE SSL; GRANT SELECT ON *.* TO kept@localhost WITH GRANT OPTION; "
+                   "CREATE USER late@localhost IDENTIFIED BY 'a' WITH MAX_USER_CONNECTIONS 5 PASSWORD EXPIRE; CREATE USER lost@localhost IDENTIFIED BY 'a'")
+        there.sql("CREATE USER kept@localhost IDENTIFIED BY 'b'")
+        before = there.rows("SHOW CREATE USER kept@localhost")
+        my.run("backup", server.url(source))
+        text = my.run("dump", "latest:users.sql").out
+        # As where the server refuses to make it.
+        text = "".join(line for line in text.splitlines(True) if not line.startswith("CREATE USER IF NOT EXISTS `lost`"))
+        there.client(None, "--force", input=text.encode(), code=None)
+        assert there.rows("SHOW CREATE USER kept@localhost") == before
+        assert "GRANT SELECT ON *.*" in mariadb_state.grants_of(there, accounts[0])[0] and "WITH GRANT OPTION" in mariadb_state.grants_of(there, accounts[0])[0]
+        assert there.rows("SHOW CREATE USER late@localhost") == server.rows("SHOW CREATE USER late@localhost")
+        assert there.rows("SELECT user FROM mysql.user WHERE user = 'lost'") == []
+    finally:
+        for each in (server, there):
+            each.sql("DROP USER IF EXISTS " + ", ".join(accounts))
+
+
+BROKEN_VIEWS = """
+CREATE TABLE gone (c INT); CREATE TABLE child2 (a INT, b INT);
+CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x;
+CREATE VIEW a_no_table AS SELECT c FROM gone; CREATE VIEW b_no_column AS SELECT a, b FROM child2;
+CREATE VIEW c_no_function AS SELECT f(a) AS y FROM child2; CREATE VIEW d_no_view AS SELECT * FROM a_no_table;
+DROP TABLE gone; ALTER TABLE child2 DROP COLUMN b; DROP FUNCTION f;
+"""
+
+
+def test_a_broken_view_is_reported_and_stops_nothing(my):
+    names = ["a_no_table", "b_no_column", "c_no_function", "d_no_view"]
+    source = my.server.make(mariadb_state.SCRIPT + BROKEN_VIEWS + "CREATE VIEW whole AS SELECT a FROM child2; CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1")
+    saved = my.run("backup", my.server.url(source), code=PARTIAL)
+    restored = my.restore(f"latest:/{source}", my.server.url("mended"), code=PARTIAL)
+    for result, database in ((saved, source), (restored, "mended")):
+        lines = [line for line in result.err.splitlines() if "warning" in line]
+        assert len(lines) == 4 and all(f"{database}.{name}" in line for name, line in zip(names, lines)), lines
+    want, got = mariadb_state.of(my.server, source), mariadb_state.of(my.server, "mended")
+    mariadb_state.assert_equal({key: value for key, value in want.items() if key[1] not in names}, got)
+    # Their definitions are there, for whoever puts back what they miss.
+    for name in names:
+        assert f"VIEW `{name}` AS" in my.run("dump", f"latest:{source}/views.sql").out
+    for options in (["--against", my.server.url()], []):
+        my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
+
+
+def test_a_view_whose_function_the_backup_may_not_execute_comes_back(my):
+    source = my.server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (1); CREATE FUNCTION f(a INT) RETURNS INT DETERMINISTIC RETURN a + 1; "
+                            "CREATE VIEW v AS SELECT f(i) AS b FROM t; CREATE VIEW w AS SELECT * FROM v")
+    with mariadb_state.user(my.server, "few", "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, LOCK TABLES, BINLOG MONITOR ON *.* TO few@'%'"):
+        saved = my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"}, code=PARTIAL)
+        lines = [line for line in saved.err.splitlines() if "warning" in line]
+        assert len(lines) == 2 and all("EXECUTE" in line and f"'{source}.f'" in line and "no restore" not in line for line in lines), lines
+        my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url(), timeout=120)
+        my.restore(f"latest:/{source}", my.server.url("views_back"))
+        mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "views_back"))
+        my.server.sql(f"GRANT EXECUTE ON FUNCTION {source}.f TO few@'%'")
+        my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"})
+
+
+def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
+    server = my.server
+    source = server.make(mariadb_state.SCRIPT)
+    server.sql("SET GLOBAL log_bin_trust_function_creators = 1")
+    try:
+        server.sql("CREATE FUNCTION unsafe() RETURNS INT RETURN (SELECT COUNT(*) FROM other); CREATE VIEW v AS SELECT unsafe()", source)
+    finally:
+        server.sql("SET GLOBAL log_bin_trust_function_creators = 0")
+    my.run("backup", server.url(source))
+    done = my.restore(f"latest:/{source}", server.url("copy"), code=PARTIAL)
+    warnings = [line for line in done.err.splitlines() if "warning" in line]
+    assert len(warnings) == 2 and "function copy.unsafe" in warnings[0] and "log_bin_trust_function_creators" in warnings[0], warnings
+    want = mariadb_state.of(server, source)
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("unsafe", "v")}, mariadb_state.of(server, "copy"))
+
+
+OWNED = """
+CREATE ROLE role_; CREATE USER gone@localhost IDENTIFIED BY 'it''s'; CREATE USER `rea``der`@'%' IDENTIFIED BY 'x' REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 7;
+GRANT role_ TO gone@localhost; SET DEFAULT ROLE role_ FOR gone@localhost; CREATE TABLE t (i INT, j INT); INSERT INTO t VALUES (1, 2);
+CREATE DEFINER = gone@localhost FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1; CREATE DEFINER = gone@localhost EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1;
+GRANT EXECUTE ON FUNCTION {0}.f TO gone@localhost; GRANT SELECT ON {0}.t TO gone@localhost; GRANT INSERT (j), SELECT ON {0}.t TO `rea``der`@'%' WITH GRANT OPTION;
+CREATE DEFINER = gone@localhost VIEW v AS SELECT i, f() AS f FROM t; CREATE VIEW w AS SELECT 1; GRANT SELECT ON {0}.v TO `rea``der`@'%';
+CREATE DEFINER = `rea``der`@'%' VIEW a AS SELECT i FROM v; GRANT SELECT ON {0}.a TO role_; GRANT ALL ON {0}.* TO `rea``der`@'%';
+"""
+OWNERS = ("gone@localhost", "`rea``der`@'%'", "role_")
+
+
+def drop_owners(server):
+    server.sql("DROP USER IF EXISTS gone@localhost, `rea``der`@'%'; DROP ROLE IF EXISTS role_")
+
+
+def test_databases_go_onto_a_server_without_their_users(my, there, request):
+    server, source = my.server, my.server.new_name()
+    request.addfinalizer(lambda: [drop_owners(each) for each in (server, there)])
+    server.make(OWNED.format(source), name=source)
+    my.run("backup", server.url(source))
+    want = mariadb_state.of(server, source)
+    # Without them all comes but what cannot be without them, and nobody's account is touched.
+    done = my.restore("latest", there.url(), env=there.variables, code=PARTIAL)
+    lines = [line for line in done.err.splitlines() if "was not made" in line]
+    assert [line.split(" ")[3] for line in lines] == [f"{source}.a", f"{source}.v"] and "--users" in lines[1], done.err
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1:] not in (("a",), ("v",))}, mariadb_state.of(there, source))
+    assert "gone" in my.fails("verify", "latest", "--against", there.url(), env=there.variables, code=FAILED)
+    plan = my.restore("latest", there.url(), "--users", "--clean", "--dry-run", env=there.variables).out
+    assert "ensure user `rea``der`@`%`\n" in plan and "grant rights\n" in plan
+    # Twice: who is there stays.
+    for options in ([], ["--clean"]):
+        there.drop(source) if not options else None
+        my.restore("latest", there.url(), "--users", *options, env=there.variables)
+        mariadb_state.assert_equal(want, mariadb_state.of(there, source))
+        for owner in OWNERS:
+            assert mariadb_state.grants_of(server, owner) == mariadb_state.grants_of(there, owner)
+        assert there.rows("SELECT * FROM a", source) == [(1,)]
+        there.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
+        server.sql("ALTER USER gone@localhost IDENTIFIED BY 'other'")
+    for options in (["--rename", "x=y"], ["--no-privileges"], ["--data-only"]):
+        my.fails("restore", "latest", "--to", there.url(), "--users", *options, env=there.variables, code=USAGE, names="--users")
+    my.fails("restore", "latest", "--to", there.url("x"), "--users", env=there.variables, code=USAGE, names="--users")
+    my.fails("restore", f"latest:/{source}", "--to", there.url(), "--users", env=there.variables, code=FAILED, names="--users")
+
+
+def test_keep_going_leaves_out_what_fails(my):
+    server = my.server
+    source = server.make(mariadb_state.SCRIPT + "CREATE TABLE filed (i INT PRIMARY KEY, e ENUM('a', 'b')); INSERT INTO filed VALUES (1, 'a'), (2, 'b');"
+                         "CREATE VIEW last AS SELECT i FROM filed")
+    my.run("backup", server.url(source))
+    want = mariadb_state.of(server, source)
+    my.restore(f"latest:/{source}", server.url("goes_on"), "--schema-only")
+    server.sql("ALTER TABLE filed MODIFY e ENUM('a'); DROP TRIGGER shout", "goes_on")
+    restore = ("restore", f"latest:/{source}", "--to", server.url("goes_on"), "--data-only")
+    done = my.run(*restore, "--keep-going", code=PARTIAL)
+    (line,) = [line for line in done.err.splitlines() if "warning" in line]
+    assert "goes_on.filed" in line and "rows left out" in line and "3 tables, 1102 rows" in done.out
+    got = mariadb_state.of(server, "goes_on")
+    assert server.value("SELECT COUNT(*) FROM filed", "goes_on") == 0
+    for table in ("parent", "child", "other"):
+        assert got["checksum", table] == want["checksum", table]
+    # What is refused before the rows, and an engine that is missing.
+    with mariadb_state.engine(server, "ha_archive"):
+        server.sql("ALTER TABLE filed DROP PRIMARY KEY, ENGINE = ARCHIVE", source)
+        my.run("backup", server.url(source))
+        server.drop(source)
+    my.fails("restore", f"latest:/{source}", "--to", server.url("with_less"), code=FAILED, names="filed")
+    done = my.restore(f"latest:/{source}", server.url("with_less"), "--keep-going", code=PARTIAL)
+    lines = [line for line in done.err.splitlines() if "warning" in line]
+    assert len(lines) == 2 and "with_less.filed" in lines[0] and "with_less.last" in lines[1], lines
+    mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("filed", "last")}, mariadb_state.of(server, "with_less"))
+
+
+BACKSLASHES = r"""
+SET sql_mode = 'NO_BACKSLASH_ESCAPES';
+delimiter //
+CREATE PROCEDURE p(a ENUM('x\','y')) DETERMINISTIC COMMENT 'it''s \ and
+ \n' CREATE TABLE t (i INT) COMMENT 'a\'//
+CREATE FUNCTION f() RETURNS ENUM('\', '(') DETERMINISTIC COMMENT 'b\' RETURN '\'//
+CREATE EVENT e ON SCHEDULE EVERY 1 YEAR COMMENT 'c\' DO SELECT '\'//
+"""
+
+
+def test_options_that_mean_nothing_to_the_server_stay(my):
+    source = my.server.make("SET sql_mode = 'IGNORE_BAD_TABLE_OPTIONS'; CREATE TABLE t (a INT, b INT foo = 'it''s \\\\' COMMENT '/* `k` */', KEY (a) blub = YES) bar = 3 "
+                            "PARTITION BY HASH (a) (PARTITION p baz = 'x'); INSERT INTO t VALUES (1, 2)")
+    my.run("backup", my.server.url(source))
+    my.restore(f"latest:/{source}", my.server.url("with_options"))
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, "with_options"))
+    assert "/* `bar`='3' */" in my.server.rows("SHOW CREATE TABLE t", "with_options")[0][1]
+
+
+def test_comments_keep_their_backslashes(my, there):
+    source = my.server.make(BACKSLASHES)
+    my.run("backup", my.server.url(source))
+    want = mariadb_state.of(my.server, source)
+    my.restore(f"latest:/{source}", my.server.url("slashes"))
+    mariadb_state.assert_equal(want, mariadb_state.of(my.server, "slashes"))
+    there.make(name=source)
+    for name in ("routines", "events"):
+        there.client(source, input=my.run("dump", f"latest:{source}/{name}.sql").out.encode())
+    mariadb_state.assert_equal(want, mariadb_state.of(there, source))
+    my.run("verify", "latest", "--level", "comprehensive", "--against", my.server.url())
+
+
+def test_events_whose_time_has_passed_are_named(my):
+    server = my.server
+    source = server.make("CREATE EVENT once ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1;"
+                         "CREATE EVENT kept ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DO SELECT 1;"
+                         "CREATE EVENT asleep ON SCHEDULE AT NOW() + INTERVAL 1 SECOND ON COMPLETION PRESERVE DISABLE DO SELECT 1;"
+                         "CREATE EVENT again ON SCHEDULE EVERY 1 YEAR DO SELECT 1")
+    my.run("backup", server.url(source))
+    time.sleep(2.1)
+    done = my.restore(f"latest:/{source}", server.url("late"), code=PARTIAL)
+    warnings = sorted(line for line in done.err.splitlines() if "warning" in line)
+    assert len(warnings) == 2 and "late.kept is disabled" in warnings[0] and "late.once was not made" in warnings[1], warnings
+    for options in ((), ("--against", server.url())):
+        my.run("verify", "latest", *options, timeout=120)
