@@ -169,13 +169,15 @@ static int copy_rows(struct cf_pg_load *load, struct cf_pg *pg,
 	return rc;
 }
 
+/* FREEZE is for tables that were made or emptied within the same transaction or savepoint. */
 static int prepare_rows(struct cf_pg_load *load, struct cf_pg *pg,
 			const struct cf_pg_load_table *table, struct cf_err *err)
 {
+	bool made_here = load->single && !load->options->keep_going;
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc;
 
-	if (!table->is_new || load->single || table->root)
+	if (!table->is_new || made_here || table->root)
 		return 0;
 	rc = cf_buf_append_str(&sql, "TRUNCATE ONLY ", err);
 	if (rc == 0)

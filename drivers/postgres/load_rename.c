@@ -5,8 +5,8 @@
  * sequences, indexes, index-making constraints and statistics of a table that is renamed within its
  * schema after the table, since they would collide. SQL is read token by token: "schema.name" is
  * replaced where the list has it, as is an index's or constraint's bare name behind the words that
- * introduce one, a schema's behind SCHEMA, and a name within a text that is cast to regclass. Texts
- * and the bodies of functions stay as they are. What an extension has, which the archive does not
+ * introduce one, a schema's behind SCHEMA, and the names within a text that is cast to regclass and
+ * its like. Other texts and the bodies of functions stay as they are. What an extension has, which the archive does not
  * say, is listed once the extension is there, if it came into the new schema.
  */
 
@@ -484,36 +484,63 @@ static int text_of_string(const struct cf_sql_token *token, struct cf_buf *out, 
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
 }
 
-static bool is_cast_to_regclass(const char *at)
+/* Quoted or not, for a name in lower case. */
+static bool is_called(const struct cf_sql_token *token, const char *name)
 {
-	static const char cast[] = "::regclass", catalog_cast[] = "::pg_catalog.regclass";
+	size_t len = strlen(name);
 
-	return strncmp(at, cast, strlen(cast)) == 0 ||
-	       strncmp(at, catalog_cast, strlen(catalog_cast)) == 0;
+	return cf_sql_is_word(token, name) || (token->kind == CF_SQL_QUOTED && token->len == len + 2 &&
+					       strncmp(token->text + 1, name, len) == 0);
 }
 
+/* "::regclass" and its like, also quoted and with pg_catalog before it: the type, or NULL. */
+static const char *object_cast(const char *at)
+{
+	static const char *const types[] = {"regclass", "regcollation", "regconfig", "regdictionary", "regnamespace",
+					    "regoper", "regoperator", "regproc", "regprocedure", "regtype"};
+	struct cf_sql_token token;
+
+	if (strncmp(at, "::", 2) != 0)
+		return NULL;
+	at += 2;
+	token = cf_sql_next(&at);
+	if (is_called(&token, "pg_catalog") && *at == '.') {
+		at++;
+		token = cf_sql_next(&at);
+	}
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (is_called(&token, types[i]))
+			return types[i];
+	return NULL;
+}
+
+static int rewrite(struct rewriter *r, const char *at);
+
+/* 'shop.orders_id_seq'::regclass, 'shop.f(shop.t)'::regprocedure, 'shop'::regnamespace. */
 static int rewrite_string(struct rewriter *r, const struct cf_sql_token *token, const char *behind)
 {
-	struct cf_buf text = CF_BUF_INIT, rewritten = CF_BUF_INIT, *out = r->out;
-	struct cf_sql_token schema;
-	const char *at;
+	static const struct cf_sql_token schema = {.kind = CF_SQL_WORD, .text = "SCHEMA", .len = 6};
+	const char *type = token->text[0] == '\'' ? object_cast(behind) : NULL;
+	struct cf_buf text = CF_BUF_INIT, rewritten = CF_BUF_INIT;
+	struct rewriter inner = *r;
 	int rc;
 
-	if (token->text[0] != '\'' || !is_cast_to_regclass(behind))
+	if (!type)
 		return copy_token(r, token);
 	rc = text_of_string(token, &text, r->err);
-	at = (const char *)text.data;
 	if (rc == 0) {
-		schema = cf_sql_next(&at);
-		r->out = &rewritten;
-		rc = is_name(&schema) && *at == '.' ? rewrite_pair(r, &schema, &at)
-						    : copy_token(r, &schema);
-		if (rc == 0)
-			rc = cf_buf_append(&rewritten, at, strlen(at) + 1, r->err);
-		r->out = out;
+		inner.out = &rewritten;
+		inner.schema = (struct cf_buf)CF_BUF_INIT;
+		inner.name = (struct cf_buf)CF_BUF_INIT;
+		inner.word = strcmp(type, "regnamespace") == 0 ? schema : (struct cf_sql_token){0};
+		rc = rewrite(&inner, (const char *)text.data);
+		cf_buf_release(&inner.schema);
+		cf_buf_release(&inner.name);
 	}
 	if (rc == 0)
-		rc = cf_sql_append_literal((const char *)rewritten.data, out, r->err);
+		rc = cf_buf_append(&rewritten, "", 1, r->err);
+	if (rc == 0)
+		rc = cf_sql_append_literal((const char *)rewritten.data, r->out, r->err);
 	cf_buf_release(&text);
 	cf_buf_release(&rewritten);
 	return rc;
@@ -602,7 +629,7 @@ static bool texts_name(const char *sql, const struct cf_rename *rename)
 
 	while ((token = cf_sql_next(&sql)).kind != CF_SQL_END) {
 		bool stays = token.kind == CF_SQL_DOLLAR ||
-			     (token.kind == CF_SQL_STRING && !is_cast_to_regclass(sql));
+			     (token.kind == CF_SQL_STRING && !object_cast(sql));
 
 		if (stays && names(&token, name, qualifying))
 			return true;

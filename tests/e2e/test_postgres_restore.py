@@ -365,14 +365,21 @@ CREATE TABLE x.t (id x.positive, s x.span, m x.span_multirange, n x."Many Named"
 	CHECK (id OPERATOR(x.=~=) 5), EXCLUDE USING gist (s WITH &&));
 CREATE INDEX hashed ON x.t USING hash ((id::int) x.near_ops);
 CREATE STATISTICS x.t_stats ON id, s FROM x.t;
+CREATE INDEX found ON x.t USING gin (to_tsvector('x.words', name)); CREATE SEQUENCE x.sq;
+CREATE TEXT SEARCH DICTIONARY x.plain (TEMPLATE = simple);
+CREATE VIEW x.objects AS SELECT 'x.sq'::regclass AS a, 'x.t'::regtype AS b, 'x.pair[]'::regtype AS c, 'x.near'::regproc AS d, 'x.near(int, int)'::regprocedure AS e,
+	'x.cmp(x.pair, x.pair)'::regprocedure AS f, 'x.=~='::regoper AS g, 'x.=~=(int, int)'::regoperator AS h, 'x.bytes'::regcollation AS i, 'x.words'::regconfig AS j,
+	'x.plain'::regdictionary AS k, 'x'::regnamespace AS l;
 CREATE VIEW x.v AS SELECT x.total(id::int) AS sum, id OPERATOR(x.=~=) 3 AS near, x.least(s, m) FROM x.t GROUP BY id, s, m;
 INSERT INTO x.t VALUES (5, '[1,3)', '{[1,3)}', '{[a,b)}', '(1,"[1,2)")', 'n');
 """
 
 
-def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer):
+@pytest.mark.parametrize("quoted", ["off", "on"])
+def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer, quoted):
     coffer.variables = postgres.variables
     name = postgres.make(KINDS)
+    postgres.sql(f'ALTER DATABASE "{name}" SET quote_all_identifiers = {quoted}')
     coffer.run("backup", url(name))
     coffer.restore("latest", url(name), "--schema", "x", "--rename", "x=y")
     assert postgres.rows("SELECT * FROM y.v", name) == postgres.rows("SELECT * FROM x.v", name)
@@ -545,6 +552,8 @@ def test_what_fails_may_be_left_out(postgres, coffer, options):
     coffer.fails("restore", "latest", "--to", url(one), "--table", "c", code=FAILED)
     coffer.restore("latest", url(one), "--table", "c", "--keep-going", code=PARTIAL)
     assert tables(postgres, one) == {("public", "c")}
+    coffer.restore("latest", url(one), "--table", "b", "--table", "a", "--keep-going", code=PARTIAL)
+    assert postgres.rows("SELECT * FROM b ORDER BY a", one) == [(1, "one"), (2, "two")]
     # A view whose rows cannot be had now keeps nothing away.
     coffer.restore("latest", url(one), "--table", "m", code=PARTIAL)
     postgres.assert_idle()
