@@ -159,20 +159,88 @@ static bool is_finish(const struct cf_pg_load *load, const struct cf_pg_toc_entr
 	       strncmp(entry->tag, prefix, strlen(prefix)) == 0;
 }
 
-int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err)
+/* Of "ALTER DATABASE d SET work_mem TO '8MB';" what is before the value, which may be nobody's business. */
+static int name_setting(const char *statement, struct cf_buf *out, struct cf_err *err)
+{
+	const char *at = statement, *end = statement;
+	struct cf_sql_token token;
+
+	while ((token = cf_sql_next_token(&at)).kind != CF_SQL_END && !cf_sql_is_word(&token, "TO") &&
+	       !(token.kind == CF_SQL_OTHER && strchr("=;", token.text[0])))
+		end = token.text + token.len;
+	return cf_buf_printf(out, err, "%.*s%c", (int)(end - statement), statement, 0);
+}
+
+/* Behind the statement's semicolon. */
+static const char *end_of_statement(const char *sql)
+{
+	struct cf_sql_token token;
+
+	while ((token = cf_sql_next(&sql)).kind != CF_SQL_END)
+		if (token.kind == CF_SQL_OTHER && token.text[0] == ';')
+			break;
+	return sql;
+}
+
+static int apply_statement(struct cf_pg_load *load, const char *sql, struct cf_err *err)
 {
 	const struct cf_pg_step step = {.inside = false};
+	struct cf_buf text = CF_BUF_INIT, object = CF_BUF_INIT;
+	int rc = append_for_database(load, sql, &text, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&text, "", 1, err);
+	if (rc == 0)
+		rc = name_setting((const char *)text.data, &object, err);
+	if (rc == 0)
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+	if (rc == 0)
+		rc = cf_pg_load_end_step(load, load->pg, &step, cf_pg_exec(load->pg, (const char *)text.data, err),
+					 (const char *)object.data, err);
+	if (rc < 0 && rc != CF_ERR_CANCELED && object.len > 0)
+		cf_err_wrap(err, "%s", (const char *)object.data);
+	cf_buf_release(&object);
+	cf_buf_release(&text);
+	return rc;
+}
+
+/* One by one: a setting that may not be made here takes no other along. */
+static int apply_settings(struct cf_pg_load *load, const char *sql, struct cf_err *err)
+{
+	struct cf_buf statement = CF_BUF_INIT;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++) {
-		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
+	while (rc == 0 && *(sql += strspn(sql, " \n"))) {
+		const char *end = end_of_statement(sql);
 
-		if (is_finish(load, entry))
-			rc = cf_pg_load_end_step(
-				load, load->pg, &step,
-				exec_for_database(load, load->pg, entry->defn, err), entry->desc,
-				err);
+		cf_buf_clear(&statement);
+		rc = cf_buf_printf(&statement, err, "%.*s%c", (int)(end - sql), sql, 0);
+		if (rc == 0)
+			rc = apply_statement(load, (const char *)statement.data, err);
+		sql = end;
 	}
+	cf_buf_release(&statement);
+	return rc;
+}
+
+static int finish(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, struct cf_err *err)
+{
+	const struct cf_pg_step step = {.inside = false};
+	int rc;
+
+	if (strcmp(entry->desc, "DATABASE PROPERTIES") == 0)
+		return apply_settings(load, entry->defn, err);
+	rc = exec_for_database(load, load->pg, entry->defn, err);
+	return cf_pg_load_end_step(load, load->pg, &step, rc, entry->desc, err);
+}
+
+int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++)
+		if (is_finish(load, &load->toc->entries[i]))
+			rc = finish(load, &load->toc->entries[i], err);
 	if (rc < 0)
 		cf_err_wrap(err, "settings of database %s", load->database);
 	return rc;

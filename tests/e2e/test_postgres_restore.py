@@ -559,6 +559,24 @@ def test_what_fails_may_be_left_out(postgres, coffer, options):
     postgres.assert_idle()
 
 
+def test_a_setting_that_is_refused_takes_no_other_along(postgres, coffer):
+    coffer.variables = postgres.variables
+    name, target = postgres.make(), postgres.new_name()
+    postgres.sql(f"ALTER DATABASE {name} SET session_replication_role = replica; ALTER DATABASE {name} CONNECTION LIMIT 7;"
+                 f"ALTER DATABASE {name} SET search_path = 'a;b', public; CREATE ROLE maker LOGIN CREATEDB")
+    coffer.run("backup", url(name))
+    try:
+        command = ("restore", "latest", "--to", f"postgres://maker@/{target}", "--create", "--no-owner")
+        coffer.fails(*command, code=FAILED, names="session_replication_role")
+        line = coffer.run(*command, "--keep-going", code=PARTIAL).error_line
+        assert f'ALTER DATABASE "{target}" SET session_replication_role: ' in line and "'replica'" not in line
+        assert postgres.rows("SELECT setconfig, datconnlimit FROM pg_db_role_setting, pg_database d "
+                             f"WHERE d.oid = setdatabase AND datname = '{target}'") == [(['search_path="a;b", public'], 7)]
+    finally:
+        postgres.drop(target)
+        postgres.sql("DROP ROLE maker")
+
+
 @pytest.mark.parametrize("options", [[], ["--table", "b", "--table", "a"]])
 def test_a_key_to_rows_that_were_left_out_keeps_nothing_away(postgres, coffer, options):
     coffer.variables = postgres.variables
