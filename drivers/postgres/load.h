@@ -6,7 +6,8 @@
  *
  *     load.c           databases of the snapshot, the target's, and the order of it all
  *     load_select.c    the snapshot's documents, and what of them is restored
- *     load_check.c     whether the target would take it
+ *     load_check.c     whether the target would take it: definitions
+ *     load_check_rows.c  and rows
  *     load_replication.c  what it would do to replication
  *     load_database.c  making the database
  *     load_drop.c      dropping it
@@ -150,6 +151,8 @@ void cf_pg_load_release_selection(struct cf_pg_load *load);
 /* load_check.c: what the server must offer, and then what stands in the database. */
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
+/* load_check_rows.c: nothing is in the way of rows that come alone, nor of large objects. */
+int cf_pg_load_check_rows(struct cf_pg_load *load, struct cf_err *err);
 
 /* load_replication.c: whether the whole database may be dropped, by a connection to another one; whether what is in
  * the way may be. */

@@ -346,52 +346,6 @@ static int check_relations(struct cf_pg_load *load, struct cf_err *err)
 	return rc;
 }
 
-/* Of an extension's table: the rows that a backup takes. */
-static int has_rows(struct cf_pg_load *load, const struct cf_pg_load_table *table, bool *has_out,
-		    struct cf_err *err)
-{
-	const char *condition = table->table->condition;
-	struct cf_pg_rows *rows = NULL;
-	struct cf_buf sql = CF_BUF_INIT;
-	int rc = cf_buf_append_str(&sql, "SELECT FROM ONLY ", err);
-
-	if (rc == 0)
-		rc = cf_sql_append_qualified(table->schema, table->name, &sql, err);
-	if (rc == 0)
-		rc = cf_buf_printf(&sql, err, " %s LIMIT 1%c", condition ? condition : "", 0);
-	if (rc == 0)
-		rc = cf_pg_query(load->pg, (const char *)sql.data, NULL, 0, &rows, err);
-	*has_out = rc == 0 && cf_pg_rows_count(rows) > 0;
-	cf_pg_rows_free(rows);
-	cf_buf_release(&sql);
-	return rc;
-}
-
-/* A second copy of rows that are there: only a key would keep it out, and not every table has one.
- */
-static int check_empty(struct cf_pg_load *load, struct cf_err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < load->n_tables; i++) {
-		const struct cf_pg_load_table *table = &load->tables[i];
-		bool has = false;
-
-		if (table->table->rows > 0)
-			rc = has_rows(load, table, &has, err);
-		if (has)
-			rc = cf_err_set(
-				err, CF_ERR_EXISTS,
-				"table %s.%s holds rows already: empty it first (TRUNCATE), leave "
-				"it out with --exclude-table-data, or restore it beside itself "
-				"with --rename",
-				table->schema, table->name);
-		else if (rc < 0 && rc != CF_ERR_CANCELED)
-			cf_err_wrap(err, "table %s.%s", table->schema, table->name);
-	}
-	return rc;
-}
-
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err)
 {
 	int rc = check_encoding(load, err);
@@ -400,5 +354,5 @@ int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err)
 		rc = cf_pg_load_check_cleaned(load, err);
 	if (rc == 0)
 		rc = check_relations(load, err);
-	return rc < 0 || cf_pg_load_wants_schema(load) ? rc : check_empty(load, err);
+	return rc < 0 ? rc : cf_pg_load_check_rows(load, err);
 }

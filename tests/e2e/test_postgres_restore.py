@@ -221,7 +221,8 @@ def test_data_only_keeps_what_is_there(postgres, coffer):
     coffer.variables = postgres.variables
     name = postgres.make("CREATE TABLE a (i int); CREATE TABLE keyed (id serial PRIMARY KEY, down int GENERATED ALWAYS AS IDENTITY (INCREMENT -1));"
                          "INSERT INTO a VALUES (1); INSERT INTO keyed DEFAULT VALUES; CREATE TABLE none (i int);"
-                         "CREATE MATERIALIZED VIEW m AS SELECT * FROM a; CREATE MATERIALIZED VIEW l AS SELECT * FROM m")
+                         "CREATE MATERIALIZED VIEW m AS SELECT * FROM a; CREATE MATERIALIZED VIEW l AS SELECT * FROM m;"
+                         "SELECT lo_from_bytea(4711, 'large')")
     coffer.run("backup", url(name))
     target = postgres.make()
     coffer.restore("latest", url(target), "--schema-only")
@@ -230,8 +231,13 @@ def test_data_only_keeps_what_is_there(postgres, coffer):
         for dry in ([], ["--dry-run"]):
             line = coffer.fails("restore", "latest", "--to", url(target), "--data-only", *dry, code={FAILED, BUSY}, names="public.a holds rows")
             assert "TRUNCATE" in line
-    postgres.sql("TRUNCATE a", target)
+    postgres.sql("TRUNCATE a; SELECT lo_create(4711)", target)
+    with unchanged(postgres, target):
+        coffer.fails("restore", "latest", "--to", url(target), "--data-only", "--dry-run", code=FAILED, names="large object 4711 is in the way")
+        coffer.fails("restore", "latest", "--to", url(target), "--data-only", code=FAILED, names="large object 4711 is in the way")
+    postgres.sql("SELECT lo_unlink(4711)", target)
     coffer.restore("latest", url(target), "--data-only")
+    assert postgres.value("SELECT lo_get(4711)::text", target) == "\\x6c61726765"
     assert postgres.rows("SELECT * FROM l", target) == postgres.rows("SELECT * FROM a", target) == [(1,)]
     assert postgres.rows("SELECT nextval('keyed_id_seq'), nextval('keyed_down_seq')", target) == [(51, -2)]
     postgres.assert_idle()
