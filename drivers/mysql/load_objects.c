@@ -212,12 +212,12 @@ static bool lacks_owner(const struct cf_mysql *my)
 	       cf_mysql_errno(my) == CF_MYSQL_ROUTINE_DENIED;
 }
 
-/* What the server refuses for what it says keeps nothing else from being made. A trial ends with
- * it, and so does what all others of this user would meet, too. */
+/* What the server refuses for what it says, or for whom it belongs to, keeps nothing else from
+ * being made. A trial ends with it. */
 static bool stops_all(const struct cf_mysql_load *load, int rc)
 {
 	bool is_of_object = rc == CF_ERR_FAILED || rc == CF_ERR_NOT_FOUND || rc == CF_ERR_EXISTS ||
-			    lacks_owner(load->my);
+			    rc == CF_ERR_ACCESS || lacks_owner(load->my);
 
 	return !cf_mysql_load_forgives(load, load->my, rc) &&
 	       (load->is_trial || cf_mysql_is_broken(load->my) || !is_of_object);
@@ -233,9 +233,12 @@ static int stop(const struct cf_mysql_load *load, int rc, const struct cf_err *w
 	return cf_err_set(err, rc, "%s", why->text);
 }
 
-static const char *remedy(const struct cf_mysql_load *load)
+static const char *remedy(const struct cf_mysql_load *load,
+			  const struct cf_mysql_load_object *object)
 {
 	switch (cf_mysql_errno(load->my)) {
+	case CF_MYSQL_NO_PRIVILEGE:
+		return object->from->definer ? " (--no-owner makes it yours)" : "";
 	case CF_MYSQL_UNSAFE_ROUTINE:
 	case CF_MYSQL_UNSAFE_NEEDS_SUPER:
 		return " (SET GLOBAL log_bin_trust_function_creators = 1 lets it be made)";
@@ -248,8 +251,12 @@ static const char *remedy(const struct cf_mysql_load *load)
 
 static void warn_refused(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
 {
-	cf_ctx_warn(load->ctx, "object.refused", object->label, "%s was not made: %s%s",
-		    object->label, cf_mysql_error_text(load->my), remedy(load));
+	const char *owner = object->from->definer;
+	bool is_anothers = owner && cf_mysql_errno(load->my) == CF_MYSQL_NO_PRIVILEGE;
+
+	cf_ctx_warn(load->ctx, "object.refused", object->label, "%s%s%s was not made: %s%s",
+		    object->label, is_anothers ? " of " : "", is_anothers ? owner : "",
+		    cf_mysql_error_text(load->my), remedy(load, object));
 }
 
 /* Each view that is not there yet; n_left_out: what was not made. is_last: and will not be. */
