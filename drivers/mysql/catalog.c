@@ -208,13 +208,13 @@ static int read_database_facts(struct cf_mysql *my, struct cf_mysql_database_cat
 			       struct cf_err *err)
 {
 	struct cf_mysql_manifest *manifest = &catalog->manifest;
-	bool has_comment = cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 100500;
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_row row;
 	int rc = cf_mysql_ask(my, &result, err,
 			      "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, %s "
 			      "FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %i",
-			      has_comment ? "NULLIF(SCHEMA_COMMENT, '')" : "NULL",
+			      cf_mysql_has_database_comments(my) ? "NULLIF(SCHEMA_COMMENT, '')"
+								 : "NULL",
 			      manifest->database);
 
 	if (rc == 0)

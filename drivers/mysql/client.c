@@ -353,6 +353,11 @@ unsigned long cf_mysql_version(const struct cf_mysql *my)
 	return mysql_get_server_version(my->handle);
 }
 
+bool cf_mysql_has_database_comments(const struct cf_mysql *my)
+{
+	return my->is_mariadb && cf_mysql_version(my) >= 100500;
+}
+
 const char *cf_mysql_version_text(const struct cf_mysql *my)
 {
 	return my->version;

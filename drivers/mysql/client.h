@@ -70,6 +70,7 @@ const char *cf_mysql_server_name(const struct cf_mysql *my);
 bool cf_mysql_is_mariadb(const struct cf_mysql *my);
 /* 101119 for 10.11.19. */
 unsigned long cf_mysql_version(const struct cf_mysql *my);
+bool cf_mysql_has_database_comments(const struct cf_mysql *my);
 const char *cf_mysql_version_text(const struct cf_mysql *my);
 /* Of the last call that failed: the server's or the library's error number; 0 when it succeeded. */
 unsigned cf_mysql_errno(const struct cf_mysql *my);

@@ -248,25 +248,31 @@ static int run_load(struct cf_mysql_load *load, struct cf_err *err)
 	return rc;
 }
 
+void cf_mysql_load_table_release(struct cf_mysql_load_table *table)
+{
+	free(table->name);
+	free(table->label);
+	free(table->path);
+	cf_buf_release(&table->create);
+	cf_buf_release(&table->keys);
+	cf_buf_release(&table->foreign);
+}
+
+void cf_mysql_load_object_release(struct cf_mysql_load_object *object)
+{
+	free(object->name);
+	free(object->label);
+	cf_buf_release(&object->create);
+}
+
 static void release_load(struct cf_mysql_load *load)
 {
 	for (size_t i = 0; i < load->n_targets; i++)
 		free(load->targets[i].name);
-	for (size_t i = 0; i < load->n_tables; i++) {
-		struct cf_mysql_load_table *table = &load->tables[i];
-
-		free(table->name);
-		free(table->label);
-		free(table->path);
-		cf_buf_release(&table->create);
-		cf_buf_release(&table->keys);
-		cf_buf_release(&table->foreign);
-	}
-	for (size_t i = 0; i < load->n_objects; i++) {
-		free(load->objects[i].name);
-		free(load->objects[i].label);
-		cf_buf_release(&load->objects[i].create);
-	}
+	for (size_t i = 0; i < load->n_tables; i++)
+		cf_mysql_load_table_release(&load->tables[i]);
+	for (size_t i = 0; i < load->n_objects; i++)
+		cf_mysql_load_object_release(&load->objects[i]);
 	for (size_t i = 0; i < load->n_drops; i++) {
 		free(load->drops[i].sql);
 		free(load->drops[i].label);

@@ -41,6 +41,7 @@ struct cf_mysql_load_target {
 		*like; /* its defaults; the first source that goes there */
 	bool is_whole;
 	bool exists;
+	bool differs;	 /* from like, in its defaults */
 	bool is_dropped; /* and made anew */
 };
 
@@ -140,7 +141,8 @@ int cf_mysql_load_check_engines(struct cf_mysql_load *load, struct cf_err *err);
 
 /* Looks at the server: CF_ERR_EXISTS for what is in the way, or fills drops. */
 int cf_mysql_load_examine(struct cf_mysql_load *load, struct cf_err *err);
-/* Drops, and makes the databases. */
+/* Drops, and makes the databases. With --keep-going what belongs into one that cannot be made is no
+ * part of the load any more. */
 int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err);
 
 /* Fill create (and a table's keys and foreign). CF_ERR_BUSY where a new name cannot be worked in.
@@ -202,6 +204,10 @@ int cf_mysql_load_use(const struct cf_mysql_load *load, struct cf_mysql *my, siz
 /* Tell the user a step of the plan; true when it is to be done, too. */
 bool cf_mysql_load_step(const struct cf_mysql_load *load, const char *action, const char *object,
 			uint64_t bytes);
+
+/* What they own. */
+void cf_mysql_load_table_release(struct cf_mysql_load_table *table);
+void cf_mysql_load_object_release(struct cf_mysql_load_object *object);
 
 /* "kind db.name"; free() it. NULL when memory is out. */
 char *cf_mysql_load_label(const char *kind, const char *database, const char *name);

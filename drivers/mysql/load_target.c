@@ -250,26 +250,44 @@ static bool is_system(const char *database)
 	return false;
 }
 
+/* Whether the database is there, and has other defaults than the one of the snapshot. */
+static int examine_database(struct cf_mysql_load *load, size_t index, struct cf_err *err)
+{
+	struct cf_mysql_load_target *target = &load->targets[index];
+	const struct cf_mysql_manifest *like = &target->like->manifest;
+	struct cf_mysql_result *result;
+	struct cf_mysql_row row;
+	int rc = query_target(load, index,
+			      cf_mysql_has_database_comments(load->my)
+				      ? "SELECT DEFAULT_COLLATION_NAME, SCHEMA_COMMENT"
+					" FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=%1$s"
+				      : "SELECT DEFAULT_COLLATION_NAME, ''"
+					" FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=%1$s",
+			      &result, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cf_mysql_fetch(result, &row, err);
+	target->exists = rc > 0;
+	target->differs = rc > 0 && (strcmp(row.values[0], like->collation) != 0 ||
+				     strcmp(row.values[1], like->comment ? like->comment : "") != 0);
+	cf_mysql_result_free(result);
+	return rc < 0 ? rc : 0;
+}
+
 static int examine_target(struct cf_mysql_load *load, size_t index, struct cf_err *err)
 {
 	struct cf_mysql_load_target *target = &load->targets[index];
 	const struct cf_load_options *options = load->options;
-	struct cf_mysql_result *result;
-	int rc = 0;
+	int rc;
 
 	if (is_system(target->name))
 		return cf_err_set(err, CF_ERR_USAGE,
 				  "database %s is the server's own: --rename gives another name",
 				  target->name);
-	rc = query_target(
-		load, index,
-		"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=%1$s",
-		&result, err);
-
+	rc = examine_database(load, index, err);
 	if (rc < 0)
 		return rc;
-	target->exists = cf_mysql_n_rows(result) > 0;
-	cf_mysql_result_free(result);
 	if (!target->exists && options->data_only)
 		return cf_err_set(err, CF_ERR_NOT_FOUND,
 				  "%s: there is no database %s to put rows into",
@@ -280,6 +298,10 @@ static int examine_target(struct cf_mysql_load *load, size_t index, struct cf_er
 				  "--rename gives another name",
 				  cf_mysql_server_name(load->my), target->name);
 	target->is_dropped = target->exists && options->create;
+	if (target->differs && target->is_whole && !options->clean && !options->data_only)
+		cf_ctx_note(load->ctx, "database.defaults", target->name,
+			    "database %s keeps its own character set, collation and comment",
+			    target->name);
 	if (!target->exists || target->is_dropped || options->data_only)
 		return 0;
 	return examine_things(load, index, err);
@@ -313,29 +335,31 @@ static int run_on_name(struct cf_mysql *my, const char *head, const char *name, 
 	return rc;
 }
 
-static int create_database(struct cf_mysql_load *load, const struct cf_mysql_load_target *target,
+/* " CHARACTER SET ..." */
+static int append_defaults(const struct cf_mysql_load *load,
+			   const struct cf_mysql_load_target *target, struct cf_buf *out,
 			   struct cf_err *err)
 {
 	const struct cf_mysql_manifest *like = &target->like->manifest;
+	bool has_comment = like->comment || (target->exists && !target->is_dropped &&
+					     cf_mysql_has_database_comments(load->my));
+	int rc = cf_mysql_sql(out, err, " CHARACTER SET %t COLLATE %t", like->character_set,
+			      like->collation);
+
+	if (rc == 0 && has_comment)
+		rc = cf_mysql_sql(out, err, " COMMENT %t", like->comment ? like->comment : "");
+	return rc;
+}
+
+/* verb: "CREATE DATABASE " */
+static int define_database(struct cf_mysql_load *load, const struct cf_mysql_load_target *target,
+			   const char *verb, struct cf_err *err)
+{
 	struct cf_buf tail = CF_BUF_INIT;
-	int rc = cf_buf_append_str(&tail, " CHARACTER SET ", err);
+	int rc = append_defaults(load, target, &tail, err);
 
 	if (rc == 0)
-		rc = cf_mysql_quote_text(like->character_set, &tail, err);
-	if (rc == 0)
-		rc = cf_buf_append_str(&tail, " COLLATE ", err);
-	if (rc == 0)
-		rc = cf_mysql_quote_text(like->collation, &tail, err);
-	if (rc == 0 && like->comment) {
-		rc = cf_buf_append_str(&tail, " COMMENT ", err);
-		if (rc == 0)
-			rc = cf_mysql_quote_text(like->comment, &tail, err);
-	}
-	if (rc == 0)
-		rc = cf_buf_append(&tail, "", 1, err);
-	if (rc == 0)
-		rc = run_on_name(load->my, "CREATE DATABASE ", target->name,
-				 (const char *)tail.data, err);
+		rc = run_on_name(load->my, verb, target->name, (const char *)tail.data, err);
 	cf_buf_release(&tail);
 	return rc;
 }
@@ -353,21 +377,74 @@ static bool database_step(struct cf_mysql_load *load, const char *action, const 
 	return goes;
 }
 
+/* A statement that this user has no right to has changed nothing. */
+static void note_change(struct cf_mysql_load *load, int rc)
+{
+	load->has_begun |= rc != CF_ERR_ACCESS;
+}
+
+/* A database that is replaced, though not dropped. What else is in it keeps its own. */
+static bool takes_defaults(const struct cf_mysql_load *load,
+			   const struct cf_mysql_load_target *target)
+{
+	return target->exists && !target->is_dropped && target->is_whole && target->differs &&
+	       load->options->clean;
+}
+
 static int make_database(struct cf_mysql_load *load, struct cf_mysql_load_target *target,
 			 struct cf_err *err)
 {
 	int rc = 0;
 
 	if (target->is_dropped && database_step(load, "drop", target->name)) {
-		load->has_begun = true;
 		rc = run_on_name(load->my, "DROP DATABASE ", target->name, "", err);
+		note_change(load, rc);
 	}
 	if (rc == 0 && (!target->exists || target->is_dropped) &&
 	    database_step(load, "create", target->name)) {
-		load->has_begun = true;
-		rc = create_database(load, target, err);
+		rc = define_database(load, target, "CREATE DATABASE ", err);
+		load->has_begun |= rc == 0;
 	}
+	if (rc == 0 && takes_defaults(load, target) &&
+	    database_step(load, "alter", target->name)) {
+		rc = define_database(load, target, "ALTER DATABASE ", err);
+		note_change(load, rc);
+	}
+	if (rc < 0)
+		cf_err_wrap(err, "database %s", target->name);
 	return rc;
+}
+
+/* What was to go into a database that could not be made. */
+static void leave_out(struct cf_mysql_load *load, size_t target)
+{
+	size_t n_tables = 0, n_objects = 0;
+
+	for (size_t i = 0; i < load->n_tables; i++)
+		if (load->tables[i].target == target)
+			cf_mysql_load_table_release(&load->tables[i]);
+		else
+			load->tables[n_tables++] = load->tables[i];
+	for (size_t i = 0; i < load->n_objects; i++)
+		if (load->objects[i].target == target)
+			cf_mysql_load_object_release(&load->objects[i]);
+		else
+			load->objects[n_objects++] = load->objects[i];
+	load->n_tables = n_tables;
+	load->n_objects = n_objects;
+}
+
+static int make_or_leave_out(struct cf_mysql_load *load, size_t index, struct cf_err *err)
+{
+	int rc = make_database(load, &load->targets[index], err);
+
+	if (rc == 0 || !cf_mysql_load_forgives(load, load->my, rc))
+		return rc;
+	cf_ctx_warn(load->ctx, "restore.failed", load->targets[index].name,
+		    "left out with all that is in it: %s", err ? err->text : "");
+	cf_err_clear(err);
+	leave_out(load, index);
+	return 0;
 }
 
 static int run_drop(struct cf_mysql_load *load, const struct cf_mysql_load_drop *drop,
@@ -377,17 +454,18 @@ static int run_drop(struct cf_mysql_load *load, const struct cf_mysql_load_drop 
 	bool is_package = !strncmp(drop->sql, "DROP PACKAGE", strlen("DROP PACKAGE"));
 	int rc = cf_ctx_check(load->ctx, err);
 
-	load->has_begun = true;
 	if (rc == 0)
 		rc = cf_mysql_load_use(load, load->my, drop->target, err);
 	if (rc == 0)
 		rc = cf_mysql_run(load->my, is_package ? "SET sql_mode=ORACLE" : "SET sql_mode=''",
 				  err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = cf_mysql_run(load->my, drop->sql, err);
+		note_change(load, rc);
+	}
 	if (rc < 0)
 		cf_err_wrap(err, "%s", drop->label);
-	return rc;
+	return cf_mysql_load_forgive(load, load->my, drop->label, rc, err);
 }
 
 int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err)
@@ -399,6 +477,6 @@ int cf_mysql_load_clear(struct cf_mysql_load *load, struct cf_err *err)
 		if (cf_mysql_load_step(load, "drop", load->drops[i].label, 0))
 			rc = run_drop(load, &load->drops[i], err);
 	for (size_t i = 0; rc == 0 && i < load->n_targets; i++)
-		rc = make_database(load, &load->targets[i], err);
+		rc = make_or_leave_out(load, i, err);
 	return rc;
 }

@@ -157,6 +157,59 @@ def test_keep_going_leaves_out_what_fails(my):
     mariadb_state.assert_equal({key: want[key] for key in want if key[1] not in ("filed", "last")}, mariadb_state.of(server, "with_less"))
 
 
+MOST = "CREATE, ALTER, DROP, INSERT, SELECT, INDEX, REFERENCES, CREATE VIEW, CREATE ROUTINE, ALTER ROUTINE, TRIGGER, EVENT"
+
+
+def test_what_belongs_to_others_is_left_out_alone(my):
+    server = my.server
+    source = server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (1); CREATE PROCEDURE p() SELECT 1; "
+                         "CREATE VIEW v AS SELECT i FROM t; CREATE VIEW of_v AS SELECT i FROM v; CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SELECT 1; "
+                         "CREATE DEFINER = few@'%' VIEW mine AS SELECT 2 AS two")
+    my.run("backup", server.url(source))
+    with mariadb_state.user(server, "few", f"GRANT {MOST} ON *.* TO few@'%'"):
+        restore = ("restore", f"latest:/{source}", "--to", server.url("without", user="few"))
+        done = my.run(*restore, env={"MYSQL_PWD": "x"}, code=PARTIAL)
+        lines = [line for line in done.err.splitlines() if "was not made" in line]
+        assert [line.split(" ")[3] for line in lines] == [f"without.{name}" for name in ("p", "of_v", "v", "e")], done.err
+        assert all("root@" in line and "--no-owner" in line for line in (lines[0], *lines[2:]))
+        assert server.rows("SELECT i, two FROM t JOIN mine", "without") == [(1, 2)]
+        my.run(*restore, "--clean", "--no-owner", env={"MYSQL_PWD": "x"})
+        assert server.rows("SELECT * FROM of_v", "without") == [(1,)]
+
+
+def test_a_database_that_may_not_be_made_is_left_out_with_what_is_in_it(my):
+    server = my.server
+    names = [server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT i FROM t") for _ in range(2)]
+    my.run("backup", server.url(*names))
+    for name in names:
+        server.drop(name)
+    with mariadb_state.user(server, "few", f"GRANT {MOST}, SET USER ON *.* TO few@'%'; REVOKE CREATE ON *.* FROM few@'%'; "
+                            f"GRANT CREATE ON {names[1]}.* TO few@'%'; GRANT SET USER ON *.* TO few@'%'"):
+        restore = ("restore", "latest", "--to", server.url(user="few"))
+        line = my.fails(*restore, env={"MYSQL_PWD": "x"}, code=FAILED, names=f"database {names[0]}")
+        assert "part restored" not in line and not set(names) & server.databases()
+        done = my.run(*restore, "--keep-going", env={"MYSQL_PWD": "x"}, code=PARTIAL)
+        (warning,) = [line for line in done.err.splitlines() if "warning" in line]
+        assert f"database {names[0]}" in warning and "1 table, 1 row" in done.out
+        assert server.rows("SELECT * FROM v", names[1]) == [(1,)]
+
+
+def test_clean_gives_a_database_its_defaults_back(my):
+    server, source = my.server, my.server.new_name()
+    server.sql(f"CREATE DATABASE {source} CHARACTER SET latin1 COLLATE latin1_german1_ci; CREATE TABLE {source}.t (i INT)")
+    my.run("backup", server.url(source))
+    server.sql("CREATE DATABASE other_way CHARACTER SET utf8mb4 COMMENT 'x'; CREATE TABLE other_way.kept (a TEXT)")
+    before = server.rows("SHOW CREATE TABLE other_way.kept")
+    assert "alter database other_way\n" in my.restore(f"latest:/{source}", server.url("other_way"), "--clean", "--dry-run").out
+    my.restore(f"latest:/{source}", server.url("other_way"), "--clean")
+    query = "SELECT default_collation_name, schema_comment FROM information_schema.schemata WHERE schema_name = 'other_way'"
+    assert server.rows(query) == [("latin1_german1_ci", "")] and server.rows("SHOW CREATE TABLE other_way.kept") == before
+    # One table alone changes none.
+    server.sql("ALTER DATABASE other_way COMMENT 'y'")
+    my.restore(f"latest:/{source}", server.url("other_way"), "--clean", "--table", "t")
+    assert server.rows(query) == [("latin1_german1_ci", "y")]
+
+
 BACKSLASHES = r"""
 SET sql_mode = 'NO_BACKSLASH_ESCAPES';
 delimiter //
