@@ -207,8 +207,12 @@ static int load_accounts(struct cf_mysql_load *load, struct cf_err *err)
 static int load_last_grants(struct cf_mysql_load *load, struct cf_err *err)
 {
 	size_t n_done;
+	int rc;
 
-	return load->options->dry_run ? 0 : cf_mysql_load_grant(load, true, &n_done, err);
+	if (load->options->dry_run)
+		return 0;
+	rc = cf_mysql_load_grant(load, true, &n_done, err);
+	return rc == 0 ? cf_mysql_load_give_back_roles(load, err) : rc;
 }
 
 static int run_load(struct cf_mysql_load *load, struct cf_err *err)
@@ -281,6 +285,8 @@ static void release_load(struct cf_mysql_load *load)
 		free(load->users[i].sql);
 		free(load->users[i].label);
 	}
+	for (size_t i = 0; i < load->n_own_roles; i++)
+		free(load->own_roles[i]);
 	for (size_t i = 0; i < load->n_triggers; i++)
 		cf_mysql_manifest_release(&load->triggers[i]);
 	cf_mysql_sources_free(load->sources, load->n_sources);
@@ -289,6 +295,7 @@ static void release_load(struct cf_mysql_load *load)
 	free(load->objects);
 	free(load->drops);
 	free(load->users);
+	free(load->own_roles);
 	free(load->triggers);
 	cf_selector_free(load->selector);
 	cf_renames_release(&load->renames);

@@ -114,6 +114,8 @@ struct cf_mysql_load {
 	size_t n_drops;
 	struct cf_mysql_load_user *users;
 	size_t n_users;
+	char **own_roles; /* that this account was granted before */
+	size_t n_own_roles;
 	/* Of the tables that rows alone go into, as the server has them; one for each target. */
 	struct cf_mysql_manifest *triggers;
 	size_t n_triggers;
@@ -132,6 +134,10 @@ int cf_mysql_load_users(struct cf_mysql_load *load, struct cf_err *err);
  * cannot. */
 int cf_mysql_load_grant(struct cf_mysql_load *load, bool is_last, size_t *n_done_out,
 			struct cf_err *err);
+
+/* Of the roles that were made this account is an administrator only where the snapshot says so. The
+ * last of all: nobody else might grant them. */
+int cf_mysql_load_give_back_roles(struct cf_mysql_load *load, struct cf_err *err);
 
 /* Manifests, patterns, names and statements. The session is open. */
 int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err);
@@ -204,6 +210,9 @@ int cf_mysql_load_use(const struct cf_mysql_load *load, struct cf_mysql *my, siz
 /* Tell the user a step of the plan; true when it is to be done, too. */
 bool cf_mysql_load_step(const struct cf_mysql_load *load, const char *action, const char *object,
 			uint64_t bytes);
+
+/* `user`@`host`, or a role's name. */
+int cf_mysql_load_append_account(struct cf_buf *out, const char *account, struct cf_err *err);
 
 /* What they own. */
 void cf_mysql_load_table_release(struct cf_mysql_load_table *table);

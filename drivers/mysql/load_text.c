@@ -210,8 +210,7 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 	return rc;
 }
 
-/* `user`@`host`, or a role's name. */
-static int append_account(struct cf_buf *out, const char *account, struct cf_err *err)
+int cf_mysql_load_append_account(struct cf_buf *out, const char *account, struct cf_err *err)
 {
 	const char *at = strrchr(account, '@');
 	char *user = at ? strndup(account, (size_t)(at - account)) : strdup(account);
@@ -238,7 +237,7 @@ static int compose_trigger(const struct cf_mysql_object *from, struct cf_buf *ou
 	if (rc == 0 && from->definer) {
 		rc = cf_buf_append_str(out, " DEFINER=", err);
 		if (rc == 0)
-			rc = append_account(out, from->definer, err);
+			rc = cf_mysql_load_append_account(out, from->definer, err);
 	}
 	if (rc == 0)
 		rc = cf_buf_append_str(out, " TRIGGER ", err);

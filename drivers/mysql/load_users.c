@@ -2,6 +2,9 @@
  * --users: accounts that are not there are made before the databases, for views may call what
  * belongs to one of them. A right on one table or routine can be granted only when that is there,
  * so each grant is tried again until the end. Accounts that are there keep password and limits.
+ *
+ * MariaDB makes whoever creates a role its administrator, who alone may grant it. In the end we are
+ * that only of roles of which the snapshot says so.
  */
 
 #include "base/err.h"
@@ -10,8 +13,10 @@
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/manifest_json.h"
+#include "drivers/mysql/sql.h"
 #include "drivers/mysql/users_scan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +78,7 @@ static bool is_of_restored(const struct cf_mysql_load *load, const struct cf_mys
 
 /* A snapshot of one database has the rights to all. */
 static void tell_refused(const struct cf_mysql_load *load, const struct cf_mysql_load_user *step,
-			 int rc)
+			 int rc, const char *why)
 {
 	const char *what = step->is_account ? "made" : "granted";
 
@@ -82,7 +87,30 @@ static void tell_refused(const struct cf_mysql_load *load, const struct cf_mysql
 			    "not %s, for it was not restored: %s", what, step->label);
 	else
 		cf_ctx_warn(load->ctx, "user.refused", step->label, "not %s: %s: %s", what,
-			    step->label, cf_mysql_error_text(load->my));
+			    step->label, why);
+}
+
+/* Whoever may not grant a role finds it granted already, perhaps, by an earlier restore. */
+static bool is_granted(struct cf_mysql_load *load, const struct cf_mysql_load_user *step)
+{
+	struct cf_buf account = CF_BUF_INIT, bare = CF_BUF_INIT;
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	bool found = false;
+	int rc = cf_mysql_users_grantee(step->sql, &account, NULL);
+
+	if (rc == 0)
+		rc = cf_mysql_ask(load->my, &result, NULL, "SHOW GRANTS FOR %s",
+				  (const char *)account.data);
+	while (rc == 0 && !found && cf_mysql_fetch(result, &row, NULL) > 0) {
+		cf_buf_clear(&bare);
+		rc = cf_mysql_users_bare_grant(row.values[0], row.lengths[0], &bare, NULL);
+		found = rc == 0 && !strcmp((const char *)bare.data, step->sql);
+	}
+	cf_mysql_result_free(result);
+	cf_buf_release(&account);
+	cf_buf_release(&bare);
+	return found;
 }
 
 /* is_last: what the server refuses will not be tried again. */
@@ -90,14 +118,19 @@ static int try_step(struct cf_mysql_load *load, struct cf_mysql_load_user *step,
 		    struct cf_err *err)
 {
 	struct cf_err failure = CF_ERR_INIT;
+	char why[CF_ERR_TEXT_MAX];
 	int rc = run_step(load, step, &failure);
 
 	if (rc == 0)
 		return 0;
 	if (rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || cf_mysql_is_broken(load->my))
 		return cf_err_set(err, rc, "%s", failure.text);
-	if (is_last)
-		tell_refused(load, step, rc);
+	if (!is_last)
+		return 0;
+	snprintf(why, sizeof(why), "%s", cf_mysql_error_text(load->my));
+	step->is_done = !step->is_account && is_granted(load, step);
+	if (!step->is_done)
+		tell_refused(load, step, rc, why);
 	return 0;
 }
 
@@ -118,11 +151,100 @@ int cf_mysql_load_grant(struct cf_mysql_load *load, bool is_last, size_t *n_done
 	return rc;
 }
 
+/* The roles that were granted to this account itself. */
+static int ask_own_roles(struct cf_mysql_load *load, struct cf_mysql_result **result_out,
+			 struct cf_err *err)
+{
+	return cf_mysql_query(load->my,
+			      "SELECT ROLE_NAME, IS_GRANTABLE, CURRENT_USER() FROM "
+			      "information_schema.APPLICABLE_ROLES WHERE GRANTEE = CURRENT_USER()",
+			      result_out, err);
+}
+
+static int note_own_roles(struct cf_mysql_load *load, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_is_mariadb(load->my) ? ask_own_roles(load, &result, err) : 0;
+
+	while (result && rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
+		char **role = cf_mysql_grow(&load->own_roles, &load->n_own_roles, sizeof(*role));
+
+		rc = role ? cf_mysql_copy(row.values[0], role, err) : cf_err_nomem(err);
+	}
+	cf_mysql_result_free(result);
+	return rc;
+}
+
+static bool had_role(const struct cf_mysql_load *load, const char *role)
+{
+	for (size_t i = 0; i < load->n_own_roles; i++)
+		if (!strcmp(load->own_roles[i], role))
+			return true;
+	return false;
+}
+
+static bool has_step(const struct cf_mysql_load *load, const struct cf_buf *sql)
+{
+	for (size_t i = 0; i < load->n_users; i++)
+		if (!strcmp(load->users[i].sql, (const char *)sql->data))
+			return true;
+	return false;
+}
+
+/* What making the role gave this account, beyond what the snapshot does. account: as SHOW GRANTS
+ * has it. */
+static int give_back_role(struct cf_mysql_load *load, const char *role, const char *account,
+			  struct cf_err *err)
+{
+	struct cf_buf plain = CF_BUF_INIT, admin = CF_BUF_INIT;
+	int rc = cf_mysql_sql(&plain, err, "GRANT %n TO %s", role, account);
+
+	if (rc == 0)
+		rc = cf_mysql_sql(&admin, err, "GRANT %n TO %s WITH ADMIN OPTION", role, account);
+	if (rc == 0 && !has_step(load, &admin))
+		rc = cf_mysql_do(load->my, err, "REVOKE %s%n FROM %s",
+				 has_step(load, &plain) ? "ADMIN OPTION FOR " : "", role, account);
+	cf_buf_release(&plain);
+	cf_buf_release(&admin);
+	if (rc == 0 || rc == CF_ERR_CANCELED || rc == CF_ERR_NOMEM || cf_mysql_is_broken(load->my))
+		return rc;
+	cf_ctx_warn(load->ctx, "role.kept", role, "role %s stays granted to %s: %s", role, account,
+		    cf_mysql_error_text(load->my));
+	cf_err_clear(err);
+	return 0;
+}
+
+int cf_mysql_load_give_back_roles(struct cf_mysql_load *load, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_buf account = CF_BUF_INIT;
+	struct cf_mysql_row row;
+	int rc = load->n_users > 0 && cf_mysql_is_mariadb(load->my)
+			 ? ask_own_roles(load, &result, err)
+			 : 0;
+
+	while (result && rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
+		rc = 0;
+		if (had_role(load, row.values[0]) || strcmp(row.values[1], "YES") != 0)
+			continue;
+		cf_buf_clear(&account);
+		rc = cf_mysql_load_append_account(&account, row.values[2], err);
+		if (rc == 0)
+			rc = cf_buf_append(&account, "", 1, err);
+		if (rc == 0)
+			rc = give_back_role(load, row.values[0], (const char *)account.data, err);
+	}
+	cf_mysql_result_free(result);
+	cf_buf_release(&account);
+	return rc;
+}
+
 int cf_mysql_load_users(struct cf_mysql_load *load, struct cf_err *err)
 {
 	bool has_rights = false;
 	size_t n_done;
-	int rc = 0;
+	int rc = load->options->dry_run ? 0 : note_own_roles(load, err);
 
 	for (size_t i = 0; rc == 0 && i < load->n_users; i++) {
 		struct cf_mysql_load_user *step = &load->users[i];

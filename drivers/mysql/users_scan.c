@@ -110,6 +110,25 @@ int cf_mysql_users_bare_grant(const char *text, size_t len, struct cf_buf *out, 
 	return rc == 0 ? cf_buf_append(out, "", 1, err) : rc;
 }
 
+int cf_mysql_users_grantee(const char *grant, struct cf_buf *out, struct cf_err *err)
+{
+	const char *pos = grant, *from = NULL, *end;
+	struct cf_mysql_token token;
+	int rc;
+
+	do {
+		end = pos;
+		token = cf_mysql_token_next(&pos);
+		if (cf_mysql_token_is_word(&token, "TO"))
+			from = pos + strspn(pos, " ");
+	} while (token.kind != CF_MYSQL_TOKEN_END &&
+		 !(from && cf_mysql_token_is_word(&token, "WITH")));
+	if (!from || from >= end)
+		return foreign(err);
+	rc = cf_buf_append(out, from, (size_t)(end - from), err);
+	return rc == 0 ? cf_buf_append(out, "", 1, err) : rc;
+}
+
 static int take_grant(struct scan *scan, const char *text, size_t len, struct cf_err *err)
 {
 	struct cf_buf whole = CF_BUF_INIT, sql = CF_BUF_INIT;

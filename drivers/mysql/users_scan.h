@@ -32,4 +32,7 @@ int cf_mysql_users_scan(const char *text, cf_mysql_user_step_fn *each, void *use
  * which ends with a NUL behind len bytes, says is part of CREATE USER. */
 int cf_mysql_users_bare_grant(const char *text, size_t len, struct cf_buf *out, struct cf_err *err);
 
+/* Appends the account of a bare grant, with a NUL; CF_ERR_DAMAGED where there is none. */
+int cf_mysql_users_grantee(const char *grant, struct cf_buf *out, struct cf_err *err);
+
 #endif

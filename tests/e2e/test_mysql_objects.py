@@ -210,6 +210,22 @@ def test_clean_gives_a_database_its_defaults_back(my):
     assert server.rows(query) == [("latin1_german1_ci", "y")]
 
 
+def test_whoever_restores_roles_does_not_keep_them(my, there):
+    server, source = my.server, my.server.make("CREATE TABLE t (i INT)")
+    accounts = "DROP USER IF EXISTS boss@localhost; DROP ROLE IF EXISTS role_a, role_b"
+    mapping = "SELECT host, user, role, admin_option FROM mysql.roles_mapping ORDER BY 1, 2, 3"
+    try:
+        server.sql("CREATE USER boss@localhost; CREATE ROLE role_a WITH ADMIN boss@localhost; CREATE ROLE role_b; GRANT role_b TO boss@localhost; "
+                   "REVOKE ADMIN OPTION FOR role_b FROM CURRENT_USER")
+        my.run("backup", server.url(source))
+        for options in ([], ["--clean"]):
+            my.restore("latest", there.url(), "--users", *options, env=there.variables)
+            assert there.rows(mapping) == server.rows(mapping) != []
+    finally:
+        for each in (server, there):
+            each.sql(accounts)
+
+
 BACKSLASHES = r"""
 SET sql_mode = 'NO_BACKSLASH_ESCAPES';
 delimiter //
