@@ -14,7 +14,8 @@
  *     load_clean.c     dropping what is in the way
  *     load_archive.c   schema by pg_restore: everything, in parallel
  *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
- *     load_rename.c    names in SQL
+ *     load_names.c     other names for what is restored
+ *     load_rename.c    SQL with these names
  *     load_going.c     what fails and is left out
  *     load_copy.c      rows
  *     load_triggers.c  triggers and foreign keys that are there before the rows
@@ -37,7 +38,6 @@
 struct cf_err;
 struct cf_pg;
 struct cf_pg_manifest;
-struct cf_pg_new_name;
 struct cf_pg_table;
 struct cf_pg_toc;
 struct cf_pg_toc_entry;
@@ -71,6 +71,14 @@ struct cf_pg_load_table {
 	const struct cf_pg_root *root; /* NULL when its rows go into the table itself */
 };
 
+/* What an object is called instead. */
+struct cf_pg_new_name {
+	const char *schema, *new_schema; /* of the archive, and of load->renames */
+	char *old_name, *new_name;
+	size_t entry; /* CF_PG_NO_ENTRY for what another entry makes, too */
+	size_t table; /* whose satellite it is, or CF_PG_NO_ENTRY */
+};
+
 /* One database on its way. */
 struct cf_pg_load {
 	const struct cf_load_options *options;
@@ -95,7 +103,7 @@ struct cf_pg_load {
 	bool by_archive;		  /* by pg_restore: everything under its own name */
 	bool single;			  /* in one transaction */
 	bool *kept;			  /* entries that the target has already: load_schema.c */
-	struct cf_pg_new_name *new_names; /* load_rename.c */
+	struct cf_pg_new_name *new_names; /* load_names.c */
 	size_t n_new_names;
 
 	/* the target */
@@ -202,8 +210,7 @@ int cf_pg_load_dangling(struct cf_pg_load *load, struct cf_err *err);
 /* True for what has to wait for the rows. */
 bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index);
 
-/* load_rename.c: what each object of the set is called at the target; then, SQL of the archive with
- * these names, appended. */
+/* load_names.c: what each object of the set is called at the target. */
 int cf_pg_load_name_all(struct cf_pg_load *load, struct cf_err *err);
 /* Of an extension's entry, once it is at the target: what it has there, from then on. */
 int cf_pg_load_name_members(struct cf_pg_load *load, const struct cf_pg_toc_entry *extension,
@@ -211,9 +218,13 @@ int cf_pg_load_name_members(struct cf_pg_load *load, const struct cf_pg_toc_entr
 void cf_pg_load_release_names(struct cf_pg_load *load);
 void cf_pg_load_new_name(const struct cf_pg_load *load, size_t entry, const char **schema_out,
 			 const char **name_out);
+/* NULL for what keeps its name. */
+const struct cf_pg_new_name *cf_pg_load_find_name(const struct cf_pg_load *load, const char *schema,
+						  char *name);
+
+/* load_rename.c: SQL of the archive with these names, appended. */
 int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
 			  const char *sql, struct cf_buf *out, struct cf_err *err);
-
 /* Warns where an entry's texts, that stay as they are, name what is renamed. */
 void cf_pg_load_tell_texts(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry);
 
