@@ -483,6 +483,8 @@ static int put_database(struct cf_pg_database *database, struct cf_err *err)
 	if (rc == 0 && dump->filtered)
 		rc = cf_pg_tell_needs(database, err);
 	if (rc == 0)
+		rc = cf_pg_tell_hidden(database, err);
+	if (rc == 0)
 		rc = put_sequences(database, err);
 	if (rc == 0)
 		rc = cf_pg_dump_data(database, err);

@@ -87,6 +87,8 @@ int cf_pg_objects_list(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_objects(struct cf_pg_database *database, struct cf_pg *worker, struct cf_err *err);
 /* Warns of what a selection cannot be restored without, and does not have. */
 int cf_pg_tell_needs(struct cf_pg_database *database, struct cf_err *err);
+/* Warns of what this user cannot see, and the archive does not have. */
+int cf_pg_tell_hidden(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err);
 
 /* Of the texts that we take from the server and give out: "UTF8", or what stands for no encoding at all. */
