@@ -473,6 +473,7 @@ def test_a_reader_of_all_data_may_back_up(postgres, coffer, tmp_path):
     name = postgres.make()
     try:
         postgres.sql(EMPTY + "CREATE SEQUENCE q; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER far FOREIGN DATA WRAPPER w;"
+                     "GRANT USAGE ON FOREIGN SERVER far TO reader;"
                      "CREATE USER MAPPING FOR postgres SERVER far OPTIONS (password 'p'); CREATE USER MAPPING FOR reader SERVER far", name)
         lines = coffer.run("backup", f"postgres:///{name}", code=PARTIAL).err.splitlines()
         assert [line for line in lines if "user mapping for postgres at server far" not in line] == []
