@@ -103,9 +103,9 @@ int cf_mysql_ddl_drop_definer(const char *text, struct cf_buf *out, struct cf_er
 /* The text of an event that does not run by itself. out is replaced and ended by NUL. */
 int cf_mysql_ddl_disable_event(const char *text, struct cf_buf *out, struct cf_err *err);
 
-/* The text of a routine or an event that was made under NO_BACKSLASH_ESCAPES, for such a session:
- * what a person wrote in it has no escapes, but what the server did, a comment and the type that is
- * returned. out is replaced and ended by NUL. */
+/* The text of a routine, a package or an event that was made under NO_BACKSLASH_ESCAPES, for such a
+ * session: what a person wrote in it has no escapes, but what the server did, a comment and the
+ * type that is returned. out is replaced and ended by NUL. */
 int cf_mysql_ddl_plain_strings(const char *text, struct cf_buf *out, struct cf_err *err);
 
 /* CREATE TABLE's text with the options that the server did not know, and wrote as comments, as

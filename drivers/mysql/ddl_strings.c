@@ -1,5 +1,5 @@
-/* What SHOW CREATE writes in a way of its own: strings into the text of a routine or an event, and
- * options of tables that mean nothing to the server. */
+/* What SHOW CREATE writes in a way of its own: strings into the text of a routine, a package or an
+ * event, and options of tables that mean nothing to the server. */
 
 #include "base/err.h"
 #include "drivers/mysql/ddl.h"
@@ -92,53 +92,84 @@ static bool is_characteristic(const char *line)
 	return false;
 }
 
-/* What the server wrote in the text behind the word that says what is made; false: nothing. */
-static bool find_written(const char *pos, bool is_event, const char **from_out,
-			 const char **end_out)
+struct written {
+	const char *from, *end;
+};
+
+/* Behind its name. */
+static void find_of_event(const char *pos, struct written *written)
 {
 	struct cf_mysql_token token = cf_mysql_token_next(&pos);
-	const char *end;
 
-	*from_out = pos;
-	if (is_event) {
-		do {
-			token = cf_mysql_token_next(&pos);
-		} while (token.kind != CF_MYSQL_TOKEN_END && !cf_mysql_token_is_word(&token, "DO"));
-		*end_out = token.text;
-		return true;
+	written->from = pos;
+	do {
+		token = cf_mysql_token_next(&pos);
+	} while (token.kind != CF_MYSQL_TOKEN_END && !cf_mysql_token_is_word(&token, "DO"));
+	written->end = token.text;
+}
+
+/* The first line begins right behind the name: PACKAGE "p"    COMMENT '...' */
+static void find_of_package(const char *pos, struct written *written)
+{
+	struct cf_mysql_token token = cf_mysql_token_next(&pos);
+
+	if (cf_mysql_token_is_word(&token, "BODY"))
+		cf_mysql_token_next(&pos);
+	written->from = pos;
+	written->end = pos;
+	while (is_characteristic(written->end)) {
+		written->end = line_end(written->end);
+		written->end += *written->end == '\n';
 	}
-	*from_out = behind_parameters(pos);
-	if (!*from_out)
-		return false;
-	end = line_end(*from_out);
-	while (*end && is_characteristic(end + 1))
-		end = line_end(end + 1);
-	*end_out = end;
-	return true;
+}
+
+static void find_of_routine(const char *pos, struct written *written)
+{
+	cf_mysql_token_next(&pos);
+	written->from = written->end = behind_parameters(pos);
+	if (!written->from)
+		return;
+	written->end = line_end(written->from);
+	while (*written->end && is_characteristic(written->end + 1))
+		written->end = line_end(written->end + 1);
+}
+
+/* What the server wrote in the text; false: nothing. */
+static bool find_written(const char *text, struct written *written)
+{
+	static const struct {
+		const char *word;
+		void (*find)(const char *pos, struct written *written);
+	} kinds[] = {{"EVENT", find_of_event},
+		     {"PROCEDURE", find_of_routine},
+		     {"FUNCTION", find_of_routine},
+		     {"PACKAGE", find_of_package}};
+	const char *pos = text;
+	struct cf_mysql_token token;
+
+	written->from = NULL;
+	while ((token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+			if (cf_mysql_token_is_word(&token, kinds[i].word)) {
+				kinds[i].find(pos, written);
+				return written->from != NULL;
+			}
+	return false;
 }
 
 int cf_mysql_ddl_plain_strings(const char *text, struct cf_buf *out, struct cf_err *err)
 {
-	const char *pos = text, *from = text, *end = text;
-	struct cf_mysql_token token;
-	bool is_event, found = false;
+	struct written written;
 	int rc;
 
-	do {
-		token = cf_mysql_token_next(&pos);
-		is_event = cf_mysql_token_is_word(&token, "EVENT");
-		if (is_event || cf_mysql_token_is_word(&token, "PROCEDURE") ||
-		    cf_mysql_token_is_word(&token, "FUNCTION"))
-			found = true;
-	} while (!found && token.kind != CF_MYSQL_TOKEN_END);
-	if (!found || !find_written(pos, is_event, &from, &end))
-		from = end = text;
+	if (!find_written(text, &written))
+		written.from = written.end = text;
 	cf_buf_clear(out);
-	rc = cf_buf_append(out, text, (size_t)(from - text), err);
+	rc = cf_buf_append(out, text, (size_t)(written.from - text), err);
 	if (rc == 0)
-		rc = append_range(from, end, out, err);
+		rc = append_range(written.from, written.end, out, err);
 	if (rc == 0)
-		rc = cf_buf_append(out, end, strlen(end) + 1, err);
+		rc = cf_buf_append(out, written.end, strlen(written.end) + 1, err);
 	if (rc == 0)
 		out->len--;
 	return rc;

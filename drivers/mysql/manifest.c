@@ -123,7 +123,8 @@ int cf_mysql_object_add_column(struct cf_mysql_object *object, const char *name,
 bool cf_mysql_object_has_plain_strings(const struct cf_mysql_object *object)
 {
 	const char *mode = object->session.sql_mode;
-	bool has_header = object->kind == CF_MYSQL_FUNCTION || object->kind == CF_MYSQL_PROCEDURE ||
+	bool has_header = (object->kind >= CF_MYSQL_FUNCTION &&
+			   object->kind <= CF_MYSQL_PACKAGE_BODY) ||
 			  object->kind == CF_MYSQL_EVENT;
 
 	return has_header && mode && strstr(mode, "NO_BACKSLASH_ESCAPES");

@@ -130,7 +130,7 @@ int cf_mysql_table_add_column(struct cf_mysql_table *table, const char *name, bo
 			      struct cf_err *err);
 int cf_mysql_object_add_column(struct cf_mysql_object *object, const char *name,
 			       struct cf_err *err);
-/* A routine or an event whose session takes a backslash for itself: cf_mysql_ddl_plain_strings(). */
+/* A routine, a package or an event whose session takes a backslash for itself: cf_mysql_ddl_plain_strings(). */
 bool cf_mysql_object_has_plain_strings(const struct cf_mysql_object *object);
 
 int cf_mysql_manifest_encode(const struct cf_mysql_manifest *manifest, struct cf_buf *out,

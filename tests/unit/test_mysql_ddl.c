@@ -376,6 +376,11 @@ static void the_servers_own_strings_lose_their_escapes(void **state)
 		 "'\\\\'",
 		 "CREATE EVENT `e` ON SCHEDULE EVERY 1 YEAR ENABLE COMMENT 'do \\' DO select "
 		 "'\\\\'"},
+		{"CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    COMMENT "
+		 "'\\\\'\n AS a '\\\\'",
+		 "CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    COMMENT "
+		 "'\\'\n AS a '\\\\'"},
+		{"CREATE PACKAGE `p`", "CREATE PACKAGE `p`"},
 		{"CREATE PROCEDURE `p`(a enum('x", "CREATE PROCEDURE `p`(a enum('x"},
 		{"", ""},
 	};
