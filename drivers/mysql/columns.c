@@ -63,6 +63,9 @@ enum cf_mysql_form cf_mysql_form_of(const char *data_type, bool has_scale)
 		return has_scale ? CF_MYSQL_AS_IS : CF_MYSQL_FLOAT;
 	if (strcmp(data_type, "enum") == 0)
 		return CF_MYSQL_ENUM;
+	/* MySQL's: MariaDB's is a text. */
+	if (strcmp(data_type, "json") == 0)
+		return CF_MYSQL_UTF8;
 	return CF_MYSQL_QUOTED;
 }
 

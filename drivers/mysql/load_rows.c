@@ -444,9 +444,11 @@ int cf_mysql_load_rows(struct cf_mysql_load *load, struct cf_mysql *my,
 {
 	const struct cf_mysql_load_table *table = part->table;
 	struct cf_mysql_row_reader rows;
-	/* LOAD DATA would take +0 for that value, and no row without a value. */
+	/* LOAD DATA would take +0 for that value, no row without a value, and no introducer of
+	 * MySQL's JSON. */
 	bool by_insert = atomic_load(&load->by_insert) || table->from->n_columns == 0 ||
-			 strstr(table->from->create, "'+0'");
+			 strstr(table->from->create, "'+0'") ||
+			 strcasestr(table->from->create, "` json");
 	int rc = 0;
 
 	cf_mysql_row_reader_init(&rows, load->tree, table->path, table->from, part->from, part->to);

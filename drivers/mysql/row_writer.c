@@ -108,6 +108,8 @@ static uint8_t *put_enum(uint8_t *out, const char *value, size_t len, size_t mar
 	return out;
 }
 
+static const char introducer[] = "_utf8mb4";
+
 static uint8_t *put_value(uint8_t *out, enum cf_mysql_form form, const char *value, size_t len)
 {
 	if (!value) {
@@ -125,6 +127,9 @@ static uint8_t *put_value(uint8_t *out, enum cf_mysql_form form, const char *val
 		return put_enum(out, value, len, 0);
 	case CF_MYSQL_MARKED_ENUM:
 		return put_enum(out, value, len, 1);
+	case CF_MYSQL_UTF8:
+		memcpy(out, introducer, sizeof(introducer) - 1);
+		return put_quoted(out + sizeof(introducer) - 1, (const uint8_t *)value, len);
 	case CF_MYSQL_AS_IS:
 		break;
 	}
@@ -166,7 +171,8 @@ int cf_mysql_row_writer_add(struct cf_mysql_row_writer *writer, const char *cons
 	uint8_t *row, *out;
 	int rc;
 
-	/* Every byte may need two, and quotes or 0x, and a comma; a float is as long as it is. */
+	/* Every byte may need two, and quotes or 0x, and a comma; a float is as long as it is, and
+	 * longer than an introducer. */
 	for (size_t i = 0; i < writer->n_columns; i++)
 		len_max += 2 * (size_t)lengths[i] + FLOAT_LEN_MAX + 1;
 	rc = begin_row(writer, len_max, err);

@@ -2,7 +2,7 @@
 #define CF_DRIVERS_MYSQL_ROW_WRITER_H
 
 /*
- * Rows as text: one a line, in a shape that INSERT and LOAD DATA both take.
+ * Rows as text: one a line, in a shape that INSERT and, but for CF_MYSQL_UTF8, LOAD DATA take.
  *
  *     INSERT INTO `t` (`a`,`b`) VALUES
  *     (1,'x')
@@ -33,8 +33,9 @@ enum cf_mysql_form {
 	CF_MYSQL_FLOAT, /* the text of a double, written with the fewest digits that give the same
 			   float */
 	CF_MYSQL_ENUM,	/* quoted; what is none of its values, shown as '': +0 */
-	CF_MYSQL_MARKED_ENUM /* the same where '' is a value: those that are one begin with a byte
-				more */
+	CF_MYSQL_MARKED_ENUM, /* the same where '' is a value: those that are one begin with a byte
+				 more */
+	CF_MYSQL_UTF8 /* _utf8mb4'...': the server takes no bytes of unknown meaning for it */
 };
 
 struct cf_mysql_row_writer {

@@ -108,6 +108,12 @@ static void what_is_no_member_of_an_enum_is_a_number(void **state)
 	assert_value(CF_MYSQL_MARKED_ENUM, "=a", 2, "'a'");
 }
 
+static void json_says_what_its_bytes_mean(void **state)
+{
+	assert_value(CF_MYSQL_UTF8, NULL, 0, "NULL");
+	assert_value(CF_MYSQL_UTF8, "{\"a\": \"it's\\n\"}", 15, "_utf8mb4'{\"a\": \"it\\'s\\\\n\"}'");
+}
+
 static void every_float_reads_back_as_itself(void **state)
 {
 	const enum cf_mysql_form form = CF_MYSQL_FLOAT;
@@ -247,6 +253,7 @@ int main(void)
 		cmocka_unit_test(special_bytes_are_escaped_wherever_they_stand),
 		cmocka_unit_test(other_bytes_are_themselves),
 		cmocka_unit_test(floats_have_the_fewest_digits_that_are_the_same_float),
+		cmocka_unit_test(json_says_what_its_bytes_mean),
 		cmocka_unit_test(every_float_reads_back_as_itself),
 		cmocka_unit_test(a_row_is_a_line_of_a_statement),
 		cmocka_unit_test(no_rows_are_no_statement),
