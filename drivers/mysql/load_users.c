@@ -64,6 +64,11 @@ static int run_step(struct cf_mysql_load *load, struct cf_mysql_load_user *step,
 				   may_make ? ",NO_AUTO_CREATE_USER" : "");
 	if (rc == 0)
 		rc = cf_mysql_run(load->my, step->sql, err);
+	/* MySQL knows no IF NOT EXISTS there. */
+	if (rc < 0 && cf_mysql_errno(load->my) == CF_MYSQL_SERVER_EXISTS) {
+		cf_err_clear(err);
+		rc = 0;
+	}
 	step->is_done = rc == 0;
 	return rc;
 }

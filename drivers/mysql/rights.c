@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One row of SHOW GRANTS: "GRANT SELECT, TRIGGER ON `shop`.* TO ...". */
+/* One row of SHOW GRANTS: "GRANT SELECT, TRIGGER ON `shop`.* TO ...", or "REVOKE ... FROM ...". */
 struct grant {
 	const char *rights;
 	size_t rights_len;
 	bool is_global;
-	char *database; /* a pattern as of LIKE; NULL when it is global */
+	bool is_revoked; /* from a right to everything (MySQL) */
+	char *database;	 /* a pattern as of LIKE; NULL when it is global */
 };
 
 /* False when it is no grant on databases. */
@@ -25,6 +26,7 @@ static int parse_grant(const char *text, struct grant *grant, bool *is_one_out, 
 		return 0;
 	grant->rights = text;
 	grant->rights_len = (size_t)(scope - text);
+	grant->is_revoked = strncmp(text, "REVOKE ", strlen("REVOKE ")) == 0;
 	scope += strlen(" ON ");
 	grant->is_global = strncmp(scope, "*.*", 3) == 0;
 	end = *scope == '`' ? strstr(scope + 1, "`.*") : NULL;
@@ -61,9 +63,9 @@ static void add_rights(const struct grant *grant, struct cf_mysql_rights *rights
 	bool all = holds(grant, "ALL PRIVILEGES");
 
 	if (all || holds(grant, "TRIGGER"))
-		rights->sees_triggers = true;
+		rights->sees_triggers = !grant->is_revoked;
 	/* EXECUTE, or to create, alter or show them. */
-	if (all || holds(grant, "EXECUTE") || holds(grant, "ROUTINE"))
+	if (!grant->is_revoked && (all || holds(grant, "EXECUTE") || holds(grant, "ROUTINE")))
 		rights->sees_routines = true;
 	if (grant->is_global && (all || holds(grant, "SHOW DATABASES") || holds(grant, "SELECT")))
 		rights->sees_databases = true;
@@ -72,8 +74,8 @@ static void add_rights(const struct grant *grant, struct cf_mysql_rights *rights
 /* Whoever may read the server's own tables sees routines there. */
 static bool reads_system_tables(const struct grant *grant)
 {
-	return (grant->is_global || strcmp(grant->database, "mysql") == 0) &&
-	       holds(grant, "SELECT");
+	return !grant->is_revoked &&
+	       (grant->is_global || strcmp(grant->database, "mysql") == 0) && holds(grant, "SELECT");
 }
 
 static int add_grant(struct cf_mysql *my, const char *text, const char *database,

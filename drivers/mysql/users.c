@@ -12,10 +12,20 @@
 static const char mariadb_accounts[] =
 	"SELECT User, Host, is_role = 'Y' FROM mysql.user WHERE User <> 'mariadb.sys' "
 	"ORDER BY is_role = 'Y' DESC, CAST(User AS BINARY), CAST(Host AS BINARY)";
-static const char mysql_accounts[] =
-	"SELECT User, Host, 0 FROM mysql.user WHERE User NOT IN ('mysql.sys', 'mysql.session', "
-	"'mysql.infoschema') ORDER BY (User, Host) IN (SELECT FROM_USER, FROM_HOST FROM "
-	"mysql.role_edges) DESC, CAST(User AS BINARY), CAST(Host AS BINARY)";
+#define MYSQL_ACCOUNTS                                                                             \
+	"SELECT User, Host, 0 FROM mysql.user WHERE User NOT IN ('mysql.sys', 'mysql.session', "   \
+	"'mysql.infoschema') ORDER BY "
+#define BY_NAME "CAST(User AS BINARY), CAST(Host AS BINARY)"
+static const char mysql_accounts[] = MYSQL_ACCOUNTS
+	"(User, Host) IN (SELECT FROM_USER, FROM_HOST FROM mysql.role_edges) DESC, " BY_NAME;
+static const char accounts_without_roles[] = MYSQL_ACCOUNTS BY_NAME; /* MySQL 5.7 */
+
+static const char *accounts_of(const struct cf_mysql *my)
+{
+	if (cf_mysql_is_mariadb(my))
+		return mariadb_accounts;
+	return cf_mysql_version(my) >= 80000 ? mysql_accounts : accounts_without_roles;
+}
 
 static int append_account_name(struct cf_buf *out, const struct cf_mysql_row *row,
 			       struct cf_err *err)
@@ -29,9 +39,14 @@ static int append_account_name(struct cf_buf *out, const struct cf_mysql_row *ro
  */
 static bool is_of_installation(const char *grant)
 {
-	static const char proxy[] = "GRANT PROXY ON ``@`%` TO `root`@";
+	static const char *const proxies[] = {"GRANT PROXY ON ``@`%` TO `root`@",
+					      "GRANT PROXY ON ``@`` TO `root`@",
+					      "GRANT PROXY ON ''@'' TO 'root'@"};
 
-	return strncmp(grant, proxy, sizeof(proxy) - 1) == 0;
+	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++)
+		if (strncmp(grant, proxies[i], strlen(proxies[i])) == 0)
+			return true;
+	return false;
 }
 
 /* With its password the grant would change an account that is there. */
@@ -130,8 +145,7 @@ static int for_each_account(struct cf_mysql *my, const struct cf_ctx *ctx, accou
 {
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_row row;
-	int rc = cf_mysql_query(my, cf_mysql_is_mariadb(my) ? mariadb_accounts : mysql_accounts,
-				&result, err);
+	int rc = cf_mysql_query(my, accounts_of(my), &result, err);
 
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
 		/* What everybody is granted has no account to create. */

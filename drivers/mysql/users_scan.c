@@ -170,7 +170,8 @@ static int take_statement(struct scan *scan, const char *text, size_t len, struc
 
 	if (cf_mysql_token_is_word(&token, "CREATE"))
 		return take_account(scan, text, len, at, err);
-	if (cf_mysql_token_is_word(&token, "GRANT"))
+	/* What MySQL takes from a right to everything is shown as REVOKE. */
+	if (cf_mysql_token_is_word(&token, "GRANT") || cf_mysql_token_is_word(&token, "REVOKE"))
 		return take_grant(scan, text, len, err);
 	if (cf_mysql_token_is_word(&token, "SET"))
 		return take_setting(scan, text, len, at, err);

@@ -433,6 +433,7 @@ static void users_are_taken_apart_without_their_passwords(void **state)
 			"CREATE USER 'c'@'d' IDENTIFIED WITH 'p' AS 0x24;\n"
 			"GRANT USAGE ON *.* TO `a``;b`@`%` IDENTIFIED BY PASSWORD '*1' REQUIRE SSL "
 			"WITH GRANT OPTION MAX_QUERIES_PER_HOUR 7;\n"
+			"REVOKE INSERT ON `world`.* FROM `c`@`d`;\n"
 			"GRANT SELECT (`with`) ON `grant`.`t` TO `c`@`d`;\nGRANT `r` TO `c`@`d` "
 			"WITH ADMIN OPTION;\n"
 			"SET sql_mode = 'ORACLE';\nGRANT EXECUTE ON PACKAGE `a`.`b` TO `r`;\nSET "
@@ -444,6 +445,7 @@ static void users_are_taken_apart_without_their_passwords(void **state)
 	assert_string_equal((char *)out.data,
 			    "+|server `s;`\n+|role `r`\n+|user `a``;b`@`%`\n+|user 'c'@'d'\n"
 			    "|GRANT USAGE ON *.* TO `a``;b`@`%` WITH GRANT OPTION\n"
+			    "|REVOKE INSERT ON `world`.* FROM `c`@`d`\n"
 			    "|GRANT SELECT (`with`) ON `grant`.`t` TO `c`@`d`\n"
 			    "|GRANT `r` TO `c`@`d` WITH ADMIN OPTION\n"
 			    "ORACLE: |GRANT EXECUTE ON PACKAGE `a`.`b` TO `r`\n"
