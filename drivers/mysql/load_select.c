@@ -360,11 +360,11 @@ static int make_texts(struct cf_mysql_load *load, struct cf_err *err)
 
 int cf_mysql_load_select(struct cf_mysql_load *load, struct cf_err *err)
 {
-	bool any_case = false;
+	struct cf_mysql_origin origin = {.any_case = false};
 	int rc =
-		cf_mysql_sources_read(load->tree, &load->sources, &load->n_sources, &any_case, err);
+		cf_mysql_sources_read(load->tree, &load->sources, &load->n_sources, &origin, err);
 
-	if (any_case)
+	if (origin.any_case)
 		load->pattern_flags |= CF_PATTERN_ANY_CASE;
 	if (rc == 0)
 		rc = cf_selector_new(&load->options->select, load->pattern_flags, &load->selector,

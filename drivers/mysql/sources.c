@@ -60,7 +60,7 @@ static int read_server(struct cf_tree *tree, struct cf_mysql_server *server, str
 }
 
 int cf_mysql_sources_read(struct cf_tree *tree, struct cf_mysql_load_source **sources_out,
-			  size_t *n_out, bool *any_case_out, struct cf_err *err)
+			  size_t *n_out, struct cf_mysql_origin *origin_out, struct cf_err *err)
 {
 	struct cf_mysql_server server = CF_MYSQL_SERVER_INIT;
 	struct cf_entry *entry = NULL;
@@ -78,7 +78,8 @@ int cf_mysql_sources_read(struct cf_tree *tree, struct cf_mysql_load_source **so
 	}
 	if (rc == 0)
 		rc = read_server(tree, &server, err);
-	*any_case_out = server.lower_case_table_names > 0;
+	origin_out->any_case = server.lower_case_table_names > 0;
+	origin_out->is_mysql = rc == 0 && strcmp(server.flavour, "mysql") == 0;
 	for (size_t i = 0; rc == 0 && i < server.n_databases; i++)
 		rc = add_source(tree, server.databases[i].folder, sources_out, n_out, err);
 	cf_mysql_server_release(&server);

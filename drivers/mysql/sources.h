@@ -15,10 +15,16 @@ struct cf_mysql_load_source {
 	bool is_whole;	/* and what is no table, too */
 };
 
-/* CF_ERR_USAGE when the tree is neither. any_case: the server took names in upper and lower case
- * for the same. Both outputs begin empty, and are freed by the caller also after a failure. */
+/* What a whole snapshot tells of its server. */
+struct cf_mysql_origin {
+	bool any_case; /* names in upper and lower case are the same */
+	bool is_mysql; /* not MariaDB */
+};
+
+/* CF_ERR_USAGE when the tree is neither. All outputs begin empty; the sources are freed by the
+ * caller also after a failure. */
 int cf_mysql_sources_read(struct cf_tree *tree, struct cf_mysql_load_source **sources_out,
-			  size_t *n_out, bool *any_case_out, struct cf_err *err);
+			  size_t *n_out, struct cf_mysql_origin *origin_out, struct cf_err *err);
 void cf_mysql_sources_free(struct cf_mysql_load_source *sources, size_t n);
 
 /* A file's path in the tree; folder may be "". free() it. NULL when memory is out. */

@@ -128,11 +128,19 @@ static int add_name(struct cf_mysql_verify *verify, char *name, struct cf_err *e
 }
 
 /* On a server of our own databases keep their names. */
-static int start_scratch(struct cf_mysql_verify *verify, bool any_case, struct cf_err *err)
+static int start_scratch(struct cf_mysql_verify *verify, const struct cf_mysql_origin *origin,
+			 struct cf_err *err)
 {
-	int rc = cf_mysql_scratch_start(&verify->scratch, any_case, verify->options, verify->ctx,
-					err);
+	int rc = 0;
 
+	/* It would write every definition in another way. */
+	if (origin->is_mysql)
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED,
+				"the snapshot is of MySQL, and only MariaDB is started here to "
+				"verify in: name a MySQL server by --against");
+	if (rc == 0)
+		rc = cf_mysql_scratch_start(&verify->scratch, origin->any_case, verify->options,
+					    verify->ctx, err);
 	if (rc == 0)
 		rc = cf_mysql_url_parse(verify->scratch.url, &verify->url, err);
 	for (size_t i = 0; rc == 0 && i < verify->n_sources; i++)
@@ -296,10 +304,11 @@ static void drop_databases(struct cf_mysql_verify *verify)
 	cf_mysql_close(my);
 }
 
-static int verify_in_server(struct cf_mysql_verify *verify, bool any_case, struct cf_err *err)
+static int verify_in_server(struct cf_mysql_verify *verify, const struct cf_mysql_origin *origin,
+			    struct cf_err *err)
 {
 	bool own = !verify->options->against;
-	int rc = own ? start_scratch(verify, any_case, err) : take_server(verify, err);
+	int rc = own ? start_scratch(verify, origin, err) : take_server(verify, err);
 
 	if (rc == 0)
 		rc = connect_scratch(verify, err);
@@ -325,11 +334,11 @@ int cf_mysql_verify(struct cf_tree *tree, const struct cf_verify_options *option
 			  .cancel = ctx->cancel},
 		.scratch = CF_MYSQL_SCRATCH_INIT,
 	};
-	bool any_case = false;
-	int rc = cf_mysql_sources_read(tree, &verify.sources, &verify.n_sources, &any_case, err);
+	struct cf_mysql_origin origin = {.any_case = false};
+	int rc = cf_mysql_sources_read(tree, &verify.sources, &verify.n_sources, &origin, err);
 
 	if (rc == 0)
-		rc = verify_in_server(&verify, any_case, err);
+		rc = verify_in_server(&verify, &origin, err);
 	if (rc == 0 && verify.n_failed > 0)
 		rc = cf_err_set(err, CF_ERR_DAMAGED, "%llu check%s failed",
 				(unsigned long long)verify.n_failed,
