@@ -30,6 +30,7 @@ static const char *const optional_settings[] = {
 	"SET SESSION binlog_format=ROW",
 	"SET SESSION system_versioning_insert_history=1",
 	"SET SESSION sql_generate_invisible_primary_key=0",
+	"SET SESSION sql_require_primary_key=0",
 	"SET SESSION explicit_defaults_for_timestamp=1",
 };
 

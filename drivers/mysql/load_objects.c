@@ -21,6 +21,37 @@ static int append_setting(struct cf_buf *sql, const char *name, const char *valu
 	return rc == 0 ? cf_mysql_quote_text(value, sql, err) : rc;
 }
 
+/* MySQL has given up modes that mean nothing to a program, and refuses them. */
+static bool knows_mode(const struct cf_mysql *my, const char *mode)
+{
+	static const char *const given_up[] = {"NO_AUTO_CREATE_USER", "NO_FIELD_OPTIONS",
+					       "NO_KEY_OPTIONS", "NO_TABLE_OPTIONS"};
+
+	if (cf_mysql_is_mariadb(my) || cf_mysql_version(my) < 80000)
+		return true;
+	for (size_t i = 0; i < sizeof(given_up) / sizeof(given_up[0]); i++)
+		if (!strcmp(mode, given_up[i]))
+			return false;
+	return true;
+}
+
+static int append_modes(struct cf_buf *sql, const struct cf_mysql *my, const char *modes,
+			struct cf_err *err)
+{
+	struct cf_buf known = CF_BUF_INIT;
+	char *copy = strdup(modes), *rest = copy, *mode;
+	int rc = copy ? cf_mysql_sql(&known, err, "") : cf_err_nomem(err);
+
+	while (rc == 0 && (mode = strsep(&rest, ",")))
+		if (knows_mode(my, mode))
+			rc = cf_mysql_sql(&known, err, "%s%s", known.len > 0 ? "," : "", mode);
+	if (rc == 0)
+		rc = append_setting(sql, "sql_mode", (const char *)known.data, err);
+	cf_buf_release(&known);
+	free(copy);
+	return rc;
+}
+
 static int set_session(struct cf_mysql *my, const struct cf_mysql_session *session,
 		       struct cf_err *err)
 {
@@ -28,11 +59,11 @@ static int set_session(struct cf_mysql *my, const struct cf_mysql_session *sessi
 	int rc = cf_buf_append_str(&sql, "SET SESSION foreign_key_checks=0", err);
 
 	if (rc == 0)
-		rc = append_setting(&sql, "sql_mode",
-				    session->sql_mode
-					    ? session->sql_mode
-					    : "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION",
-				    err);
+		rc = append_modes(&sql, my,
+				  session->sql_mode
+					  ? session->sql_mode
+					  : "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION",
+				  err);
 	if (rc == 0)
 		rc = append_setting(&sql, "time_zone",
 				    session->time_zone ? session->time_zone : "+00:00", err);

@@ -42,7 +42,7 @@ static int copy_definition(const struct cf_mysql_row *row, const struct shape *s
 		return cf_err_set(
 			err, CF_ERR_ACCESS,
 			"this user may not see its text: grant SHOW CREATE ROUTINE, or SELECT on "
-			"mysql.proc");
+			"mysql.proc (MySQL: SHOW_ROUTINE, or SELECT on *.*)");
 	rc = copy_column(row, shape->create, &object->create, err);
 	if (rc == 0)
 		rc = copy_column(row, shape->sql_mode, &session->sql_mode, err);

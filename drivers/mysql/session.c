@@ -38,7 +38,9 @@ static const char settings[] =
 	" /*M!100601 , old_mode = 'UTF8_IS_UTF8MB3' */"
 	" /*M!110200 , character_set_collations = '' */"
 	" /*!80000 , max_execution_time = 0, information_schema_stats_expiry = 0,"
-	" show_create_table_verbosity = 0 */";
+	" show_create_table_verbosity = 0 */"
+	/* A key that the server made is as much a column as others. */
+	" /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */";
 
 /* Something between us and the server may keep settings to itself. */
 static int check(struct cf_mysql *my, struct cf_err *err)
