@@ -185,8 +185,8 @@ int cf_pg_load_drop_by_hand(struct cf_pg *pg, const char *name, char **command_o
 /* load_clean.c */
 int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);
 
-/* load_archive.c: the owner of schemas that every database has; entries before the rows, and those
- * after. */
+/* load_archive.c: the owner and the rights of schemas that every database has; entries before the
+ * rows, and those after. */
 int cf_pg_load_give_schemas(struct cf_pg_load *load, struct cf_err *err);
 bool cf_pg_load_makes_by_itself(const struct cf_pg_toc_entry *entry);
 int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);

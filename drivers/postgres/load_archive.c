@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/load.h"
+#include "drivers/postgres/manifest.h"
 #include "drivers/postgres/program.h"
 #include "drivers/postgres/sql.h"
 #include "drivers/postgres/toc.h"
@@ -45,6 +46,12 @@ bool cf_pg_load_makes_by_itself(const struct cf_pg_toc_entry *entry)
 	       strncmp(entry->defn, "--", 2) == 0;
 }
 
+/* Of the pg_dump that wrote it. */
+static int archive_major(const struct cf_pg_load *load)
+{
+	return atoi(load->toc->program_version ? load->toc->program_version : "");
+}
+
 /* Who restores a database of his own may well not give its schema away: then it stays his, and all
  * in it can be used by him. */
 static int give_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,
@@ -78,9 +85,32 @@ static int give_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *en
 	return rc;
 }
 
+/*
+ * pg_dump tells the rights on public by what differs from those of PostgreSQL 15, whatever server it reads. An older server lets
+ * everybody create there, which a database that was closed to them must not become; where it was open, the archive says so.
+ */
+static int level_public(struct cf_pg_load *load, struct cf_err *err)
+{
+	static const char sql[] =
+		"SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_init_privs i ON i.objoid = n.oid"
+		" AND i.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+		" WHERE n.nspname = 'public' AND n.nspacl = i.initprivs";
+	struct cf_pg_rows *rows = NULL;
+	int rc;
+
+	if (cf_pg_server_version(load->pg) >= 150000 || archive_major(load) < 15 || load->manifest->filtered ||
+	    load->options->no_privileges)
+		return 0;
+	rc = cf_pg_query(load->pg, sql, NULL, 0, &rows, err);
+	if (rc == 0 && cf_pg_rows_count(rows) > 0)
+		rc = cf_pg_exec(load->pg, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", err);
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
 int cf_pg_load_give_schemas(struct cf_pg_load *load, struct cf_err *err)
 {
-	int rc = 0;
+	int rc = level_public(load, err);
 
 	for (size_t i = 0; rc == 0 && !load->options->no_owner && i < load->set.n; i++) {
 		const struct cf_pg_toc_entry *entry = &load->toc->entries[load->set.list[i]];
@@ -273,10 +303,8 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 	char jobs[16];
 	size_t n = 0;
 	/* It reads what the pg_dump of its own version wrote, or an older one. */
-	int rc = cf_pg_program_find(
-		"pg_restore",
-		atoi(load->toc->program_version ? load->toc->program_version : "") * 10000,
-		load->options->allow_old_client, load->ctx, &program, err);
+	int rc = cf_pg_program_find("pg_restore", archive_major(load) * 10000,
+				    load->options->allow_old_client, load->ctx, &program, err);
 
 	if (rc == 0)
 		rc = session_environment(load, &environment, err);

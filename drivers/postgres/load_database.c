@@ -10,46 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind "TABLESPACE = name". */
-static void skip_tablespace(const char **sql)
+/* sql for this database and the server of pg, ended by NUL. */
+static int append_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
+			       struct cf_buf *out, struct cf_err *err)
 {
-	for (size_t n = 0; n < 2; n++)
-		while (cf_sql_next(sql).kind == CF_SQL_SPACE)
-			;
-}
+	const struct cf_sql_database database = {.name = load->database,
+						 .version = cf_pg_server_version(pg),
+						 .no_tablespaces = load->no_tablespaces};
+	int rc = cf_sql_append_for_database(sql, &database, out, err);
 
-/* sql with the name behind each word DATABASE replaced, and without a tablespace where some are
- * missing. */
-static int append_for_database(const struct cf_pg_load *load, const char *sql, struct cf_buf *out,
-			       struct cf_err *err)
-{
-	bool follows = false;
-	struct cf_sql_token token;
-	int rc = 0;
-
-	while (rc == 0 && (token = cf_sql_next(&sql)).kind != CF_SQL_END) {
-		if (load->no_tablespaces && cf_sql_is_word(&token, "TABLESPACE")) {
-			skip_tablespace(&sql);
-			continue;
-		}
-		if (follows && (token.kind == CF_SQL_WORD || token.kind == CF_SQL_QUOTED))
-			rc = cf_sql_append_name(load->database, out, err);
-		else
-			rc = cf_buf_append(out, token.text, token.len, err);
-		if (token.kind != CF_SQL_SPACE)
-			follows = cf_sql_is_word(&token, "DATABASE");
-	}
-	return rc;
+	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
 }
 
 static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
 			     struct cf_err *err)
 {
 	struct cf_buf text = CF_BUF_INIT;
-	int rc = append_for_database(load, sql, &text, err);
+	int rc = append_for_database(load, pg, sql, &text, err);
 
-	if (rc == 0)
-		rc = cf_buf_append(&text, "", 1, err);
 	if (rc == 0)
 		rc = cf_pg_exec(pg, (const char *)text.data, err);
 	cf_buf_release(&text);
@@ -186,10 +164,8 @@ static int apply_statement(struct cf_pg_load *load, const char *sql, struct cf_e
 {
 	const struct cf_pg_step step = {.inside = false};
 	struct cf_buf text = CF_BUF_INIT, object = CF_BUF_INIT;
-	int rc = append_for_database(load, sql, &text, err);
+	int rc = append_for_database(load, load->pg, sql, &text, err);
 
-	if (rc == 0)
-		rc = cf_buf_append(&text, "", 1, err);
 	if (rc == 0)
 		rc = name_setting((const char *)text.data, &object, err);
 	if (rc == 0)

@@ -225,3 +225,46 @@ int cf_sql_append_literal(const char *text, struct cf_buf *out, struct cf_err *e
 	}
 	return rc < 0 ? rc : cf_buf_append_str(out, "'", err);
 }
+
+/* Whether it is the option of that name in "NAME = value", and what its value is: then *sql moves behind that. */
+static bool take_option(const struct cf_sql_token *token, const char *name, const char **sql,
+			struct cf_sql_token *value_out)
+{
+	const char *at = *sql;
+	struct cf_sql_token sign;
+
+	if (!cf_sql_is_word(token, name))
+		return false;
+	sign = cf_sql_next_token(&at);
+	if (sign.kind != CF_SQL_OTHER || sign.text[0] != '=')
+		return false;
+	*value_out = cf_sql_next_token(&at);
+	*sql = at;
+	return true;
+}
+
+int cf_sql_append_for_database(const char *sql, const struct cf_sql_database *database, struct cf_buf *out,
+			       struct cf_err *err)
+{
+	bool follows = false;
+	struct cf_sql_token token, value;
+	int rc = 0;
+
+	while (rc == 0 && (token = cf_sql_next(&sql)).kind != CF_SQL_END) {
+		if (database->no_tablespaces && take_option(&token, "TABLESPACE", &sql, &value))
+			continue;
+		/* There was but this one. */
+		if (database->version < 150000 && take_option(&token, "LOCALE_PROVIDER", &sql, &value))
+			continue;
+		if (database->version < 130000 && take_option(&token, "LOCALE", &sql, &value))
+			rc = cf_buf_printf(out, err, "LC_COLLATE = %.*s LC_CTYPE = %.*s",
+					   (int)value.len, value.text, (int)value.len, value.text);
+		else if (follows && (token.kind == CF_SQL_WORD || token.kind == CF_SQL_QUOTED))
+			rc = cf_sql_append_name(database->name, out, err);
+		else
+			rc = cf_buf_append(out, token.text, token.len, err);
+		if (token.kind != CF_SQL_SPACE)
+			follows = cf_sql_is_word(&token, "DATABASE");
+	}
+	return rc;
+}

