@@ -97,14 +97,18 @@ static int find_programs(struct cf_pg_dump *dump, struct cf_err *err)
 	return rc;
 }
 
-static int check_server(struct cf_pg_dump *dump, struct cf_err *err)
+static int check_server(struct postgres_source *source, struct cf_err *err)
 {
-	int version = cf_pg_server_version(dump->server);
+	int version = cf_pg_server_version(source->dump.server);
+	int rc;
 
 	if (version < LEAST_VERSION)
-		return cf_err_set(err, CF_ERR_UNSUPPORTED, "the server is PostgreSQL %d.%d: needs 10 or newer",
-				  version / 10000, version / 100 % 100);
-	return find_programs(dump, err);
+		return cf_err_set(err, CF_ERR_UNSUPPORTED, "%s is PostgreSQL %d.%d: needs 10 or newer",
+				  source->base.name, version / 10000, version / 100 % 100);
+	rc = find_programs(&source->dump, err);
+	if (rc == CF_ERR_UNSUPPORTED)
+		cf_err_wrap(err, "%s is PostgreSQL %d.%d", source->base.name, version / 10000, version % 10000);
+	return rc;
 }
 
 static int connect_source(struct postgres_source *source, const char *rest, struct cf_err *err)
@@ -117,11 +121,9 @@ static int connect_source(struct postgres_source *source, const char *rest, stru
 
 	if (rc == 0)
 		rc = cf_pg_session_configure(source->dump.server, 0, err);
-	if (rc == 0)
-		rc = check_server(&source->dump, err);
 	if (rc == 0 && !(source->base.name = name_source(source)))
 		rc = cf_err_nomem(err);
-	return rc;
+	return rc == 0 ? check_server(source, err) : rc;
 }
 
 static unsigned choose_jobs(const struct cf_source_options *options)
@@ -225,7 +227,7 @@ static int run_source(struct cf_source *base, struct cf_sink *sink, struct cf_er
 static int say_clients(const struct cf_ctx *ctx, struct cf_buf *text_out, struct cf_err *err)
 {
 	struct cf_pg_program program = {0};
-	int rc = cf_pg_program_find("pg_dump", LEAST_VERSION, false, ctx, &program, err);
+	int rc = cf_pg_program_newest("pg_dump", LEAST_VERSION, ctx, &program, err);
 
 	if (rc == 0)
 		rc = cf_buf_printf(text_out, err, "%s is %d.%d: dumps servers up to version %d", program.path,

@@ -19,6 +19,7 @@ struct search {
 	const char *name;
 	int least_major;
 	bool allow_old;
+	bool newest; /* is wanted, not the nearest */
 	const struct cf_ctx *ctx;
 	struct cf_pg_program best; /* path NULL: none yet */
 	struct cf_buf seen;	   /* what was found, for the message */
@@ -109,6 +110,8 @@ static bool is_better(const struct search *search, int version)
 
 	if (!search->best.path)
 		return true;
+	if (search->newest)
+		return version > best;
 	/* The nearest major: what a newer one writes, an older server may not read. Of that the newest. */
 	return major_of(version) < major_of(best) ||
 	       (major_of(version) == major_of(best) && version > best);
@@ -180,6 +183,12 @@ static int search_folders(struct search *search, struct cf_err *err)
 	return rc;
 }
 
+/* As Debian and PostgreSQL's own repositories call it. */
+static const char *package_of(const char *program)
+{
+	return strcmp(program, "initdb") == 0 ? "postgresql" : "postgresql-client";
+}
+
 static int refuse(const struct search *search, struct cf_err *err)
 {
 	const char *seen = search->seen.len ? (const char *)search->seen.data : "there is none";
@@ -190,8 +199,24 @@ static int refuse(const struct search *search, struct cf_err *err)
 				  "PostgreSQL client, or use --allow-old-client",
 				  search->name, seen);
 	return cf_err_set(err, CF_ERR_UNSUPPORTED,
-			  "needs %s of PostgreSQL %d or newer (%s): install the package postgresql-client-%d",
-			  search->name, search->least_major, seen, search->least_major);
+			  "needs %s of PostgreSQL %d or newer (%s): install the package %s-%d", search->name,
+			  search->least_major, seen, package_of(search->name), search->least_major);
+}
+
+static int find(struct search *search, struct cf_pg_program *program_out, struct cf_err *err)
+{
+	int rc = search_folders(search, err);
+
+	if (rc == 0)
+		rc = search_path(search, err);
+	if (rc == 0 && !search->best.path)
+		rc = refuse(search, err);
+	cf_buf_release(&search->seen);
+	if (rc < 0)
+		cf_pg_program_release(&search->best);
+	else
+		*program_out = search->best;
+	return rc;
 }
 
 int cf_pg_program_find(const char *name, int server_version, bool allow_old, const struct cf_ctx *ctx,
@@ -202,18 +227,20 @@ int cf_pg_program_find(const char *name, int server_version, bool allow_old, con
 				.allow_old = allow_old,
 				.ctx = ctx,
 				.seen = CF_BUF_INIT};
-	int rc = search_folders(&search, err);
 
-	if (rc == 0)
-		rc = search_path(&search, err);
-	if (rc == 0 && !search.best.path)
-		rc = refuse(&search, err);
-	cf_buf_release(&search.seen);
-	if (rc < 0)
-		cf_pg_program_release(&search.best);
-	else
-		*program_out = search.best;
-	return rc;
+	return find(&search, program_out, err);
+}
+
+int cf_pg_program_newest(const char *name, int least_version, const struct cf_ctx *ctx,
+			 struct cf_pg_program *program_out, struct cf_err *err)
+{
+	struct search search = {.name = name,
+				.least_major = major_of(least_version),
+				.newest = true,
+				.ctx = ctx,
+				.seen = CF_BUF_INIT};
+
+	return find(&search, program_out, err);
 }
 
 void cf_pg_program_release(struct cf_pg_program *program)

@@ -21,12 +21,15 @@ struct cf_pg_program {
 };
 
 /*
- * Find `name` ("pg_dump"): the newest installed one whose major version is at least that of server_version, in PATH
- * and where distributions put them (/usr/lib/postgresql/N/bin). CF_ERR_UNSUPPORTED names what is there and what is needed;
- * also for one with known holes (CVE-2026-116314 and others), unless allow_old.
+ * Find `name` ("pg_dump") in PATH and where distributions put them (/usr/lib/postgresql/N/bin): of the nearest major version
+ * that is not older than server_version, and of that the newest. CF_ERR_UNSUPPORTED names what is there and what is needed; also
+ * for one with known holes (CVE-2026-116314 and others), unless allow_old.
  */
 int cf_pg_program_find(const char *name, int server_version, bool allow_old, const struct cf_ctx *ctx,
 		       struct cf_pg_program *program_out, struct cf_err *err);
+/* The newest of all, for what is said of it. */
+int cf_pg_program_newest(const char *name, int least_version, const struct cf_ctx *ctx,
+			 struct cf_pg_program *program_out, struct cf_err *err);
 void cf_pg_program_release(struct cf_pg_program *program);
 
 struct cf_pg_run {

@@ -14,6 +14,7 @@
 #include "drivers/postgres/graph.h"
 #include "drivers/postgres/load.h"
 #include "drivers/postgres/manifest.h"
+#include "drivers/postgres/program.h"
 #include "drivers/postgres/scratch.h"
 #include "drivers/postgres/toc.h"
 
@@ -187,6 +188,27 @@ static int verify_database(struct cf_pg_verify *verify, const char *server, cons
 	return rc;
 }
 
+/* What is restored is dumped to be compared: whether it can be is better known before. */
+static int check_client(struct cf_pg *pg, const struct cf_verify_options *options,
+			const struct cf_ctx *ctx, struct cf_err *err)
+{
+	int version = cf_pg_server_version(pg), rc;
+	struct cf_pg_program program = {0};
+
+	if (!options->against || options->level == CF_VERIFY_QUICK)
+		return 0;
+	rc = cf_pg_program_find("pg_dump", version, options->allow_old_client, ctx, &program, err);
+	if (rc == CF_ERR_UNSUPPORTED) {
+		char *name = cf_pg_name(cf_pg_host(pg), cf_pg_port(pg), NULL);
+
+		cf_err_wrap(err, "%s is PostgreSQL %d.%d, where all levels but quick compare by pg_dump",
+			    name ? name : "the server", version / 10000, version % 10000);
+		free(name);
+	}
+	cf_pg_program_release(&program);
+	return rc;
+}
+
 static int verify_all(struct cf_tree *tree, const struct cf_pg_folders *folders, const char *server,
 		      const struct cf_verify_options *options, const struct cf_ctx *ctx,
 		      struct cf_err *err)
@@ -196,6 +218,8 @@ static int verify_all(struct cf_tree *tree, const struct cf_pg_folders *folders,
 	char name[CF_SCRATCH_NAME_MAX];
 	int rc = cf_pg_claim_take(&claim, server, options, ctx, err);
 
+	if (rc == 0)
+		rc = check_client(claim.pg, options, ctx, err);
 	for (size_t i = 0; rc == 0 && i < folders->n; i++) {
 		struct cf_pg_verify verify = {.options = options,
 					      .ctx = ctx,

@@ -129,6 +129,20 @@ static void the_nearest_program_that_is_not_older_is_chosen(void **state)
 	}
 }
 
+static void the_newest_program_is_told(void **state)
+{
+	struct programs *programs = (struct programs *)*state;
+	struct cf_pg_program program = {.path = NULL};
+
+	put_program(programs, "a", SAYS("15.20"));
+	put_program(programs, "b", SAYS("18.9"));
+	put_program(programs, "c", SAYS("16.16"));
+	put_program(programs, "d", SAYS("18.2")); /* has known holes */
+	assert_int_equal(cf_pg_program_newest("pg_pretend", 100000, &programs->ctx, &program, NULL), 0);
+	assert_int_equal(program.version, 180009);
+	cf_pg_program_release(&program);
+}
+
 static void programs_that_do_not_fit_are_named(void **state)
 {
 	struct programs *programs = (struct programs *)*state;
@@ -335,6 +349,7 @@ int main(void)
 		cmocka_unit_test(target_with_a_password_is_refused_unquoted),
 		cmocka_unit_test(targets_are_uris_and_connection_strings),
 		cmocka_unit_test_setup_teardown(the_nearest_program_that_is_not_older_is_chosen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_newest_program_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(programs_that_do_not_fit_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_program_s_error_lines_are_the_error, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_program_sees_only_the_servers_variables_it_is_given, set_up,
