@@ -252,6 +252,7 @@ static int describe_database(struct cf_pg_database *database, struct cf_err *err
 	manifest->icu_locale = cf_pg_value(rows, 0, 7);
 	manifest->icu_rules = cf_pg_value(rows, 0, 8);
 	manifest->server_version = cf_pg_server_version(database->leader);
+	manifest->scripts = CF_PG_SCRIPT_VERSION;
 	manifest->filtered = database->dump->filtered;
 	manifest->of_tables = database->dump->options->select.n_tables > 0;
 	return 0;

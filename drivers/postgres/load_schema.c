@@ -202,7 +202,8 @@ static int make_entry(struct cf_pg_load *load, const struct cf_pg_toc_entry *ent
 
 static bool is_duplicate(const char *sqlstate)
 {
-	static const char *const states[] = {"42710", "42P06", "42P07", "42723"};
+	/* The last of the server's own catalogs, which is how it refuses a second text search object. */
+	static const char *const states[] = {"42710", "42P06", "42P07", "42723", "23505"};
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		if (strcmp(sqlstate, states[i]) == 0)

@@ -160,6 +160,7 @@ static json_t *manifest_to_json(const struct cf_pg_manifest *manifest)
 	failed |= put_number(object, "version", CF_PG_MANIFEST_VERSION);
 	failed |= put_texts(object, manifest, database_texts, N_OF(database_texts));
 	failed |= put_number(object, "server_version", (uint64_t)manifest->server_version);
+	failed |= put_number(object, "scripts", manifest->scripts);
 	failed |= put_flag(object, "filtered", manifest->filtered);
 	failed |= put_flag(object, "of_tables", manifest->of_tables);
 	for (size_t i = 0; i < manifest->n_tables; i++)
@@ -451,6 +452,8 @@ static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struc
 	rc = get_texts(document, manifest, database_texts, N_OF(database_texts), err);
 	if (rc == 0)
 		rc = get_number(document, "server_version", INT32_MAX, &server_version, err);
+	if (rc == 0)
+		rc = get_number(document, "scripts", INT32_MAX, &manifest->scripts, err);
 	if (rc == 0 && (!manifest->name || !manifest->encoding || !manifest->data_encoding))
 		rc = bad(err, "the database has no name or encoding");
 	manifest->server_version = (int)server_version;

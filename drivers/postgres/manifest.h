@@ -60,6 +60,7 @@ struct cf_pg_manifest {
 	const char *tablespace;
 	const char *data_encoding; /* client_encoding of the COPY data */
 	int server_version;	   /* server_version_num: 150020 */
+	uint64_t scripts;	   /* CF_PG_SCRIPT_VERSION of what wrote those of the tables; 0 before there was one */
 	bool filtered;		   /* a selection was dumped, not the whole database */
 	bool of_tables;		   /* of tables by their names: what else the archive has is there for them */
 	struct cf_pg_table

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,23 +115,9 @@ static int append_head(const struct cf_pg_script *script, struct cf_buf *out, st
 					  "SET check_function_bodies = false;\n"
 					  "SET xmloption = content;\n"
 					  "SET client_min_messages = warning;\n"
-					  "SET row_security = off;\n\n",
+					  "SET row_security = off;\n"
+					  "SET coffer.kept = ' ';\n\n",
 					  err);
-}
-
-/* Several scripts of one database may be loaded into the same one: they share schemas. */
-static int append_schema(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
-			 struct cf_err *err)
-{
-	static const char create[] = "CREATE SCHEMA ";
-	const char *defn = entry->defn;
-	int rc = 0;
-
-	if (strncmp(defn, create, strlen(create)) == 0) {
-		rc = cf_buf_append_str(out, "CREATE SCHEMA IF NOT EXISTS ", err);
-		defn += strlen(create);
-	}
-	return rc < 0 ? rc : cf_buf_append_str(out, defn, err);
 }
 
 static int append_entry(const struct cf_pg_toc_entry *entry, struct cf_buf *out, struct cf_err *err)
@@ -147,14 +134,70 @@ static int append_entry(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
 			rc = cf_buf_append_str(out, ";\n", err);
 	}
 	if (rc == 0)
-		rc = is_desc(entry, "SCHEMA") ? append_schema(entry, out, err)
-					      : cf_buf_append_str(out, entry->defn, err);
-	if (rc == 0)
-		rc = cf_buf_append_str(out, "\n", err);
+		rc = cf_buf_append_str(out, entry->defn, err);
 	if (rc == 0 && other_am)
 		rc = cf_buf_append_str(out, "RESET default_table_access_method;\n", err);
 	return rc;
 }
+
+/* --- what other tables need, too --- */
+
+/*
+ * Several scripts may be loaded into one database: what is there of what their tables share stays as it is. coffer.kept has the
+ * dump ids of what was there, for all that belongs to it stays away, too.
+ */
+static const char keep[] = "EXCEPTION WHEN duplicate_schema OR duplicate_object OR duplicate_table OR duplicate_function"
+			   " OR unique_violation THEN\n"
+			   "\tPERFORM set_config('coffer.kept', current_setting('coffer.kept') || '%d ', false);\n";
+static const char unless_kept[] = "\tIF strpos(current_setting('coffer.kept'), ' %d ') > 0 THEN RETURN; END IF;\n";
+
+/* What an entry belongs to, or is, that the table only needs; CF_PG_NO_ENTRY for all that is the table's own. */
+static size_t find_shared(const struct cf_pg_script *script, const struct cf_pg_set *set, size_t index)
+{
+	size_t owner = cf_pg_graph_owner(script->graph, index);
+
+	while (set->marks[index] == CF_PG_SATELLITE && owner != CF_PG_NO_ENTRY) {
+		index = owner;
+		owner = cf_pg_graph_owner(script->graph, index);
+	}
+	return set->marks[index] == CF_PG_NEEDED ? index : CF_PG_NO_ENTRY;
+}
+
+/* The number that makes tags of quotes around the text that it does not contain. */
+static unsigned choose_tag(const char *text)
+{
+	char sql[24], block[24];
+	unsigned n = 0;
+
+	do {
+		n++;
+		snprintf(sql, sizeof(sql), "$sql%u$", n);
+		snprintf(block, sizeof(block), "$do%u$", n);
+	} while (strstr(text, sql) || strstr(text, block));
+	return n;
+}
+
+/* Statements of the table's own, or of what is shared: make it, or what belongs to it. */
+static int append_text(const struct cf_pg_script *script, size_t shared, const char *text, bool makes_shared,
+		       struct cf_buf *out, struct cf_err *err)
+{
+	int32_t id = shared == CF_PG_NO_ENTRY ? 0 : script->toc->entries[shared].dump_id;
+	unsigned tag = choose_tag(text);
+	int rc;
+
+	if (shared == CF_PG_NO_ENTRY)
+		return cf_buf_append_str(out, text, err);
+	rc = cf_buf_printf(out, err, "DO $do%u$ BEGIN\n", tag);
+	if (rc == 0 && !makes_shared)
+		rc = cf_buf_printf(out, err, unless_kept, id);
+	if (rc == 0)
+		rc = cf_buf_printf(out, err, "\tEXECUTE $sql%u$\n%s$sql%u$;\n", tag, text, tag);
+	if (rc == 0 && makes_shared)
+		rc = cf_buf_printf(out, err, keep, id);
+	return rc < 0 ? rc : cf_buf_printf(out, err, "END $do%u$;\n", tag);
+}
+
+/* --- what belongs into a script --- */
 
 /* True when every table that a foreign key speaks of is this one. */
 static bool refers_to_itself(const struct cf_pg_script *script, const struct cf_pg_toc_entry *key,
@@ -198,15 +241,12 @@ static const struct cf_pg_sequence *find_sequence(const struct cf_pg_script *scr
 }
 
 /* The names are the archive's, which are in its encoding. */
-static int append_setval(const struct cf_pg_script *script, const struct cf_pg_toc_entry *entry,
+static int append_setval(const struct cf_pg_sequence *sequence, const struct cf_pg_toc_entry *entry,
 			 struct cf_buf *out, struct cf_err *err)
 {
-	const struct cf_pg_sequence *sequence = find_sequence(script, entry->oid);
 	struct cf_buf name = CF_BUF_INIT;
 	int rc;
 
-	if (!sequence)
-		return 0;
 	rc = cf_sql_append_qualified(entry->nspname, entry->tag, &name, err);
 	if (rc == 0)
 		rc = cf_buf_append(&name, "", 1, err);
@@ -221,17 +261,33 @@ static int append_setval(const struct cf_pg_script *script, const struct cf_pg_t
 	return rc;
 }
 
+/* One that was there keeps its value. */
+static int append_value(const struct cf_pg_script *script, const struct cf_pg_set *set, size_t index,
+			struct cf_buf *out, struct cf_err *err)
+{
+	const struct cf_pg_toc_entry *entry = &script->toc->entries[index];
+	const struct cf_pg_sequence *sequence = find_sequence(script, entry->oid);
+	struct cf_buf text = CF_BUF_INIT;
+	int rc;
+
+	if (!is_desc(entry, "SEQUENCE") || !sequence)
+		return 0;
+	rc = append_setval(sequence, entry, &text, err);
+	if (rc == 0)
+		rc = cf_buf_append(&text, "", 1, err);
+	if (rc == 0)
+		rc = append_text(script, find_shared(script, set, index), (const char *)text.data, false, out, err);
+	cf_buf_release(&text);
+	return rc;
+}
+
 static int append_sequences(const struct cf_pg_script *script, const struct cf_pg_set *set,
 			    struct cf_buf *out, struct cf_err *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < set->n; i++) {
-		const struct cf_pg_toc_entry *entry = &script->toc->entries[set->list[i]];
-
-		if (is_desc(entry, "SEQUENCE"))
-			rc = append_setval(script, entry, out, err);
-	}
+	for (size_t i = 0; rc == 0 && i < set->n; i++)
+		rc = append_value(script, set, set->list[i], out, err);
 	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
 }
 
@@ -247,6 +303,21 @@ static bool comes_after(const struct cf_pg_script *script, size_t index)
 	return entry->section == CF_PG_SECTION_POST_DATA;
 }
 
+static int append_one(const struct cf_pg_script *script, const struct cf_pg_set *set, size_t index,
+		      struct cf_buf *out, struct cf_err *err)
+{
+	size_t shared = find_shared(script, set, index);
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = append_entry(&script->toc->entries[index], &text, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&text, "", 1, err);
+	if (rc == 0)
+		rc = append_text(script, shared, (const char *)text.data, shared == index, out, err);
+	cf_buf_release(&text);
+	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
+}
+
 static int append_entries(const struct cf_pg_script *script, const struct cf_pg_set *set,
 			  size_t table, bool after, struct cf_buf *out, struct cf_err *err)
 {
@@ -256,7 +327,7 @@ static int append_entries(const struct cf_pg_script *script, const struct cf_pg_
 		size_t index = set->list[i];
 
 		if (belongs(script, index, table) && comes_after(script, index) == after)
-			rc = append_entry(&script->toc->entries[index], out, err);
+			rc = append_one(script, set, index, out, err);
 	}
 	return rc;
 }

@@ -6,14 +6,18 @@
  * empty database.
  *
  *     before   settings; what the table needs by the archive's dependencies (schema, extensions,
- * types, functions, sequences, inheritance parents); CREATE TABLE; "COPY ... FROM stdin;" data the
- * rows as COPY text, which the caller places between the two after    "\."; values of its
- * sequences; defaults, constraints, indexes, statistics, triggers, rules, policies, comments;
- * foreign keys to itself
+ *              types, functions, sequences, inheritance parents); CREATE TABLE; "COPY ... FROM stdin;"
+ *     data     the rows as COPY text, which the caller places between the two
+ *     after    "\."; values of its sequences; defaults, constraints, indexes, statistics, triggers,
+ *              rules, policies, comments; foreign keys to itself
+ *
+ * What the table only needs stays as it is where it is there already, as when the script of another
+ * table was loaded before, or a restore of this table finds it. The table itself must not be there.
  *
  * Left out: owners, grants, security labels, publications, tablespaces, foreign keys to other
  * tables. A partition is a plain table. No name stands in a comment, since a name may hold a
- * newline (the caller's copy_stmt may begin with one in which it has none). psql's own commands are shut off by \restrict between the first line and the last.
+ * newline (the caller's copy_stmt may begin with one in which it has none). psql's own commands are
+ * shut off by \restrict between the first line and the last.
  *
  * Threads: after cf_pg_script_new the functions may be called from several threads at once.
  */
@@ -21,6 +25,8 @@
 #include "base/buf.h"
 
 #include <stdint.h>
+
+#define CF_PG_SCRIPT_VERSION 1 /* rises when the same archive gives another script */
 
 struct cf_err;
 struct cf_pg_manifest;

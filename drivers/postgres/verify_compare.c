@@ -14,6 +14,7 @@
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/manifest.h"
 #include "drivers/postgres/postgres.h"
+#include "drivers/postgres/script.h"
 #include "drivers/postgres/toc.h"
 #include "drivers/postgres/verify.h"
 
@@ -265,8 +266,9 @@ static bool is_ignored(void *user, const char *path)
 	/* Of a selection the snapshot has less than the database that it needs. */
 	if (text && (!comparison->same_version || manifest->filtered))
 		return true;
-	/* The scripts of all tables have a key that is made of all definitions. */
-	if (text && comparison->other_schema && begins(path, "tables/"))
+	/* The scripts of all tables have a key that is made of all definitions. Older ones are made in another way. */
+	if (text && begins(path, "tables/") &&
+	    (comparison->other_schema || manifest->scripts != CF_PG_SCRIPT_VERSION))
 		return true;
 	return comparison->verify->options->level < CF_VERIFY_COMPREHENSIVE && path[0] &&
 	       strcmp(path, "schema.sql") != 0;

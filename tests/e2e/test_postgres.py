@@ -202,6 +202,44 @@ def test_the_script_of_every_table_loads_into_an_empty_database(postgres, shop, 
     assert not failed
 
 
+SHARED = """
+CREATE SCHEMA s; COMMENT ON SCHEMA s IS 'shared'; CREATE TYPE s.mood AS ENUM ('sad', 'ok'); COMMENT ON TYPE s.mood IS 'm';
+CREATE DOMAIN s.pos AS int CHECK (VALUE > 0); ALTER DOMAIN s.pos ADD CONSTRAINT small CHECK (VALUE < 9) NOT VALID;
+COMMENT ON CONSTRAINT small ON DOMAIN s.pos IS 'c'; CREATE SEQUENCE s.q; CREATE TEXT SEARCH CONFIGURATION s.words (COPY = simple);
+CREATE FUNCTION s.f(int) RETURNS int LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT $1 + 1; END;
+CREATE FUNCTION s.quoted() RETURNS trigger LANGUAGE plpgsql AS $sql1$BEGIN RETURN new; /* $do2$ */ END$sql1$;
+CREATE TABLE s.parent (id int DEFAULT nextval('s.q'), m s.mood, p s.pos); COMMENT ON COLUMN s.parent.id IS 'id';
+CREATE TABLE s.a (w text, f int GENERATED ALWAYS AS (s.f(1)) STORED) INHERITS (s.parent);
+CREATE TABLE s.b (w text CHECK (to_tsvector('s.words', w) <> ''), f int GENERATED ALWAYS AS (s.f(1)) STORED) INHERITS (s.parent);
+CREATE TRIGGER t BEFORE INSERT ON s.a FOR EACH ROW EXECUTE FUNCTION s.quoted();
+CREATE TRIGGER t BEFORE INSERT ON s.b FOR EACH ROW EXECUTE FUNCTION s.quoted();
+CREATE INDEX ON s.a (to_tsvector('s.words', w));
+INSERT INTO s.a VALUES (DEFAULT, 'ok', 1, 'x'); INSERT INTO s.b VALUES (DEFAULT, 'sad', 2, 'y');
+"""
+
+
+def test_scripts_of_tables_share_what_they_need(postgres, coffer, tmp_path):
+    """What is there stays as it is; the table itself must not be there."""
+    coffer.variables = postgres.variables
+    name = postgres.make(SHARED)
+    coffer.run("backup", f"postgres:///{name}")
+    scripts = {t: coffer.run("dump", f"latest:{name}/tables/s.{t}.sql").stdout for t in ("parent", "a", "b")}
+    target = postgres.make()
+    for table in ("parent", "a"):
+        postgres.psql(target, "-o", "/dev/null", input=scripts[table])
+    postgres.sql("COMMENT ON TYPE s.mood IS 'mine'; SELECT setval('s.q', 70)", target)
+    postgres.psql(target, "-o", "/dev/null", "-1", input=scripts["b"])
+    assert postgres.value("SELECT obj_description('s.mood'::regtype)", target) == "mine"
+    assert postgres.value("SELECT nextval('s.q')", target) == 71
+    postgres.sql("COMMENT ON TYPE s.mood IS 'm'; SELECT setval('s.q', 2)", target)
+    assert postgres.dump(target) == postgres.dump(name)
+    assert b'relation "a" already exists' in postgres.psql(target, "-o", "/dev/null", input=scripts["a"], code=3).stderr
+    # A restore of one table does the same.
+    postgres.sql("DROP TABLE s.b", target)
+    coffer.restore("latest", f"postgres:///{target}", "--table", "s.b")
+    assert postgres.dump(target) == postgres.dump(name)
+
+
 def test_the_script_of_a_table_brings_all_that_belongs_to_it(postgres, shop, tree):
     target = postgres.make()
     postgres.psql(target, "-o", "/dev/null", "-f", tree.script("shop", "orders"))

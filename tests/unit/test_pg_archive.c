@@ -406,9 +406,11 @@ static void script_has_what_its_table_needs(void **state)
 {
 	static const char *const parts[] = {
 		"\\restrict key\n",
-		"CREATE SCHEMA IF NOT EXISTS shop;",
+		"SET coffer.kept = ' ';\n",
+		"DO $do1$ BEGIN\n\tEXECUTE $sql1$\nCREATE SCHEMA shop;\n$sql1$;\nEXCEPTION WHEN duplicate_schema",
 		"CREATE TYPE shop.mood",
-		"CREATE TABLE shop.orders",
+		"EXCEPTION WHEN ",
+		"END $do1$;\n\nCREATE TABLE shop.orders",
 		"COMMENT ON TABLE shop.orders",
 		"CREATE SEQUENCE shop.orders_id_seq",
 		"OWNED BY",
