@@ -1,10 +1,9 @@
-/* What is known of the server as a whole: server.json, the facts of the snapshot, and globals.sql. */
+/* What is known of the server as a whole: server.json, and the facts of the snapshot. */
 
 #include "base/ctx.h"
 #include "base/err.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/dump.h"
-#include "drivers/postgres/restrict.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GLOBALS_MAX ((size_t)256 << 20)
-#define NS_PER_S    1000000000
+#define NS_PER_S 1000000000
 
 /* One value of server.json, and the fact of the snapshot that it is, too (NULL: none). */
 struct query {
@@ -194,98 +192,4 @@ void cf_pg_server_release(struct cf_pg_dump *dump)
 {
 	json_decref(dump->facts);
 	dump->facts = NULL;
-}
-
-/* --- globals --- */
-
-static int take_piece(void *user, struct cf_span data, struct cf_err *err)
-{
-	struct cf_buf *out = (struct cf_buf *)user;
-
-	if (out->len + data.len > GLOBALS_MAX)
-		return cf_err_set(err, CF_ERR_UNSUPPORTED, "the roles and tablespaces take more than %zu MiB",
-				  GLOBALS_MAX >> 20);
-	return cf_buf_append(out, data.data, data.len, err);
-}
-
-/* As a connection string: the program would take a name such as "a=b" for one. */
-static int append_database(const char *name, struct cf_buf *out, struct cf_err *err)
-{
-	int rc = cf_buf_append_str(out, "--database=dbname='", err);
-
-	for (; rc == 0 && *name; name++) {
-		if (*name == '\'' || *name == '\\')
-			rc = cf_buf_append_str(out, "\\", err);
-		if (rc == 0)
-			rc = cf_buf_append(out, name, 1, err);
-	}
-	return rc < 0 ? rc : cf_buf_append(out, "'", 2, err);
-}
-
-/* The program does not say it. */
-static int tell_why(struct cf_pg_dump *dump, int rc, struct cf_err *err)
-{
-	const struct cf_pg_options options = {.application = CF_PG_APPLICATION};
-	struct cf_err why = CF_ERR_INIT;
-	struct cf_pg *pg = NULL;
-	int again = cf_pg_connect_again(dump->server, &options, dump->ctx, &pg, &why);
-
-	cf_pg_close(pg);
-	if (again == 0)
-		return rc;
-	cf_err_wrap(&why, "pg_dumpall cannot connect");
-	*err = why;
-	return why.code;
-}
-
-static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
-{
-	const char *superuser = cf_pg_parameter(dump->server, "is_superuser");
-	const char *server_encoding = cf_pg_parameter(dump->server, "server_encoding");
-	const char *args[8] = {"--globals-only", "--no-password"};
-	struct cf_buf database = CF_BUF_INIT;
-	char restrict_key[128], encoding[64];
-	size_t n = 2;
-	char **environment = NULL;
-	const struct cf_pg_run run = {.program = &dump->dump_all, .args = args, .input_fd = -1};
-	struct cf_pg_run with_environment = run;
-	int rc = cf_pg_environment(dump->server, NULL, &environment, err);
-
-	if (rc < 0)
-		return rc;
-	snprintf(restrict_key, sizeof(restrict_key), "--restrict-key=%s", key);
-	rc = append_database(cf_pg_database(dump->server), &database, err);
-	args[n++] = (const char *)database.data;
-	/* Not one that a role or a database sets, and that may lack characters of a name. */
-	if (server_encoding) {
-		snprintf(encoding, sizeof(encoding), "--encoding=%s", server_encoding);
-		args[n++] = encoding;
-	}
-	if (dump->dump_all.has_restrict_key)
-		args[n++] = restrict_key;
-	/* Their hashes are in a table that only superusers read. */
-	if (!superuser || strcmp(superuser, "on") != 0)
-		args[n++] = "--no-role-passwords";
-	with_environment.environment = environment;
-	if (rc == 0)
-		rc = cf_pg_program_run(&with_environment, take_piece, script, dump->ctx, err);
-	if (rc == CF_ERR_FAILED && err && strstr(err->text, "could not connect"))
-		rc = tell_why(dump, rc, err);
-	cf_pg_environment_free(environment);
-	cf_buf_release(&database);
-	return rc;
-}
-
-int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err)
-{
-	struct cf_pg_restrict_key random = cf_pg_restrict_random(), key;
-	struct cf_buf script = CF_BUF_INIT;
-	int rc = run_globals(dump, random.s, &script, err);
-
-	if (rc == 0)
-		rc = cf_pg_restrict_settle(&script, &random, &key, err);
-	if (rc == 0)
-		rc = cf_pg_put_file(dump, dump->root, "globals.sql", cf_buf_span(&script), err);
-	cf_buf_release(&script);
-	return rc;
 }

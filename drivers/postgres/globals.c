@@ -1,0 +1,235 @@
+/* Roles, memberships and tablespaces, as pg_dumpall writes them, and what it forgets: settings of all roles. */
+
+#include "base/ctx.h"
+#include "base/err.h"
+#include "drivers/postgres/client.h"
+#include "drivers/postgres/dump.h"
+#include "drivers/postgres/restrict.h"
+#include "drivers/postgres/sql.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define GLOBALS_MAX ((size_t)256 << 20)
+
+static int take_piece(void *user, struct cf_span data, struct cf_err *err)
+{
+	struct cf_buf *out = (struct cf_buf *)user;
+
+	if (out->len + data.len > GLOBALS_MAX)
+		return cf_err_set(err, CF_ERR_UNSUPPORTED, "the roles and tablespaces take more than %zu MiB",
+				  GLOBALS_MAX >> 20);
+	return cf_buf_append(out, data.data, data.len, err);
+}
+
+/* As a connection string: the program would take a name such as "a=b" for one. */
+static int append_database(const char *name, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append_str(out, "--database=dbname='", err);
+
+	for (; rc == 0 && *name; name++) {
+		if (*name == '\'' || *name == '\\')
+			rc = cf_buf_append_str(out, "\\", err);
+		if (rc == 0)
+			rc = cf_buf_append(out, name, 1, err);
+	}
+	return rc < 0 ? rc : cf_buf_append(out, "'", 2, err);
+}
+
+/* The program does not say it. */
+static int tell_why(struct cf_pg_dump *dump, int rc, struct cf_err *err)
+{
+	const struct cf_pg_options options = {.application = CF_PG_APPLICATION};
+	struct cf_err why = CF_ERR_INIT;
+	struct cf_pg *pg = NULL;
+	int again = cf_pg_connect_again(dump->server, &options, dump->ctx, &pg, &why);
+
+	cf_pg_close(pg);
+	if (again == 0)
+		return rc;
+	cf_err_wrap(&why, "pg_dumpall cannot connect");
+	*err = why;
+	return why.code;
+}
+
+static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+{
+	const char *superuser = cf_pg_parameter(dump->server, "is_superuser");
+	const char *server_encoding = cf_pg_parameter(dump->server, "server_encoding");
+	const char *args[8] = {"--globals-only", "--no-password"};
+	struct cf_buf database = CF_BUF_INIT;
+	char restrict_key[128], encoding[64];
+	size_t n = 2;
+	char **environment = NULL;
+	const struct cf_pg_run run = {.program = &dump->dump_all, .args = args, .input_fd = -1};
+	struct cf_pg_run with_environment = run;
+	int rc = cf_pg_environment(dump->server, NULL, &environment, err);
+
+	if (rc < 0)
+		return rc;
+	snprintf(restrict_key, sizeof(restrict_key), "--restrict-key=%s", key);
+	rc = append_database(cf_pg_database(dump->server), &database, err);
+	args[n++] = (const char *)database.data;
+	/* Not one that a role or a database sets, and that may lack characters of a name. */
+	if (server_encoding) {
+		snprintf(encoding, sizeof(encoding), "--encoding=%s", server_encoding);
+		args[n++] = encoding;
+	}
+	if (dump->dump_all.has_restrict_key)
+		args[n++] = restrict_key;
+	/* Their hashes are in a table that only superusers read. */
+	if (!superuser || strcmp(superuser, "on") != 0)
+		args[n++] = "--no-role-passwords";
+	with_environment.environment = environment;
+	if (rc == 0)
+		rc = cf_pg_program_run(&with_environment, take_piece, script, dump->ctx, err);
+	if (rc == CF_ERR_FAILED && err && strstr(err->text, "could not connect"))
+		rc = tell_why(dump, rc, err);
+	cf_pg_environment_free(environment);
+	cf_buf_release(&database);
+	return rc;
+}
+
+/* --- settings of all roles --- */
+
+/* Those whose value is a list of names. Extensions have none. */
+static bool is_list(const char *setting)
+{
+	static const char *const lists[] = {"local_preload_libraries",	"search_path",
+					    "session_preload_libraries", "shared_preload_libraries",
+					    "temp_tablespaces",		 "unix_socket_directories"};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (strcasecmp(setting, lists[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The name at *at, which moves behind it, and the comma; with its case, as the server keeps it here. */
+static int next_name(const char **at, struct cf_buf *name, struct cf_err *err)
+{
+	struct cf_sql_token token = {.kind = CF_SQL_OTHER, .text = *at + strspn(*at, " \t\n\r\f\v")};
+	int rc;
+
+	*at = token.text;
+	if (**at == '"') {
+		token = cf_sql_next(at);
+		rc = cf_sql_name_of(&token, name, err);
+	} else {
+		cf_buf_clear(name);
+		rc = cf_buf_append(name, token.text, strcspn(token.text, ", \t\n\r\f\v"), err);
+		*at += name->len;
+		if (rc == 0)
+			rc = cf_buf_append(name, "", 1, err);
+	}
+	*at += strcspn(*at, ",");
+	*at += **at == ',';
+	return rc;
+}
+
+/* As several literals: in one, all of them would be a single name. */
+static int append_list(const char *value, struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf name = CF_BUF_INIT;
+	const char *at = value;
+	int rc;
+
+	do {
+		rc = cf_buf_append_str(out, at == value ? "" : ", ", err);
+		if (rc == 0)
+			rc = next_name(&at, &name, err);
+		if (rc == 0)
+			rc = cf_sql_append_literal((const char *)name.data, out, err);
+	} while (rc == 0 && *at);
+	cf_buf_release(&name);
+	return rc;
+}
+
+static int append_setting(const char *setting, const char *value, struct cf_buf *out, struct cf_err *err)
+{
+	int rc = cf_buf_append_str(out, "ALTER ROLE ALL SET ", err);
+
+	if (rc == 0)
+		rc = cf_sql_append_name(setting, out, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, " TO ", err);
+	if (rc == 0)
+		rc = is_list(setting) ? append_list(value, out, err) : cf_sql_append_literal(value, out, err);
+	return rc < 0 ? rc : cf_buf_append_str(out, ";\n", err);
+}
+
+/* pg_dumpall writes in the database's encoding, and the server gives us UTF-8, or bytes that have none. */
+static int append_settings(struct cf_pg_dump *dump, const struct cf_pg_rows *rows, struct cf_buf *out,
+			   struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(dump->server, "server_encoding");
+	bool in_other = encoding && strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "SQL_ASCII") != 0;
+	int rc = cf_buf_printf(out, err, "--\n-- Settings of all roles\n--\n\n%s",
+			       in_other ? "SET client_encoding = 'UTF8';\n" : "");
+
+	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
+		rc = append_setting(cf_pg_value(rows, i, 0), cf_pg_value(rows, i, 1), out, err);
+	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
+}
+
+/* Where psql obeys no commands of its own: before the line that ends this, where there is one. */
+static int insert(struct cf_buf *script, const struct cf_buf *text, const char *key, struct cf_err *err)
+{
+	struct cf_buf whole = CF_BUF_INIT, line = CF_BUF_INIT;
+	const uint8_t *found = NULL;
+	size_t at;
+	int rc = cf_buf_printf(&line, err, "\\unrestrict %s", key);
+
+	if (rc == 0)
+		found = memmem(script->data, script->len, line.data, line.len);
+	at = found ? (size_t)(found - script->data) : script->len;
+	if (rc == 0)
+		rc = cf_buf_append(&whole, script->data, at, err);
+	if (rc == 0)
+		rc = cf_buf_append(&whole, text->data, text->len, err);
+	if (rc == 0)
+		rc = cf_buf_append(&whole, script->data + at, script->len - at, err);
+	cf_buf_release(&line);
+	cf_buf_release(rc == 0 ? script : &whole);
+	if (rc == 0)
+		*script = whole;
+	return rc;
+}
+
+static int add_settings(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+{
+	static const char sql[] =
+		"SELECT pg_catalog.substr(c, 1, p - 1), pg_catalog.substr(c, p + 1) FROM pg_catalog.pg_db_role_setting,"
+		" pg_catalog.unnest(setconfig) WITH ORDINALITY u(c, n), LATERAL (SELECT pg_catalog.strpos(c, '=') AS p) f"
+		" WHERE setdatabase = 0 AND setrole = 0 ORDER BY n";
+	struct cf_buf text = CF_BUF_INIT;
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
+
+	if (rc == 0 && cf_pg_rows_count(rows) > 0) {
+		rc = append_settings(dump, rows, &text, err);
+		if (rc == 0)
+			rc = insert(script, &text, key, err);
+	}
+	cf_pg_rows_free(rows);
+	cf_buf_release(&text);
+	return rc;
+}
+
+int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err)
+{
+	struct cf_pg_restrict_key random = cf_pg_restrict_random(), key;
+	struct cf_buf script = CF_BUF_INIT;
+	int rc = run_globals(dump, random.s, &script, err);
+
+	if (rc == 0)
+		rc = add_settings(dump, random.s, &script, err);
+	if (rc == 0)
+		rc = cf_pg_restrict_settle(&script, &random, &key, err);
+	if (rc == 0)
+		rc = cf_pg_put_file(dump, dump->root, "globals.sql", cf_buf_span(&script), err);
+	cf_buf_release(&script);
+	return rc;
+}
