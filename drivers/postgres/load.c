@@ -75,6 +75,7 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 		rc = cf_pg_load_own_database(load, err);
 	if (rc == 0 && exists)
 		rc = cf_pg_load_check_database(load, err);
+	load->adopts = exists && load->by_archive && cf_pg_load_wants_schema(load);
 	cf_pg_close(pg);
 	return rc;
 }
@@ -153,7 +154,7 @@ static bool cleans(const struct cf_pg_load *load)
 	       (!load->options->create || (load->pg && !load->made_database));
 }
 
-static void plan_all(struct cf_pg_load *load)
+static int plan_all(struct cf_pg_load *load, struct cf_err *err)
 {
 	size_t n_after = 0;
 
@@ -176,6 +177,7 @@ static void plan_all(struct cf_pg_load *load)
 	if (cf_pg_load_wants_schema(load))
 		cf_pg_load_step(load, 0, "index", "%zu indexes, constraints, triggers and rights",
 				n_after);
+	return load->adopts ? cf_pg_load_adopt_database(load, err) : 0;
 }
 
 /* Whether a schema that is renamed as a whole is made as the archive says, with its rights. */
@@ -243,6 +245,7 @@ static int load_before(struct cf_pg_load *load, struct cf_err *err)
 
 static int load_after(struct cf_pg_load *load, struct cf_err *err)
 {
+	const struct cf_pg_step alone = {.inside = false};
 	int rc;
 
 	if (!cf_pg_load_wants_schema(load))
@@ -253,7 +256,9 @@ static int load_after(struct cf_pg_load *load, struct cf_err *err)
 	if (rc == 0 && cf_pg_load_wants_data(load))
 		rc = cf_pg_load_refresh(load, err);
 	if (rc == 0 && load->made_database)
-		rc = cf_pg_load_finish_database(load, err);
+		rc = cf_pg_load_finish_database(load, &alone, err);
+	if (rc == 0 && load->adopts)
+		rc = cf_pg_load_adopt_database(load, err);
 	return rc;
 }
 
@@ -337,7 +342,7 @@ static int restore_database(struct cf_pg_load *load, const char *target, struct 
 		rc = load->kept ? reach_database(load, target, err) : cf_err_nomem(err);
 	}
 	if (rc == 0 && load->options->dry_run)
-		plan_all(load);
+		rc = plan_all(load, err);
 	else if (rc == 0)
 		rc = run_steps(load, err);
 	if (rc < 0 && (load->made_database || load->pg))
@@ -406,7 +411,8 @@ unsigned cf_pg_load_jobs(unsigned wanted)
 	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
 }
 
-/* Of several databases one that fails does not keep the others away, unless none works. */
+/* Of several databases one that fails does not keep the others away, unless none works. Those that every server has come
+ * last: the others are made from there, before they are set up as in the snapshot. */
 static int load_folders(const struct cf_pg_folders *folders, const char *target,
 			struct cf_tree *tree, const struct cf_load_options *options,
 			const struct cf_ctx *ctx, struct cf_load_figures *figures,
@@ -415,13 +421,15 @@ static int load_folders(const struct cf_pg_folders *folders, const char *target,
 	size_t n_failed = 0;
 	int rc = 0;
 
-	for (size_t i = 0; i < folders->n; i++) {
+	for (size_t i = 0; i < 2 * folders->n; i++) {
 		struct cf_err failure = CF_ERR_INIT;
 		char name[STEP_TEXT_MAX];
-		struct cf_pg_load_part part = {.folder = folders->items[i],
+		struct cf_pg_load_part part = {.folder = folders->items[i % folders->n],
 					       .is_one_of_several = folders->n > 1};
 
 		snprintf(name, sizeof(name), "%.*s", (int)strlen(part.folder) - 1, part.folder);
+		if (cf_pg_load_is_of_server(name) != (i >= folders->n))
+			continue;
 		rc = cf_pg_load_database(&part, target, tree, options, ctx, figures, &failure);
 		if (rc == 0)
 			continue;

@@ -10,6 +10,7 @@
  *     load_check_rows.c  and rows
  *     load_replication.c  what it would do to replication
  *     load_database.c  making the database
+ *     load_properties.c  what it is itself, where it is not made
  *     load_drop.c      dropping it
  *     load_clean.c     dropping what is in the way
  *     load_archive.c   schema by pg_restore: everything, in parallel
@@ -111,6 +112,7 @@ struct cf_pg_load {
 	struct cf_pg *pg;
 	bool no_tablespaces; /* some are missing there */
 	bool made_database;
+	bool adopts; /* a database that is there, and becomes the snapshot's as a whole */
 	struct cf_pg_roots roots; /* load_copy.c */
 
 	atomic_uint_least64_t n_loaded, rows_loaded, bytes_loaded; /* tables */
@@ -172,7 +174,11 @@ int cf_pg_load_check_cleaned(struct cf_pg_load *load, struct cf_err *err);
 bool cf_pg_load_is_of_server(const char *name); /* one that every server has */
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err);
-int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err);
+int cf_pg_load_finish_database(struct cf_pg_load *load, const struct cf_pg_step *step, struct cf_err *err);
+
+/* load_properties.c: all of that for a database of load->adopts, warned of where it cannot be done. */
+int cf_pg_load_adopt_database(struct cf_pg_load *load, struct cf_err *err);
+
 /* load_drop.c, all by a connection to another one: drops a database that is there, also a template, or leaves
  * it as it is. */
 int cf_pg_load_drop_present(struct cf_pg *pg, const char *name, struct cf_err *err);

@@ -160,18 +160,18 @@ static const char *end_of_statement(const char *sql)
 	return sql;
 }
 
-static int apply_statement(struct cf_pg_load *load, const char *sql, struct cf_err *err)
+static int apply_statement(struct cf_pg_load *load, const char *sql, const struct cf_pg_step *step,
+			   struct cf_err *err)
 {
-	const struct cf_pg_step step = {.inside = false};
 	struct cf_buf text = CF_BUF_INIT, object = CF_BUF_INIT;
 	int rc = append_for_database(load, load->pg, sql, &text, err);
 
 	if (rc == 0)
 		rc = name_setting((const char *)text.data, &object, err);
 	if (rc == 0)
-		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
+		rc = cf_pg_load_begin_step(load, load->pg, step, err);
 	if (rc == 0)
-		rc = cf_pg_load_end_step(load, load->pg, &step, cf_pg_exec(load->pg, (const char *)text.data, err),
+		rc = cf_pg_load_end_step(load, load->pg, step, cf_pg_exec(load->pg, (const char *)text.data, err),
 					 (const char *)object.data, err);
 	if (rc < 0 && rc != CF_ERR_CANCELED && object.len > 0)
 		cf_err_wrap(err, "%s", (const char *)object.data);
@@ -181,7 +181,7 @@ static int apply_statement(struct cf_pg_load *load, const char *sql, struct cf_e
 }
 
 /* One by one: a setting that may not be made here takes no other along. */
-static int apply_settings(struct cf_pg_load *load, const char *sql, struct cf_err *err)
+static int apply_entry(struct cf_pg_load *load, const char *sql, const struct cf_pg_step *step, struct cf_err *err)
 {
 	struct cf_buf statement = CF_BUF_INIT;
 	int rc = 0;
@@ -192,31 +192,20 @@ static int apply_settings(struct cf_pg_load *load, const char *sql, struct cf_er
 		cf_buf_clear(&statement);
 		rc = cf_buf_printf(&statement, err, "%.*s%c", (int)(end - sql), sql, 0);
 		if (rc == 0)
-			rc = apply_statement(load, (const char *)statement.data, err);
+			rc = apply_statement(load, (const char *)statement.data, step, err);
 		sql = end;
 	}
 	cf_buf_release(&statement);
 	return rc;
 }
 
-static int finish(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, struct cf_err *err)
-{
-	const struct cf_pg_step step = {.inside = false};
-	int rc;
-
-	if (strcmp(entry->desc, "DATABASE PROPERTIES") == 0)
-		return apply_settings(load, entry->defn, err);
-	rc = exec_for_database(load, load->pg, entry->defn, err);
-	return cf_pg_load_end_step(load, load->pg, &step, rc, entry->desc, err);
-}
-
-int cf_pg_load_finish_database(struct cf_pg_load *load, struct cf_err *err)
+int cf_pg_load_finish_database(struct cf_pg_load *load, const struct cf_pg_step *step, struct cf_err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++)
 		if (is_finish(load, &load->toc->entries[i]))
-			rc = finish(load, &load->toc->entries[i], err);
+			rc = apply_entry(load, load->toc->entries[i].defn, step, err);
 	if (rc < 0)
 		cf_err_wrap(err, "settings of database %s", load->database);
 	return rc;

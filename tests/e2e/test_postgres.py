@@ -256,28 +256,6 @@ def test_the_script_of_a_table_brings_all_that_belongs_to_it(postgres, shop, tre
     postgres.sql("INSERT INTO shop.orders (customer, amount) VALUES (1000, 5)", target)
 
 
-def test_globals_load_into_an_empty_cluster(postgres, shop, tree):
-    other = servers.Postgres()
-    try:
-        script = (tree.folder.parent / "globals.sql").read_text(encoding="utf-8")
-        here, there = postgres.variables["PG_TABLESPACE"], other.variables["PG_TABLESPACE"]
-        assert here in script
-        # The first user is there already.
-        script = script.replace(here, there).replace("CREATE ROLE postgres;\n", "")
-        other.sql(script)
-        want = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=postgres.env()).stdout.decode().replace(here, there)
-        got = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=other.env()).stdout.decode()
-        # Settings of a role in a database come with the database.
-        assert [line for line in got.splitlines() if "IN DATABASE" not in line] == [
-            line for line in want.splitlines() if "IN DATABASE" not in line]
-        # Passwords came along, as hashes.
-        assert "SCRAM-SHA-256" in got
-        target = other.make()
-        servers.run("pg_restore", "-e", "-d", target, tree.folder / "schema.dump", env=other.env())
-    finally:
-        other.remove()
-
-
 def test_dumping_an_unchanged_database_again_stores_next_to_nothing(postgres, coffer, tmp_path):
     coffer.variables = postgres.variables
     name = postgres.make("CREATE TABLE t AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 100000) AS g;" + EMPTY)

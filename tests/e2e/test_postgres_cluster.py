@@ -109,3 +109,98 @@ def test_what_every_server_has_is_not_made_anew(postgres, coffer, name, dry):
     coffer.run("backup", url(postgres.make()))
     coffer.fails("restore", "latest", "--to", url(name), "--create", "--clean", *dry, code=FAILED, names=[name, "--create"])
     assert postgres.exists(name)
+
+
+# All of a server.
+
+@pytest.fixture(scope="module")
+def other():
+    """A second server, with roles and databases of its own."""
+    server = servers.Postgres()
+    yield server
+    server.remove()
+
+
+def load_globals(script, server):
+    """As a person does: the first user is there already, which is told and does no harm."""
+    return servers.run("psql", "-X", "-q", "postgres", env=server.env(), input=script.encode()).stderr.decode().splitlines()
+
+
+def test_globals_load_into_an_empty_cluster(postgres, shop_backup, other, tmp_path):
+    shop_backup.restore("latest", tmp_path / "out")
+    script = (tmp_path / "out/globals.sql").read_text(encoding="utf-8")
+    here, there = postgres.variables["PG_TABLESPACE"], other.variables["PG_TABLESPACE"]
+    assert here in script
+    assert len(load_globals(script.replace(here, there), other)) == 1
+    want = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=postgres.env()).stdout.decode().replace(here, there)
+    got = servers.run("pg_dumpall", "-g", "--restrict-key=x", env=other.env()).stdout.decode()
+    # Settings of a role in a database come with the database.
+    assert [line for line in got.splitlines() if "IN DATABASE" not in line] == [
+        line for line in want.splitlines() if "IN DATABASE" not in line]
+    # Passwords came along, as hashes.
+    assert "SCRAM-SHA-256" in got
+    target = other.make()
+    servers.run("pg_restore", "-e", "-d", target, tmp_path / "out/shop/schema.dump", env=other.env())
+    other.drop(target)
+
+
+# Of the databases that every server has.
+PROPERTIES = """
+CREATE ROLE owning; CREATE ROLE app LOGIN; CREATE ROLE mon;
+ALTER DATABASE postgres OWNER TO owning; ALTER DATABASE postgres CONNECTION LIMIT 17;
+REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
+GRANT CONNECT ON DATABASE postgres TO mon WITH GRANT OPTION;
+SET ROLE mon; GRANT CONNECT ON DATABASE postgres TO app; RESET ROLE;
+ALTER DATABASE postgres SET search_path = "$user", "a; b", public;
+ALTER ROLE app IN DATABASE template1 SET app.text = 'it''s; "odd"';
+COMMENT ON DATABASE postgres IS 'ours; not yours'; COMMENT ON DATABASE template1 IS NULL;
+"""
+ALL_ROLES = r"""
+ALTER ROLE ALL SET search_path = "$user", "we""ird, \ x", public; ALTER ROLE ALL SET app.text = E'a\nb\\c''d';
+"""
+UNDONE = """
+ALTER DATABASE postgres OWNER TO postgres; ALTER DATABASE postgres CONNECTION LIMIT -1;
+ALTER DATABASE postgres RESET ALL; ALTER ROLE app IN DATABASE template1 RESET ALL; ALTER ROLE ALL RESET ALL;
+UPDATE pg_database SET datacl = NULL WHERE datname = 'postgres';
+UPDATE pg_database SET datacl = '{=c/postgres,postgres=CTc/postgres}' WHERE datname = 'template1';
+COMMENT ON DATABASE postgres IS 'default administrative connection database';
+COMMENT ON DATABASE template1 IS 'default template for new databases';
+"""
+
+
+def properties(server):
+    return server.rows(
+        "SELECT datname, datdba::regrole::text, datconnlimit, datistemplate, shobj_description(d.oid, 'pg_database'),"
+        " (SELECT array_agg(a::text ORDER BY a::text) FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) a),"
+        " (SELECT array_agg(setrole || array_to_string(setconfig, '|') ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+        " FROM pg_database d WHERE datname IN ('postgres', 'template1') ORDER BY 1")
+
+
+def test_a_whole_cluster_comes_back(other, coffer):
+    coffer.variables = other.variables
+    initial = properties(other)
+    other.sql(PROPERTIES + ALL_ROLES)
+    name = other.make("CREATE TABLE t AS SELECT 1 AS a")
+    want, roles = properties(other), "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0"
+    of_roles = other.rows(roles)
+    coffer.run("backup", "postgres:", "--all-databases")
+    other.sql(UNDONE)
+    other.drop(name)
+    assert properties(other) == initial and other.rows(roles) == []
+    load_globals(coffer.run("dump", "latest:globals.sql").out, other)
+    assert other.rows(roles) == of_roles
+    everything = ("restore", "latest", "--to", "postgres:", "--create")
+    told = coffer.run(*everything, "--dry-run").out
+    assert "set owner, rights, settings, connection limit, comment of database postgres" in told and properties(other) == initial
+    coffer.run(*everything)
+    assert properties(other) == want and other.exists(name)
+    # What has been changed since stays, and is named; what is the same is not.
+    other.sql("ALTER DATABASE postgres OWNER TO app; ALTER DATABASE postgres SET work_mem = '1MB'")
+    other.drop(name)
+    changed = properties(other)
+    for dry in (["--dry-run"], []):
+        line = coffer.run(*everything, *dry, code=PARTIAL).error_line
+        assert "database postgres keeps its owner, rights, settings" in line
+    assert properties(other) == changed
+    coffer.run(*everything, "--clean")
+    assert properties(other) == want
