@@ -174,6 +174,7 @@ int cf_pg_load_check_cleaned(struct cf_pg_load *load, struct cf_err *err);
 bool cf_pg_load_is_of_server(const char *name); /* one that every server has */
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err);
+bool cf_pg_load_finishes(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry);
 int cf_pg_load_finish_database(struct cf_pg_load *load, const struct cf_pg_step *step, struct cf_err *err);
 
 /* load_properties.c: all of that for a database of load->adopts, warned of where it cannot be done. */

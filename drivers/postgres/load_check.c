@@ -153,6 +153,39 @@ static bool names_roles(const struct cf_pg_load *load, const struct cf_pg_toc_en
 	       (strcmp(entry->desc, "ACL") == 0 || strcmp(entry->desc, "DEFAULT ACL") == 0);
 }
 
+/* ALTER ROLE role IN DATABASE. */
+static int add_roles_with_settings(const char *sql, struct names *roles, struct cf_err *err)
+{
+	struct cf_sql_token before = {.kind = CF_SQL_END}, token = cf_sql_next_token(&sql);
+	int rc = 0;
+
+	for (; rc == 0 && token.kind != CF_SQL_END; before = token, token = cf_sql_next_token(&sql)) {
+		if (!cf_sql_is_word(&before, "ALTER") || !cf_sql_is_word(&token, "ROLE"))
+			continue;
+		token = cf_sql_next_token(&sql);
+		rc = add_role(&token, roles, err);
+	}
+	return rc;
+}
+
+/* Those that the database itself needs, when all is in it. */
+static int collect_last_roles(struct cf_pg_load *load, struct names *roles, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
+
+		if (!cf_pg_load_finishes(load, entry) || load->options->no_privileges)
+			continue;
+		rc = strcmp(entry->desc, "ACL") == 0 ? add_roles_of(entry->defn, roles, err)
+						     : add_roles_with_settings(entry->defn, roles, err);
+	}
+	if (rc == 0 && load->manifest->owner && !load->options->no_owner)
+		rc = add_name(roles, load->manifest->owner, err);
+	return rc;
+}
+
 static int collect_roles(struct cf_pg_load *load, struct names *roles, struct cf_err *err)
 {
 	int rc = 0;
@@ -174,9 +207,7 @@ static int collect_roles(struct cf_pg_load *load, struct names *roles, struct cf
 		if (rc == 0 && large->grants && !load->options->no_privileges)
 			rc = add_roles_of(large->grants, roles, err);
 	}
-	if (rc == 0 && load->options->create && load->manifest->owner && !load->options->no_owner)
-		rc = add_name(roles, load->manifest->owner, err);
-	return rc;
+	return rc == 0 && load->options->create ? collect_last_roles(load, roles, err) : rc;
 }
 
 static bool is_ascii(const char *text)

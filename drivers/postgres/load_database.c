@@ -122,8 +122,7 @@ int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct c
 	return load->options->dry_run ? 0 : replace_database(load, pg, exists, sql, err);
 }
 
-/* Of the database itself, not of what is in it. */
-static bool is_finish(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
+bool cf_pg_load_finishes(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry)
 {
 	static const char prefix[] = "DATABASE ";
 
@@ -160,18 +159,28 @@ static const char *end_of_statement(const char *sql)
 	return sql;
 }
 
-static int apply_statement(struct cf_pg_load *load, const char *sql, const struct cf_pg_step *step,
+/* ALTER ROLE ... IN DATABASE, where roles need not be there: the restore can do without it. */
+static bool may_lack_role(const struct cf_pg_load *load, const char *sql)
+{
+	static const char of_role[] = "ALTER ROLE ";
+
+	return load->options->no_privileges && strncmp(sql, of_role, strlen(of_role)) == 0;
+}
+
+static int apply_statement(struct cf_pg_load *load, const char *sql, const struct cf_pg_step *of_all,
 			   struct cf_err *err)
 {
+	const struct cf_pg_step step = {.inside = of_all->inside,
+					.dispensable = of_all->dispensable || may_lack_role(load, sql)};
 	struct cf_buf text = CF_BUF_INIT, object = CF_BUF_INIT;
 	int rc = append_for_database(load, load->pg, sql, &text, err);
 
 	if (rc == 0)
 		rc = name_setting((const char *)text.data, &object, err);
 	if (rc == 0)
-		rc = cf_pg_load_begin_step(load, load->pg, step, err);
+		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
 	if (rc == 0)
-		rc = cf_pg_load_end_step(load, load->pg, step, cf_pg_exec(load->pg, (const char *)text.data, err),
+		rc = cf_pg_load_end_step(load, load->pg, &step, cf_pg_exec(load->pg, (const char *)text.data, err),
 					 (const char *)object.data, err);
 	if (rc < 0 && rc != CF_ERR_CANCELED && object.len > 0)
 		cf_err_wrap(err, "%s", (const char *)object.data);
@@ -204,7 +213,7 @@ int cf_pg_load_finish_database(struct cf_pg_load *load, const struct cf_pg_step 
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < load->toc->n_entries; i++)
-		if (is_finish(load, &load->toc->entries[i]))
+		if (cf_pg_load_finishes(load, &load->toc->entries[i]))
 			rc = apply_entry(load, load->toc->entries[i].defn, step, err);
 	if (rc < 0)
 		cf_err_wrap(err, "settings of database %s", load->database);

@@ -601,11 +601,12 @@ def test_a_key_to_rows_that_were_left_out_keeps_nothing_away(postgres, coffer, o
 
 def test_a_role_that_is_missing_is_named(postgres, coffer):
     coffer.variables = postgres.variables
-    postgres.sql("CREATE ROLE passing_by")
+    postgres.sql("CREATE ROLE passing_by; CREATE ROLE set_up; CREATE ROLE let_in")
     name = postgres.make("CREATE TABLE t (i int); ALTER TABLE t OWNER TO passing_by; CREATE TABLE u (i int); GRANT SELECT ON u TO passing_by")
+    postgres.sql(f"ALTER ROLE set_up IN DATABASE {name} SET role = 'none'; GRANT CREATE ON DATABASE {name} TO let_in")
     coffer.run("backup", url(name))
     postgres.drop(name)
-    postgres.sql("DROP ROLE passing_by")
+    postgres.sql("DROP ROLE passing_by, set_up, let_in")
     target = postgres.make()
     with unchanged(postgres, target):
         line = coffer.fails("restore", "latest", "--to", url(target), code=FAILED, names="passing_by")
@@ -614,6 +615,11 @@ def test_a_role_that_is_missing_is_named(postgres, coffer):
     coffer.restore("latest", url(target), "--no-owner", "--no-privileges")
     assert postgres.value("SELECT tableowner FROM pg_tables WHERE tablename = 't'", target) == "postgres"
     assert postgres.value("SELECT relacl FROM pg_class WHERE relname = 'u'", target) is None
+    # What the database itself needs is missed before it is made, too.
+    line = coffer.fails("restore", "latest", "--to", url(name), "--create", code=FAILED)
+    assert "no role let_in, passing_by, set_up:" in line and "dropped again" not in line
+    line = coffer.restore("latest", url(name), "--create", "--no-owner", "--no-privileges", code=PARTIAL).error_line
+    assert 'ALTER ROLE set_up IN DATABASE "' + name in line
 
 
 def test_a_dry_run_tells_the_plan_and_changes_nothing(postgres, small):
