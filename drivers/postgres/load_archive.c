@@ -292,6 +292,12 @@ static int run_on(struct cf_pg_load *load, struct cf_pg_run *run, struct cf_err 
 	return rc;
 }
 
+/* pg_restore 17 begins with a setting that servers before 17 do not know, and has no option against it. */
+static bool sets_what_is_unknown(const struct cf_pg_load *load, const struct cf_pg_program *program)
+{
+	return program->version >= 170000 && cf_pg_server_version(load->pg) < 170000;
+}
+
 static int run_program(struct cf_pg_load *load, const char *archive, const char *list,
 		       enum pass pass, struct cf_err *err)
 {
@@ -310,9 +316,14 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 		rc = session_environment(load, &environment, err);
 	if (rc < 0)
 		goto out;
+	if (sets_what_is_unknown(load, &program))
+		run.harmless = "SET transaction_timeout";
 	/* Which entry an error is of it says when it is to say much, and one after the other only when
 	 * it is alone. */
-	args[n++] = keep_going ? "--verbose" : "--exit-on-error";
+	if (keep_going)
+		args[n++] = "--verbose";
+	else if (!run.harmless)
+		args[n++] = "--exit-on-error";
 	/* Which one says PGDATABASE. */
 	args[n++] = "--dbname=";
 	args[n++] = "--use-list";
@@ -323,7 +334,7 @@ static int run_program(struct cf_pg_load *load, const char *archive, const char 
 		args[n++] = "--no-privileges";
 	if (load->no_tablespaces)
 		args[n++] = "--no-tablespaces";
-	if (pass == PASS_PARALLEL && !keep_going) {
+	if (pass == PASS_PARALLEL && !keep_going && !run.harmless) {
 		snprintf(jobs, sizeof(jobs), "%u", load->options->jobs);
 		args[n++] = "--jobs";
 		args[n++] = jobs;

@@ -33,6 +33,9 @@ struct process {
 	pid_t pid;	 /* also its group; 0 once it is reaped */
 	int out_fd, err_fd;
 	struct cf_buf line;   /* of standard error, so far */
+	struct cf_buf held;   /* an error of which the next line says whether it is harmless */
+	int n_harmless;
+	bool is_forgiven;     /* nothing else failed */
 	struct cf_buf errors; /* lines that say why it fails */
 	int (*take)(void *user, struct cf_span data, struct cf_err *err);
 	void *user;
@@ -173,31 +176,75 @@ static const char *behind(const char *line, const char *prefix)
 	return strncmp(line, prefix, len) == 0 ? line + len : line;
 }
 
+static int fail(const struct process *process, struct cf_err *err)
+{
+	return cf_err_set(err, CF_ERR_FAILED, "%s: %.*s", process->name, (int)process->errors.len,
+			  (const char *)process->errors.data);
+}
+
 /* "pg_dump: error: ..." is why it fails, with the lines that follow; "warning:" and the rest are ours to report. */
+static int take_said(struct process *process, const char *line, struct cf_err *err)
+{
+	const char *text;
+
+	if (process->run->said) {
+		process->run->said(process->run->said_user, line);
+		return 0;
+	}
+	text = behind(line, "error: ");
+	if (text == line)
+		text = behind(line, "fatal: ");
+	if (text != line && process->errors.len > 0 && process->run->harmless)
+		return fail(process, err);
+	if (strncmp(line, "warning: ", 9) == 0) {
+		cf_ctx_warn(process->ctx, "postgres.warning", process->name, "%s", line + 9);
+	} else if (text != line || process->errors.len > 0) {
+		if (process->errors.len < ERRORS_MAX_LEN)
+			return cf_buf_printf(&process->errors, err, "%s%s", process->errors.len ? "; " : "", text);
+	} else if (line[0]) {
+		cf_ctx_note(process->ctx, "postgres.said", process->name, "%s", line);
+	}
+	return 0;
+}
+
+/* True when the line is of a harmless failure alone. */
+static bool is_of_harmless(struct process *process, const char *line)
+{
+	const char *statement = behind(line, "Command was: "), *count = behind(line, "warning: errors ignored on restore: ");
+	const char *harmless = process->run->harmless;
+
+	if (process->held.len > 0 && statement != line && strncmp(statement, harmless, strlen(harmless)) == 0) {
+		process->n_harmless++;
+		cf_buf_clear(&process->held);
+		return true;
+	}
+	process->is_forgiven = count != line && process->n_harmless > 0 && atoi(count) == process->n_harmless;
+	return process->is_forgiven;
+}
+
+static int release_held(struct process *process, struct cf_err *err)
+{
+	int rc = process->held.len > 0 ? take_said(process, (const char *)process->held.data, err) : 0;
+
+	cf_buf_clear(&process->held);
+	return rc;
+}
+
 static int take_error_line(struct process *process, struct cf_err *err)
 {
-	const char *line, *text;
+	const char *line;
 	int rc = cf_buf_append(&process->line, "", 1, err);
 
 	if (rc < 0)
 		return rc;
 	line = behind((const char *)process->line.data, process->name);
 	line = behind(line, ": ");
-	if (process->run->said) {
-		process->run->said(process->run->said_user, line);
-		cf_buf_clear(&process->line);
-		return 0;
-	}
-	text = behind(line, "error: ");
-	if (text == line)
-		text = behind(line, "fatal: ");
-	if (strncmp(line, "warning: ", 9) == 0) {
-		cf_ctx_warn(process->ctx, "postgres.warning", process->name, "%s", line + 9);
-	} else if (text != line || process->errors.len > 0) {
-		if (process->errors.len < ERRORS_MAX_LEN)
-			rc = cf_buf_printf(&process->errors, err, "%s%s", process->errors.len ? "; " : "", text);
-	} else if (line[0]) {
-		cf_ctx_note(process->ctx, "postgres.said", process->name, "%s", line);
+	if (!process->run->harmless || !is_of_harmless(process, line)) {
+		rc = release_held(process, err);
+		if (rc == 0 && process->run->harmless && behind(line, "error: ") != line)
+			rc = cf_buf_append(&process->held, line, strlen(line) + 1, err);
+		else if (rc == 0)
+			rc = take_said(process, line, err);
 	}
 	cf_buf_clear(&process->line);
 	return rc;
@@ -258,6 +305,8 @@ static int read_all(struct process *process, struct cf_err *err)
 	}
 	if (rc == 0 && process->line.len > 0)
 		rc = take_error_line(process, err);
+	if (rc == 0)
+		rc = release_held(process, err);
 	free(piece);
 	return rc;
 }
@@ -283,11 +332,10 @@ static int finish(struct process *process, struct cf_err *err)
 		nap();
 	}
 	process->pid = 0;
-	if (got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (got > 0 && WIFEXITED(status) && (WEXITSTATUS(status) == 0 || process->is_forgiven))
 		return 0;
 	if (process->errors.len > 0)
-		return cf_err_set(err, CF_ERR_FAILED, "%s: %.*s", process->name, (int)process->errors.len,
-				  (const char *)process->errors.data);
+		return fail(process, err);
 	if (got > 0 && WIFSIGNALED(status))
 		return cf_err_set(err, CF_ERR_FAILED, "%s was killed by signal %d", process->name,
 				  WTERMSIG(status));
@@ -323,6 +371,7 @@ int cf_pg_program_run(const struct cf_pg_run *run, int (*take)(void *user, struc
 				  .out_fd = -1,
 				  .err_fd = -1,
 				  .line = CF_BUF_INIT,
+				  .held = CF_BUF_INIT,
 				  .errors = CF_BUF_INIT,
 				  .take = take,
 				  .user = user};
@@ -339,6 +388,7 @@ int cf_pg_program_run(const struct cf_pg_run *run, int (*take)(void *user, struc
 	if (process.err_fd >= 0)
 		close(process.err_fd);
 	cf_buf_release(&process.line);
+	cf_buf_release(&process.held);
 	cf_buf_release(&process.errors);
 	return rc;
 }

@@ -38,6 +38,9 @@ struct cf_pg_run {
 	char *const *environment; /* NULL, or what to set: cf_pg_environment() */
 	int input_fd;             /* standard input; -1 for none. Also inherited, for /proc/self/fd/0 */
 	const atomic_int *stop;   /* NULL, or: non-zero ends it */
+	/* NULL, or the beginning of a statement whose failure is none, of pg_restore without --exit-on-error and --jobs:
+	 * without said, another error ends it soon. */
+	const char *harmless;
 	/* NULL, or told each line of standard error, in place of what is said below. */
 	void (*said)(void *user, const char *line);
 	void *said_user;

@@ -200,6 +200,20 @@ static int run_restore(struct cf_pg_dump *dump, const struct cf_buf *archive, co
 	return rc;
 }
 
+/* pg_restore 17 begins with it whatever the server is, and psql would stop at it where the setting is unknown. */
+static void drop_unknown_setting(const struct cf_pg_database *database, struct cf_buf *script)
+{
+	static const char line[] = "\nSET transaction_timeout = 0;";
+	bool is_there = database->dump->restore.version >= 170000 && database->manifest.server_version < 170000;
+	size_t len = strlen(line);
+	uint8_t *at = is_there ? memmem(script->data, script->len, line, len) : NULL;
+
+	if (!at)
+		return;
+	memmove(at, at + len, (size_t)(script->data + script->len - at) - len);
+	script->len -= len;
+}
+
 int cf_pg_put_schema(struct cf_pg_database *database, struct cf_err *err)
 {
 	const struct cf_buf *archive = &database->archive;
@@ -212,6 +226,8 @@ int cf_pg_put_schema(struct cf_pg_database *database, struct cf_err *err)
 		rc = cf_pg_toc_decode(cf_buf_span(archive), &database->toc, err);
 	if (rc == 0)
 		rc = run_restore(dump, archive, random.s, &script, err);
+	if (rc == 0)
+		drop_unknown_setting(database, &script);
 	if (rc == 0)
 		rc = cf_pg_restrict_settle(&script, &random, &key, err);
 	if (rc == 0)
