@@ -141,6 +141,14 @@ static struct cf_mysql_token numbered_column(const struct cf_mysql_create_table 
 	return (struct cf_mysql_token){.kind = CF_MYSQL_TOKEN_END};
 }
 
+bool cf_mysql_create_table_has_primary_key(const struct cf_mysql_create_table *table)
+{
+	for (size_t i = 0; i < table->n_parts; i++)
+		if (table->parts[i].kind == CF_MYSQL_PART_PRIMARY)
+			return true;
+	return false;
+}
+
 bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, const char *column)
 {
 	struct cf_mysql_token name = numbered_column(table);

@@ -58,6 +58,7 @@ int cf_mysql_create_table_write(const struct cf_mysql_create_table *table,
 				struct cf_buf *create_out, struct cf_buf *keys_out,
 				struct cf_buf *foreign_out, struct cf_err *err);
 
+bool cf_mysql_create_table_has_primary_key(const struct cf_mysql_create_table *table);
 /* Whether column is the one that the server numbers. */
 bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, const char *column);
 

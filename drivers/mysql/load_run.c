@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "drivers/mysql/client.h"
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/row_reader.h"
 #include "drivers/mysql/sql.h"
@@ -275,6 +276,22 @@ static void watch(struct run *run)
 	pthread_mutex_unlock(&run->mutex);
 }
 
+/* Without a primary key rows lie in the order in which they came, and what is verified is to be in
+ * that of the snapshot. */
+static bool keeps_order(const struct cf_mysql_load *load, const struct cf_mysql_load_table *table)
+{
+	struct cf_mysql_create_table parsed;
+	bool has_key;
+
+	if (!load->is_trial)
+		return false;
+	if (cf_mysql_create_table_parse(table->from->create, &parsed, NULL) < 0)
+		return true;
+	has_key = cf_mysql_create_table_has_primary_key(&parsed);
+	cf_mysql_create_table_release(&parsed);
+	return !has_key;
+}
+
 /* Several sessions may fill one table where rows have their own locks, and numbers are not given
  * out under one. */
 static unsigned sessions_of(const struct cf_mysql_load *load,
@@ -284,7 +301,7 @@ static unsigned sessions_of(const struct cf_mysql_load *load,
 		load->increments_lock && strcasestr(table->from->create, "AUTO_INCREMENT") != NULL;
 	bool is_innodb = table->from->engine && !strcasecmp(table->from->engine, "InnoDB");
 
-	return is_innodb && !locks ? JOBS_MAX : 1;
+	return is_innodb && !locks && !keeps_order(load, table) ? JOBS_MAX : 1;
 }
 
 /* Parts of the largest table decide how many sessions can be of use. */

@@ -1030,6 +1030,12 @@ def test_verify_knows_tables_of_which_not_all_comes_back_as_it_was(my, mariadb):
         mariadb.drop(second)
 
 
+def test_verify_passes_a_large_table_without_a_primary_key(my):
+    source = my.server.make("CREATE TABLE t (a INT, b MEDIUMTEXT); INSERT INTO t SELECT seq, REPEAT(MD5(seq), 4000) FROM seq_1_to_150")
+    my.run("backup", my.server.url(source))
+    my.run("verify", "latest", "--level", "comprehensive", "--jobs", "4", "--against", my.server.url())
+
+
 def test_verify_fails_what_was_changed(small):
     """Somebody deletes rows from what was restored."""
     my = small.server
