@@ -128,12 +128,16 @@ static int check_restored(struct cf_pg_verify *verify, struct cf_err *err)
 	if (rc == 0)
 		rc = cf_pg_verify_find_lots(verify, pg, err);
 	if (rc == 0)
+		rc = cf_pg_verify_find_floats(verify, pg, err);
+	if (rc == 0)
 		rc = cf_pg_verify_catalog(verify, pg, err);
 	if (rc == 0)
 		rc = cf_pg_verify_compare(verify, pg, err);
 	if (rc == 0 && verify->options->level == CF_VERIFY_COMPREHENSIVE)
 		rc = cf_pg_verify_rows(verify, pg, err);
 	cf_pg_verify_release_lots(verify);
+	cf_pg_rows_free(verify->floats);
+	verify->floats = NULL;
 	cf_pg_close(pg);
 	return rc;
 }

@@ -11,6 +11,7 @@
  *     verify_compare.c   standard and comprehensive: a dump of it, against the snapshot
  *     verify_schema.c    the definitions, where that finds a difference
  *     verify_rows.c      what of that is compared as a set of rows instead
+ *     verify_floats.c    rows that a server before 12 wrote otherwise
  */
 
 #include "base/buf.h"
@@ -24,7 +25,9 @@ struct cf_pg;
 struct cf_pg_folders;
 struct cf_pg_graph;
 struct cf_pg_manifest;
+struct cf_pg_rows;
 struct cf_pg_scratch;
+struct cf_pg_table;
 struct cf_pg_toc;
 
 int cf_pg_verify(struct cf_tree *tree, const struct cf_verify_options *options,
@@ -44,6 +47,7 @@ struct cf_pg_verify {
 	 * when it is compared byte by byte; and roots of the restored database. */
 	size_t *lots;
 	struct cf_pg_roots roots;
+	struct cf_pg_rows *floats; /* verify_floats.c: tables */
 	atomic_uint_least64_t *n_failed;
 };
 
@@ -69,6 +73,12 @@ int cf_pg_verify_compare(struct cf_pg_verify *verify, struct cf_pg *pg, struct c
 int cf_pg_verify_rows(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
 /* archive is pg_dump's of the restored database. */
 int cf_pg_verify_schema(struct cf_pg_verify *verify, struct cf_span archive, struct cf_err *err);
+
+/* verify->floats, freed by the caller. */
+int cf_pg_verify_find_floats(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err);
+/* Whether a table, or the lot that it is the first of, has the same rows: a warning where that cannot be told. */
+void cf_pg_verify_report_rows(const struct cf_pg_verify *verify, const struct cf_pg_table *table, const char *object,
+			      bool same, const char *detail);
 
 #define CF_PG_NO_LOT SIZE_MAX
 

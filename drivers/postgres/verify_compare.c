@@ -290,8 +290,8 @@ static void report(struct comparison *comparison, const char *path, bool passed,
 	struct cf_buf object = CF_BUF_INIT;
 
 	if (table && cf_buf_printf(&object, NULL, "%s.%s%c", table->schema, table->name, 0) == 0)
-		cf_pg_verify_report(comparison->verify, "checksum", (const char *)object.data,
-				    passed, "%s", detail);
+		cf_pg_verify_report_rows(comparison->verify, table, (const char *)object.data, passed,
+					 detail);
 	else if (strcmp(path, "schema.sql") == 0)
 		cf_pg_verify_report(comparison->verify, "schema",
 				    comparison->verify->manifest->name, passed, "%s", detail);

@@ -367,8 +367,8 @@ static int report_lot(struct lot *lot, const char *object, int rc, struct cf_err
 		    memcmp(lot->stored.sums, lot->restored.sums, sizeof(lot->stored.sums)) == 0;
 
 	if (rc == 0) {
-		cf_pg_verify_report(lot->verify, "checksum", object, same, "%s",
-				    same ? "the same rows" : "has other rows");
+		cf_pg_verify_report_rows(lot->verify, lot->first, object, same,
+					 same ? "the same rows" : "has other rows");
 		return 0;
 	}
 	/* Damage, or a column that is not there, is an outcome. */
