@@ -427,12 +427,15 @@ int cf_pg_environment(struct cf_pg *pg, const char *database, char ***environmen
 {
 	PQconninfoOption *options = NULL;
 	struct params params = {.n = 0};
-	char **environment = calloc(PARAMS_MAX + 1, sizeof(*environment));
+	char **environment = calloc(PARAMS_MAX + 2, sizeof(*environment));
 	size_t n = 0;
 	int rc = environment ? resolved_options(pg, &options, &params, err) : cf_err_nomem(err);
 
 	if (rc == 0 && database)
 		set_param(&params, "dbname", database);
+	/* Definitions have times in the session's zone: the same wherever they are dumped. */
+	if (rc == 0 && !(environment[n++] = strdup("PGTZ=UTC")))
+		rc = cf_err_nomem(err);
 	for (size_t i = 0; rc == 0 && i < params.n; i++) {
 		const char *variable = variable_of(options, params.keywords[i]);
 

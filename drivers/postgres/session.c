@@ -144,10 +144,13 @@ bool cf_pg_session_is_wanted(struct cf_pg *pg, const char *oids)
 bool cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
 {
 	static const char sql[] =
-		"SELECT n.nspname, c.relname, l.pid, a.usename, a.application_name, l.granted"
+		"SELECT n.nspname, c.relname, l.granted, coalesce('process ' || l.pid || ' of the server',"
+		" 'the prepared transaction ' || p.gid), coalesce(a.usename, p.owner), a.application_name"
 		" FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation"
 		" JOIN pg_namespace AS n ON n.oid = c.relnamespace"
 		" LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid"
+		" LEFT JOIN pg_locks AS x ON x.virtualtransaction = l.virtualtransaction AND x.locktype = 'transactionid'"
+		" AND x.pid IS NULL LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid"
 		" WHERE l.relation = ANY ($1::oid[]) AND l.mode = 'AccessExclusiveLock'"
 		" AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 		" ORDER BY l.granted DESC LIMIT 1";
@@ -159,13 +162,14 @@ bool cf_pg_session_blame(struct cf_pg *pg, const char *oids, struct cf_err *err)
 		return false;
 	found = cf_pg_rows_count(rows) > 0;
 	if (found) {
-		const char *user = cf_pg_value(rows, 0, 3), *application = cf_pg_value(rows, 0, 4);
+		const char *holder = cf_pg_value(rows, 0, 3), *user = cf_pg_value(rows, 0, 4);
+		const char *application = cf_pg_value(rows, 0, 5);
 
-		cf_err_wrap(err, "table %s.%s is %s exclusively by process %s of the server (user %s%s%s)",
-			    cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1),
-			    cf_pg_value_bool(rows, 0, 5) ? "locked" : "waited for to be locked",
-			    cf_pg_value(rows, 0, 2), user ? user : "unknown", application && application[0] ? ", " : "",
-			    application ? application : "");
+		cf_err_wrap(err, "table %s.%s is %s exclusively by %s (user %s%s%s)", cf_pg_value(rows, 0, 0),
+			    cf_pg_value(rows, 0, 1),
+			    cf_pg_value_bool(rows, 0, 2) ? "locked" : "waited for to be locked",
+			    holder ? holder : "somebody", user ? user : "unknown",
+			    application && application[0] ? ", " : "", application ? application : "");
 	}
 	cf_pg_rows_free(rows);
 	return found;

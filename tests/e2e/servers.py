@@ -109,8 +109,7 @@ class Server:
 
 class Postgres(Server):
     def __init__(self, **settings):
-        settings.setdefault("PG_CONF", "")
-        settings["PG_CONF"] += "\nfsync = off\n"
+        settings["PG_CONF"] = "fsync = off\nmax_prepared_transactions = 2\n" + settings.get("PG_CONF", "")
         settings.setdefault("PG_EXTENSIONS", str(FIXTURES / "extension"))
         super().__init__("postgres.sh", **settings)
 

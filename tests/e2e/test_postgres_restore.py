@@ -771,8 +771,11 @@ def test_verify_starts_a_server_of_its_own(postgres, coffer, roles):
     coffer.variables = postgres.variables
     roles.append(postgres.make(OF_ROLES))
     # As at a provider whose server lets others own an event trigger.
-    postgres.sql("ALTER ROLE v_super NOSUPERUSER")
-    coffer.run("backup", url(roles[0]))
+    postgres.sql("ALTER ROLE v_super NOSUPERUSER VALID UNTIL '2040-01-01'")
+    postgres.sql("CREATE TABLE days (at timestamptz DEFAULT '2020-01-01') PARTITION BY RANGE (at);"
+                 "CREATE TABLE day PARTITION OF days FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')", roles[0])
+    # Times in definitions are the same wherever they are dumped.
+    coffer.run("backup", url(roles[0]), env={"PGOPTIONS": "-c timezone=Europe/Berlin"})
     with servers.open_folder() as scratch:
         env = {**{k: None for k in postgres.variables}, "TMPDIR": scratch}
         done = coffer.run("verify", "latest", "--level", "comprehensive", env=env, timeout=120)

@@ -165,6 +165,9 @@ def test_a_lock_that_cannot_be_had_is_told_with_its_table(pg):
         assert pg.snapshots() == []
     pg.server.assert_idle()
     pg.run("backup", url(name))
+    pg.server.sql("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; PREPARE TRANSACTION 'left alone'", name)
+    pg.fails("backup", url(name), "--lock-wait", "1", code=BUSY, names="the prepared transaction left alone (user postgres)")
+    pg.server.sql("ROLLBACK PREPARED 'left alone'", name)
 
 
 def test_a_lock_that_is_given_up_in_time_is_waited_for(pg):
