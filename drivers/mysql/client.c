@@ -554,6 +554,17 @@ unsigned cf_mysql_n_columns(const struct cf_mysql_result *result)
 	return result->rows ? mysql_num_fields(result->rows) : 0;
 }
 
+int cf_mysql_column(const struct cf_mysql_result *result, const char *name)
+{
+	const MYSQL_FIELD *fields = result->rows ? mysql_fetch_fields(result->rows) : NULL;
+	unsigned n = cf_mysql_n_columns(result);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(fields[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
 uint64_t cf_mysql_n_rows(const struct cf_mysql_result *result)
 {
 	assert(!result->streams);

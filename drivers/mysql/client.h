@@ -111,6 +111,8 @@ struct cf_mysql_row {
 int cf_mysql_fetch(struct cf_mysql_result *result, struct cf_mysql_row *row_out,
 		   struct cf_err *err);
 unsigned cf_mysql_n_columns(const struct cf_mysql_result *result);
+/* The number of a column of this name, or -1. */
+int cf_mysql_column(const struct cf_mysql_result *result, const char *name);
 /* Rows of cf_mysql_query. */
 uint64_t cf_mysql_n_rows(const struct cf_mysql_result *result);
 /* A streamed result that was not read to its end takes the session with it: the next statement

@@ -47,6 +47,7 @@ int cf_mysql_facts_of_server(struct cf_mysql *my, struct cf_mysql_server *server
 						"default_storage_engine",
 						"innodb_page_size",
 						"log_bin",
+						"log_slave_updates",
 						"binlog_format",
 						"gtid_domain_id",
 						"gtid_mode",
@@ -124,11 +125,75 @@ static int add_databases(const struct cf_mysql_catalog *catalog, struct cf_mysql
 	return rc == 0 ? add_unheld_tables(catalog, server, err) : rc;
 }
 
+/* "primary_host", of the second one "primary_host_2". */
+static int add_primary_fact(size_t index, const char *name, const char *value,
+			    struct cf_mysql_server *server, struct cf_err *err)
+{
+	char key[48];
+
+	if (!value || !value[0])
+		return 0;
+	if (index == 0)
+		snprintf(key, sizeof(key), "primary_%s", name);
+	else
+		snprintf(key, sizeof(key), "primary_%s_%zu", name, index + 1);
+	return cf_mysql_server_add_fact(server, key, value, err);
+}
+
+static int add_primary(size_t index, const struct cf_mysql_primary *primary,
+		       struct cf_mysql_server *server, struct cf_err *err)
+{
+	const struct {
+		const char *name, *value;
+	} facts[] = {
+		{"connection", primary->connection},
+		{"host", primary->host},
+		{"port", primary->port},
+		{"log_file", primary->log_file},
+		{"log_position", primary->log_file ? primary->log_position : NULL},
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(facts) / sizeof(facts[0]); i++)
+		rc = add_primary_fact(index, facts[i].name, facts[i].value, server, err);
+	return rc;
+}
+
+static int add_replica(const struct cf_mysql_replica *replica, struct cf_mysql_server *server,
+		       struct cf_err *err)
+{
+	int rc = replica->gtid
+			 ? cf_mysql_server_add_fact(server, "gtid_slave_pos", replica->gtid, err)
+			 : 0;
+
+	for (size_t i = 0; rc == 0 && i < replica->n_primaries; i++)
+		rc = add_primary(i, &replica->primaries[i], server, err);
+	return rc;
+}
+
+/* The log of a replica may lack what it applied: its GTIDs are none to go on from. */
+static int add_gtid(const struct cf_mysql_snapshot *snapshot, struct cf_mysql_server *server,
+		    struct cf_err *err)
+{
+	bool is_replica = snapshot->replica.n_primaries > 0 || snapshot->replica.is_running;
+	char *logs = NULL;
+	int rc = 0;
+
+	if (!snapshot->gtid || !snapshot->gtid[0])
+		return 0;
+	if (!cf_mysql_is_mariadb(snapshot->control))
+		return cf_mysql_server_add_fact(server, "gtid_executed", snapshot->gtid, err);
+	rc = cf_mysql_value(snapshot->control, "SELECT @@global.log_slave_updates", &logs, err);
+	if (rc == 0 && (!is_replica || (logs && strcmp(logs, "1") == 0)))
+		rc = cf_mysql_server_add_fact(server, "gtid_binlog_pos", snapshot->gtid, err);
+	free(logs);
+	return rc;
+}
+
 int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
 			       const struct cf_mysql_catalog *catalog,
 			       struct cf_mysql_server *server, struct cf_err *err)
 {
-	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control);
 	bool has_log = snapshot->binlog_file && snapshot->binlog_file[0];
 	char locked[24], connections[16];
 	const struct {
@@ -147,9 +212,9 @@ int cf_mysql_facts_of_snapshot(const struct cf_mysql_snapshot *snapshot,
 	for (size_t i = 0; rc == 0 && i < sizeof(facts) / sizeof(facts[0]); i++)
 		if (facts[i].value && facts[i].value[0])
 			rc = cf_mysql_server_add_fact(server, facts[i].key, facts[i].value, err);
-	if (rc == 0 && snapshot->gtid && snapshot->gtid[0])
-		rc = cf_mysql_server_add_fact(server,
-					      is_mariadb ? "gtid_binlog_pos" : "gtid_executed",
-					      snapshot->gtid, err);
+	if (rc == 0)
+		rc = add_gtid(snapshot, server, err);
+	if (rc == 0)
+		rc = add_replica(&snapshot->replica, server, err);
 	return rc == 0 ? add_databases(catalog, server, err) : rc;
 }

@@ -3,6 +3,7 @@
 #include "base/ctx.h"
 #include "base/err.h"
 #include "drivers/mysql/client.h"
+#include "drivers/mysql/replica.h"
 #include "drivers/mysql/sql.h"
 
 #include <stdbool.h>
@@ -94,18 +95,34 @@ static bool has_stages(const struct cf_mysql *my)
 	return cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 100401;
 }
 
-static int lock_by_stage(struct cf_mysql *my, const char *stage_sql, unsigned wait_s,
-			 const struct cf_ctx *ctx, struct cf_err *err)
+static int enter_stage(struct cf_mysql *my, const char *stage_sql, unsigned wait_s,
+		       const struct cf_ctx *ctx, struct cf_err *err)
 {
-	int rc = cf_mysql_lock_patiently(my, "BACKUP STAGE START", wait_s, ctx, err);
+	int rc = cf_mysql_lock_patiently(my, stage_sql, wait_s, ctx, err);
 
-	if (rc < 0)
-		return rc;
-	/* It passes through the stages before. */
-	rc = cf_mysql_lock_patiently(my, stage_sql, wait_s, ctx, err);
 	if (rc < 0)
 		cf_mysql_run(my, "BACKUP STAGE END", NULL);
 	return rc;
+}
+
+static int block_definitions(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
+			     struct cf_err *err)
+{
+	int rc = cf_mysql_lock_patiently(my, "BACKUP STAGE START", wait_s, ctx, err);
+
+	/* It passes through the stages before. */
+	return rc == 0 ? enter_stage(my, "BACKUP STAGE BLOCK_DDL", wait_s, ctx, err) : rc;
+}
+
+static int lock_by_stages(struct cf_mysql *my, const struct cf_mysql_replica *replica,
+			  unsigned wait_s, const struct cf_ctx *ctx, struct cf_err *err)
+{
+	int rc = block_definitions(my, wait_s, ctx, err);
+
+	if (rc < 0)
+		return rc;
+	cf_mysql_replica_pause(replica);
+	return enter_stage(my, "BACKUP STAGE BLOCK_COMMIT", wait_s, ctx, err);
 }
 
 static int lock_by_flush(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
@@ -131,14 +148,15 @@ static int lock_instance(struct cf_mysql *my, unsigned wait_s, const struct cf_c
 	return 0;
 }
 
-int cf_mysql_lock_server(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
-			 const char **mode_out, struct cf_err *err)
+int cf_mysql_lock_server(struct cf_mysql *my, const struct cf_mysql_replica *replica,
+			 unsigned wait_s, const struct cf_ctx *ctx, const char **mode_out,
+			 struct cf_err *err)
 {
 	int rc = 0;
 
 	if (has_stages(my)) {
 		*mode_out = "backup-stage";
-		return lock_by_stage(my, "BACKUP STAGE BLOCK_COMMIT", wait_s, ctx, err);
+		return lock_by_stages(my, replica, wait_s, ctx, err);
 	}
 	*mode_out = "read-lock";
 	if (!cf_mysql_is_mariadb(my) && cf_mysql_version(my) >= 80000)
@@ -152,7 +170,7 @@ int cf_mysql_lock_definitions(struct cf_mysql *my, unsigned wait_s, const struct
 	if (!has_stages(my))
 		return cf_err_set(err, CF_ERR_UNSUPPORTED, "%s: definitions cannot be locked",
 				  cf_mysql_server_name(my));
-	return lock_by_stage(my, "BACKUP STAGE BLOCK_DDL", wait_s, ctx, err);
+	return block_definitions(my, wait_s, ctx, err);
 }
 
 int cf_mysql_unlock_server(struct cf_mysql *my, struct cf_err *err)

@@ -13,6 +13,7 @@
 struct cf_ctx;
 struct cf_err;
 struct cf_mysql;
+struct cf_mysql_replica;
 
 /* CF_ERR_BUSY names the session that runs longest; CF_ERR_ACCESS when a right is missing. */
 int cf_mysql_lock_patiently(struct cf_mysql *my, const char *sql, unsigned wait_s,
@@ -30,9 +31,11 @@ int cf_mysql_lock_in_turn(struct cf_mysql *my, const char *lock_sql, const char 
  * Nothing commits any more. *mode_out is "backup-stage" or "read-lock". MySQL 8 also takes the
  * instance's backup lock, which holds back what changes definitions until
  * cf_mysql_unlock_instance().
+ * replica: what it began to apply outside of transactions is written down before.
  */
-int cf_mysql_lock_server(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
-			 const char **mode_out, struct cf_err *err);
+int cf_mysql_lock_server(struct cf_mysql *my, const struct cf_mysql_replica *replica,
+			 unsigned wait_s, const struct cf_ctx *ctx, const char **mode_out,
+			 struct cf_err *err);
 /* Nobody creates, alters or drops a table any more (MariaDB 10.4; elsewhere CF_ERR_UNSUPPORTED). */
 int cf_mysql_lock_definitions(struct cf_mysql *my, unsigned wait_s, const struct cf_ctx *ctx,
 			      struct cf_err *err);

@@ -147,6 +147,17 @@ static int lock_tables(struct cf_mysql_snapshot *snapshot, const struct cf_mysql
 	return rc;
 }
 
+/* With the server not locked. */
+static int lock_tables_of_now(struct cf_mysql_snapshot *snapshot,
+			      const struct cf_mysql_catalog *catalog, struct cf_err *err)
+{
+	int rc = lock_tables(snapshot, catalog, snapshot->lock_wait_s, err);
+
+	if (rc == 0 && snapshot->tables_locked)
+		cf_mysql_replica_pause(&snapshot->replica);
+	return rc;
+}
+
 int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
 {
 	if (!snapshot->tables_locked)
@@ -187,30 +198,8 @@ static int logs_everything(struct cf_mysql_snapshot *snapshot, bool *everything_
 	return rc < 0 ? rc : 0;
 }
 
-static int begin_lock_free(struct cf_mysql_snapshot *snapshot,
-			   const struct cf_mysql_catalog *catalog, bool *done_out,
-			   struct cf_err *err)
-{
-	int rc;
-
-	*done_out = false;
-	if (!cf_mysql_is_mariadb(snapshot->control))
-		return 0;
-	rc = logs_everything(snapshot, done_out, err);
-	if (rc < 0 || !*done_out)
-		return rc;
-	*done_out = false;
-	rc = lock_tables(snapshot, catalog, snapshot->lock_wait_s, err);
-	for (int i = 0; rc == 0 && !*done_out && i < LOCK_FREE_TRIES; i++) {
-		rc = begin_workers(snapshot, err);
-		if (rc == 0)
-			rc = positions_equal(snapshot, done_out, err);
-	}
-	return rc == 0 && !*done_out ? cf_mysql_snapshot_unlock_tables(snapshot, err) : rc;
-}
-
-/* The position that belongs to the snapshot; called before locks are released. */
-static int read_coordinates(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+/* The position in the server's own log. */
+static int read_log_position(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
 {
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_row row;
@@ -242,6 +231,41 @@ static int read_coordinates(struct cf_mysql_snapshot *snapshot, struct cf_err *e
 		rc = cf_mysql_value(snapshot->control, "SELECT @@global.gtid_executed",
 				    &snapshot->gtid, err);
 	return rc;
+}
+
+/* What belongs to the snapshot; called before locks are released. */
+static int read_coordinates(struct cf_mysql_snapshot *snapshot, bool is_locked, struct cf_err *err)
+{
+	int rc = read_log_position(snapshot, err);
+
+	return rc == 0 ? cf_mysql_replica_settle(snapshot->control, snapshot->workers[0], is_locked,
+						 &snapshot->replica, err)
+		       : rc;
+}
+
+static int begin_lock_free(struct cf_mysql_snapshot *snapshot,
+			   const struct cf_mysql_catalog *catalog, bool *done_out,
+			   struct cf_err *err)
+{
+	int rc;
+
+	*done_out = false;
+	if (!cf_mysql_is_mariadb(snapshot->control))
+		return 0;
+	snapshot->mode = "lock-free";
+	rc = logs_everything(snapshot, done_out, err);
+	if (rc < 0 || !*done_out)
+		return rc;
+	*done_out = false;
+	rc = lock_tables_of_now(snapshot, catalog, err);
+	for (int i = 0; rc == 0 && !*done_out && i < LOCK_FREE_TRIES; i++) {
+		rc = begin_workers(snapshot, err);
+		if (rc == 0)
+			rc = positions_equal(snapshot, done_out, err);
+	}
+	if (rc == 0 && *done_out)
+		return read_coordinates(snapshot, false, err);
+	return rc == 0 ? cf_mysql_snapshot_unlock_tables(snapshot, err) : rc;
 }
 
 static int64_t monotonic_ns(void)
@@ -287,8 +311,8 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysq
 		rc = connect_session(snapshot, &snapshot->global, err);
 	if (rc < 0)
 		return rc;
-	rc = cf_mysql_lock_server(snapshot->global, snapshot->lock_wait_s, snapshot->ctx,
-				  &snapshot->mode, err);
+	rc = cf_mysql_lock_server(snapshot->global, &snapshot->replica, snapshot->lock_wait_s,
+				  snapshot->ctx, &snapshot->mode, err);
 	if (rc < 0) {
 		cf_mysql_close(snapshot->global);
 		snapshot->global = NULL;
@@ -304,7 +328,7 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysq
 	if (rc == 0)
 		rc = begin_workers(snapshot, err);
 	if (rc == 0)
-		rc = read_coordinates(snapshot, err);
+		rc = read_coordinates(snapshot, true, err);
 	if (rc == 0)
 		rc = cf_mysql_unlock_server(snapshot->global, err);
 	snapshot->locked_ns += monotonic_ns() - locked_ns;
@@ -321,10 +345,10 @@ static int begin_single(struct cf_mysql_snapshot *snapshot, const struct cf_mysq
 	while (snapshot->n_workers > 1)
 		cf_mysql_close(snapshot->workers[--snapshot->n_workers]);
 	snapshot->mode = "single";
-	rc = lock_tables(snapshot, catalog, snapshot->lock_wait_s, err);
+	rc = lock_tables_of_now(snapshot, catalog, err);
 	if (rc == 0)
 		rc = begin_workers(snapshot, err);
-	return rc == 0 ? read_coordinates(snapshot, err) : rc;
+	return rc == 0 ? read_coordinates(snapshot, false, err) : rc;
 }
 
 static void clear_coordinates(struct cf_mysql_snapshot *snapshot)
@@ -336,23 +360,24 @@ static void clear_coordinates(struct cf_mysql_snapshot *snapshot)
 		free(*texts[i]);
 		*texts[i] = NULL;
 	}
+	cf_mysql_replica_release(&snapshot->replica);
 }
 
 int cf_mysql_snapshot_begin(struct cf_mysql_snapshot *snapshot,
 			    const struct cf_mysql_catalog *catalog, struct cf_err *err)
 {
-	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control), done = false;
-	int rc = 0;
+	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control), done = false, needs_lock;
+	int rc;
 
 	clear_coordinates(snapshot);
-	if (snapshot->n_workers > 1) {
-		snapshot->mode = "lock-free";
-		rc = begin_lock_free(snapshot, catalog, &done, err);
-		if (rc == 0 && done)
-			rc = read_coordinates(snapshot, err);
-	}
+	rc = cf_mysql_replica_read(snapshot->control, &snapshot->replica, err);
 	/* MySQL tells the position of a snapshot only while it stands still. */
-	if (rc == 0 && !done && (snapshot->n_workers > 1 || !is_mariadb))
+	needs_lock = !is_mariadb || cf_mysql_replica_needs_lock(&snapshot->replica);
+	if (rc == 0 && needs_lock)
+		rc = begin_locked(snapshot, catalog, &done, err);
+	if (rc == 0 && !done && snapshot->n_workers > 1)
+		rc = begin_lock_free(snapshot, catalog, &done, err);
+	if (rc == 0 && !done && snapshot->n_workers > 1 && !needs_lock)
 		rc = begin_locked(snapshot, catalog, &done, err);
 	if (rc == 0 && !done && snapshot->n_workers > 1)
 		cf_ctx_note(snapshot->ctx, "mysql.jobs", cf_mysql_server_name(snapshot->control),

@@ -17,6 +17,7 @@
  */
 
 #include "base/buf.h"
+#include "drivers/mysql/replica.h"
 
 #include <stdbool.h>
 
@@ -44,6 +45,7 @@ struct cf_mysql_snapshot {
 	int64_t time_ns;	 /* when it was taken */
 	char *binlog_file, *binlog_position; /* NULL: no log, or no right to see */
 	char *gtid;			     /* gtid_binlog_pos, or gtid_executed */
+	struct cf_mysql_replica replica;     /* as of the snapshot */
 };
 
 /* Connects one session for control and n_workers. */

@@ -225,6 +225,42 @@ static void warn_of_rights(struct survey *survey, const char *database,
 			    "not seen and not saved");
 }
 
+/* Whoever saves one database makes no replica of it. */
+static void tell_no_position(struct survey *survey, const char *primary, const char *why)
+{
+	const char *server = cf_mysql_server_name(survey->snapshot->control);
+
+	if (survey->options->url->n_databases)
+		cf_ctx_note(survey->ctx, "replica.position", server,
+			    "its position as a replica of %s is not saved%s", primary, why);
+	else
+		cf_ctx_warn(survey->ctx, "replica.position", server,
+			    "its position as a replica of %s is not saved%s", primary, why);
+}
+
+/* From where another server could go on in place of this one. */
+static void warn_of_replica(struct survey *survey)
+{
+	const struct cf_mysql_snapshot *snapshot = survey->snapshot;
+	const struct cf_mysql_replica *replica = &snapshot->replica;
+	bool is_mariadb = cf_mysql_is_mariadb(snapshot->control);
+	const char *gtid = is_mariadb ? replica->gtid : snapshot->gtid;
+
+	if (replica->is_hidden && !gtid)
+		tell_no_position(survey, "others", ": grant SELECT on mysql.*, and SLAVE MONITOR");
+	for (size_t i = 0; i < replica->n_primaries; i++) {
+		const struct cf_mysql_primary *primary = &replica->primaries[i];
+
+		if (primary->log_file || (primary->uses_gtid && gtid && *gtid))
+			continue;
+		tell_no_position(survey, primary->host,
+				 primary->uses_gtid && is_mariadb
+					 ? ": grant SELECT on mysql.*"
+					 : ", for it moves: let replication use GTIDs, or stop its "
+					   "SQL thread for the backup, or (MariaDB) grant RELOAD");
+	}
+}
+
 static int warn_of_databases(struct survey *survey, struct cf_err *err)
 {
 	struct cf_mysql_rights rights;
@@ -267,6 +303,8 @@ int cf_mysql_survey(const struct cf_mysql_dump_options *options, const struct cf
 		.options = options, .ctx = ctx, .snapshot = snapshot, .catalog = catalog};
 	int rc = take_snapshot(&survey, err);
 
+	if (rc == 0)
+		warn_of_replica(&survey);
 	if (rc == 0)
 		rc = judge_tables(&survey, err);
 	return rc == 0 ? warn_of_objects(&survey, err) : rc;
