@@ -8,6 +8,7 @@
 #include "drivers/mysql/rights.h"
 #include "drivers/mysql/snapshot.h"
 #include "drivers/mysql/sql.h"
+#include "drivers/mysql/strays.h"
 #include "drivers/mysql/url.h"
 #include "drivers/selector.h"
 
@@ -274,6 +275,9 @@ static int warn_of_databases(struct survey *survey, struct cf_err *err)
 			    cf_mysql_server_name(survey->snapshot->control),
 			    "without the right SHOW DATABASES only the databases are saved that "
 			    "this user may see; there may be others");
+	if (rc == 0 && cf_selector_takes_all(survey->options->selector))
+		rc = cf_mysql_warn_of_strays(survey->snapshot->control, survey->options->selector,
+					     survey->ctx, err);
 	return rc;
 }
 

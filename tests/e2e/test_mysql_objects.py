@@ -226,6 +226,24 @@ def test_whoever_restores_roles_does_not_keep_them(my, there):
             each.sql(accounts)
 
 
+def test_what_users_made_in_the_servers_own_databases_is_named(my):
+    server = my.server
+    server.make("CREATE TABLE t (i INT)")
+    all_of_it = ("backup", server.url(), "--all-databases")
+    my.run(*all_of_it)
+    things = {"TABLE": "mysql.mine", "VIEW": "mysql.seen", "FUNCTION": "mysql.made", "EVENT": "mysql.due", "PROCEDURE": "sys.done"}
+    try:
+        server.sql("CREATE TABLE mysql.mine (i INT); CREATE VIEW mysql.seen AS SELECT 1; CREATE FUNCTION mysql.made() RETURNS INT DETERMINISTIC RETURN 1; "
+                   "CREATE EVENT mysql.due ON SCHEDULE EVERY 1 YEAR DO SELECT 1; CREATE PROCEDURE sys.done() SELECT 1")
+        (line,) = [line for line in my.run(*all_of_it, code=PARTIAL).err.splitlines() if "warning" in line]
+        assert all(name in line for name in things.values()) and "sys_config" not in line, line
+        line = my.run(*all_of_it, "--exclude-table", "mysql.*", code=PARTIAL).err
+        assert "sys.done" in line and "mysql.mine" not in line
+        my.run(*all_of_it, "--exclude-table", "mysql.*", "--exclude-table", "sys.*")
+    finally:
+        server.sql("; ".join(f"DROP {kind} IF EXISTS {name}" for kind, name in things.items()))
+
+
 BACKSLASHES = r"""
 SET sql_mode = 'NO_BACKSLASH_ESCAPES';
 delimiter //
