@@ -124,12 +124,33 @@ static int append_used_sequences(const struct cf_mysql_table *table,
 	return rc;
 }
 
+/* A row of such columns may be longer than a statement may be, and what the client says then
+ * ("server has gone away") helps nobody. */
+static bool may_have_long_rows(const struct cf_mysql_table *table)
+{
+	static const char *const types[] = {"` mediumblob", "` longblob", "` mediumtext",
+					    "` longtext", "` json"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcasestr(table->create, types[i]))
+			return true;
+	return false;
+}
+
 int cf_mysql_script_table_head(const struct cf_mysql_table *table,
 			       const struct cf_mysql_manifest *manifest, struct cf_buf *out,
 			       struct cf_err *err)
 {
-	int rc = cf_buf_append_str(out, head, err);
+	int rc = 0;
 
+	if (may_have_long_rows(table))
+		rc = cf_buf_append_str(out,
+				       "-- Rows beyond max_allowed_packet (16 MiB by default): mariadb "
+				       "--max-allowed-packet=1G, and SET GLOBAL max_allowed_packet = "
+				       "1073741824\n",
+				       err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, head, err);
 	/* Nothing else would commit the rows. */
 	if (rc == 0)
 		rc = cf_buf_append_str(

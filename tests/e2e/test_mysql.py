@@ -549,6 +549,7 @@ def test_a_server_whose_names_have_no_case(my, request):
 def test_a_row_longer_than_a_statement_may_be_is_told(my):
     source = my.server.make("CREATE TABLE large (id INT PRIMARY KEY, t LONGTEXT); INSERT INTO large VALUES (1, REPEAT('x', 2000000))")
     my.run("backup", my.server.url(source))
+    assert "max_allowed_packet" in my.run("dump", f"latest:{source}/tables/large.sql").out.splitlines()[0]
     my.server.sql("SET GLOBAL local_infile = OFF; SET GLOBAL max_allowed_packet = 1048576")
     try:
         assert "max_allowed_packet" in my.fails("restore", f"latest:/{source}", "--to", my.server.url("long_rows"), code=FAILED, names="long_rows.large")
