@@ -288,7 +288,7 @@ int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, 
 			  struct cf_err *err)
 {
 	const char *pos = text, *from, *ahead;
-	struct cf_mysql_token token;
+	struct cf_mysql_token token, own;
 	int rc;
 
 	cf_buf_clear(out);
@@ -300,16 +300,20 @@ int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, 
 	if (token.kind == CF_MYSQL_TOKEN_END)
 		return cf_err_set(err, CF_ERR_DAMAGED, "the text has no name after %s", word);
 	from = token.text;
+	own = token;
 	ahead = pos;
 	token = cf_mysql_token_next(&ahead);
 	if (cf_mysql_token_is_byte(&token, '.')) {
 		token = cf_mysql_token_next(&ahead);
-		if (token.kind == CF_MYSQL_TOKEN_NAME)
+		if (token.kind == CF_MYSQL_TOKEN_NAME) {
+			own = token;
 			pos = ahead;
+		}
 	}
 	rc = append_between(out, text, from, err);
 	if (rc == 0)
-		rc = cf_mysql_quote_name(name, out, err);
+		rc = name ? cf_mysql_quote_name(name, out, err)
+			  : cf_buf_append(out, own.text, own.len, err);
 	if (rc == 0)
 		rc = cf_buf_append_str(out, pos, err);
 	return rc == 0 ? append_nul(out, err) : rc;
@@ -363,6 +367,22 @@ bool cf_mysql_ddl_is_ambiguous(const char *text, const char *db)
 	while ((token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
 		if (cf_mysql_token_is_name(&token, db) && !dot_follows(pos))
 			return true;
+	return false;
+}
+
+bool cf_mysql_ddl_qualifies_foreign(const char *text)
+{
+	const char *pos = text;
+	struct cf_mysql_token token;
+
+	while ((token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		bool is_foreign = false;
+
+		for (size_t i = 0; i < token.len; i++)
+			is_foreign |= (unsigned char)token.text[i] >= 0x80;
+		if (is_foreign && token.kind == CF_MYSQL_TOKEN_NAME && dot_follows(pos))
+			return true;
+	}
 	return false;
 }
 

@@ -67,7 +67,7 @@ bool cf_mysql_create_table_numbers(const struct cf_mysql_create_table *table, co
 bool cf_mysql_create_table_has_bare_timestamp(const struct cf_mysql_create_table *table);
 
 /* The text with another name in place of the first backquoted one after the word ("VIEW"), and of a
- * database before it. out is replaced and ended by NUL. */
+ * database before it; NULL: it keeps its name. out is replaced and ended by NUL. */
 int cf_mysql_ddl_set_name(const char *text, const char *word, const char *name, struct cf_buf *out,
 			  struct cf_err *err);
 
@@ -92,6 +92,9 @@ int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_name
 /* Whether the text has db as a name that no dot follows: then `db`.`x` may be a column of a table
  * db. */
 bool cf_mysql_ddl_is_ambiguous(const char *text, const char *db);
+
+/* Whether the text has a name before a dot that is not of ASCII alone. */
+bool cf_mysql_ddl_qualifies_foreign(const char *text);
 
 /* Whether a text that a person wrote names database db: quoted or not, a dot behind. Comments
  * count. */

@@ -45,13 +45,34 @@ static const char *new_name(void *user, const char *db)
 	return NULL;
 }
 
-static int check_view(struct cf_mysql_load *load, const char *text, const char *label,
-		      struct cf_err *err)
+static bool is_ascii(const char *text)
+{
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+	return *text == '\0';
+}
+
+/* Whether the object's text has the bytes of UTF-8, like all names that we know. */
+static bool is_of_utf8(const struct cf_mysql_object *object)
+{
+	const char *set = object->session.character_set_client;
+
+	return !set || !strncmp(set, "utf8", strlen("utf8"));
+}
+
+static int check_view(struct cf_mysql_load *load, const struct cf_mysql_object *from,
+		      const char *text, const char *label, struct cf_err *err)
 {
 	for (size_t i = 0; i < load->n_sources; i++) {
 		const char *old = load->sources[i].manifest.database;
 		const char *name = new_database(load, &load->sources[i]);
 
+		if (name && !is_of_utf8(from) && !is_ascii(old) &&
+		    cf_mysql_ddl_qualifies_foreign(text))
+			return cf_err_set(err, CF_ERR_BUSY,
+					  "%s cannot follow database %s to %s, for its text is in %s; "
+					  "leave it out by --exclude-table",
+					  label, old, name, from->session.character_set_client);
 		if (name && cf_mysql_ddl_is_ambiguous(text, old))
 			return cf_err_set(err, CF_ERR_BUSY,
 					  "%s cannot follow database %s to %s: in its text %s may "
@@ -287,10 +308,17 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 	int rc;
 
 	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE) {
-		rc = cf_mysql_ddl_set_name(from->create, word, object->name, &object->create, err);
+		const char *name =
+			strcmp(object->name, from->name) != 0 ? object->name : NULL;
+
+		if (name && !is_of_utf8(from) && !is_ascii(name))
+			return cf_err_set(err, CF_ERR_UNSUPPORTED,
+					  "its text is in %s: give it a name in ASCII",
+					  from->session.character_set_client);
+		rc = cf_mysql_ddl_set_name(from->create, word, name, &object->create, err);
 		if (rc == 0 && from->kind == CF_MYSQL_VIEW)
-			rc = check_view(load, (const char *)object->create.data, object->label,
-					err);
+			rc = check_view(load, from, (const char *)object->create.data,
+					object->label, err);
 		return rc == 0 ? rename_databases(load, &object->create, err) : rc;
 	}
 	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&

@@ -244,6 +244,19 @@ def test_what_users_made_in_the_servers_own_databases_is_named(my):
         server.sql("; ".join(f"DROP {kind} IF EXISTS {name}" for kind, name in things.items()))
 
 
+def test_names_of_objects_made_in_another_character_set_stay(my):
+    source = my.server.make("CREATE TABLE t (i INT)")
+    my.server.client(source, "--default-character-set=latin1", input="CREATE VIEW `v\xe4` AS SELECT i AS `\xf6`, '\xdf' AS s FROM t; "
+                     "CREATE PROCEDURE `p\xe4`() SELECT '\xdf'; CREATE TRIGGER `t\xe4` BEFORE INSERT ON t FOR EACH ROW SET @a = '\xdf'".encode("latin1"))
+    my.run("backup", my.server.url(source))
+    for target in ("umlauts", "umläute"):
+        my.restore(f"latest:/{source}", my.server.url(target))
+        mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(my.server, target))
+    assert "ASCII" in my.fails("restore", f"latest:/{source}", "--to", my.server.url(source), "--table", "vä", "--rename", f"{source}.vä={source}.vö",
+                               code=FAILED, names="vö")
+    my.run("verify", "latest", "--against", my.server.url())
+
+
 BACKSLASHES = r"""
 SET sql_mode = 'NO_BACKSLASH_ESCAPES';
 delimiter //

@@ -77,6 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	text[len] = '\0';
 	write_twice(text);
 	cf_mysql_ddl_set_name(text, "VIEW", "v", &out, NULL);
+	cf_mysql_ddl_set_name(text, "VIEW", NULL, &out, NULL);
+	cf_mysql_ddl_qualifies_foreign(text);
 	if (cf_mysql_ddl_set_databases(text, swap, NULL, &out, NULL) < 0 ||
 	    cf_mysql_ddl_set_databases((const char *)out.data, swap, NULL, &again, NULL) < 0 ||
 	    cf_mysql_ddl_set_databases((const char *)again.data, swap, NULL, &third, NULL) < 0 ||

@@ -175,6 +175,8 @@ static void names_change(void **state)
 		 "CREATE DEFINER=`VIEW`@`VIEW` VIEW `w` AS select 1"},
 		{"CREATE SEQUENCE `s` start with 1", "SEQUENCE", "a`b",
 		 "CREATE SEQUENCE `a``b` start with 1"},
+		{"CREATE VIEW `d`.`v\xe4``x` AS select 1", "VIEW", NULL,
+		 "CREATE VIEW `v\xe4``x` AS select 1"},
 	};
 	struct cf_buf out = CF_BUF_INIT;
 
