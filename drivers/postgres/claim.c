@@ -121,6 +121,9 @@ int cf_pg_claim_take(struct cf_pg_claim *claim, const char *server,
 
 	if (rc == 0)
 		rc = configure(claim->pg, err);
+	/* Before what others left: it shows no locks of its primary. */
+	if (rc == 0)
+		rc = cf_pg_load_refuse_standby(claim->pg, err);
 	if (rc == 0)
 		rc = sweep(claim->pg, options, ctx, err);
 	cf_scratch_tag_new("", &claim->tag);

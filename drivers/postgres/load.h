@@ -159,6 +159,7 @@ int cf_pg_load_select(struct cf_pg_load *load, struct cf_err *err);
 void cf_pg_load_release_selection(struct cf_pg_load *load);
 
 /* load_check.c: what the server must offer, and then what stands in the database. */
+int cf_pg_load_refuse_standby(struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_database(struct cf_pg_load *load, struct cf_err *err);
 /* load_check_rows.c: nothing is in the way of rows that come alone, nor of large objects. */

@@ -285,14 +285,31 @@ static int check_tablespaces(struct cf_pg_load *load, struct cf_pg *pg, struct c
 	return rc;
 }
 
+int cf_pg_load_refuse_standby(struct cf_pg *pg, struct cf_err *err)
+{
+	char *is_standby = NULL;
+	int rc = cf_pg_query_text(pg, "SELECT pg_catalog.pg_is_in_recovery()", NULL, 0, &is_standby, err);
+
+	if (rc == 0 && is_standby && is_standby[0] == 't') {
+		char *name = cf_pg_name(cf_pg_host(pg), cf_pg_port(pg), NULL);
+
+		rc = cf_err_set(err, CF_ERR_UNSUPPORTED,
+				"%s is a standby, which changes only with its primary: name that one",
+				name ? name : "the target");
+		free(name);
+	}
+	free(is_standby);
+	return rc;
+}
+
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
 	int target = cf_pg_server_version(pg) / 10000,
 	    source = load->manifest->server_version / 10000;
-	int rc = 0;
+	int rc = cf_pg_load_refuse_standby(pg, err);
 
-	if (!cf_pg_load_wants_schema(load))
-		return 0;
+	if (rc < 0 || !cf_pg_load_wants_schema(load))
+		return rc;
 	if (target < source)
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
 				  "the target runs PostgreSQL %d, the snapshot is of %d: a newer "

@@ -217,6 +217,7 @@ static const struct cf_sink_ops picker_ops = {
 struct comparison {
 	struct cf_pg_verify *verify;
 	bool same_version;  /* of the server: else its programs write other text */
+	bool of_standby;    /* the snapshot */
 	bool other_schema;  /* to the byte */
 	uint64_t n_objects; /* large objects that are equal */
 };
@@ -262,6 +263,9 @@ static bool is_ignored(void *user, const char *path)
 	if (strcmp(path, "database.json") == 0 || strcmp(path, "schema.dump") == 0)
 		return true;
 	if (was_left_empty(manifest, path) || cf_pg_verify_is_of_lot(comparison->verify, path))
+		return true;
+	/* That knew no value of unlogged ones. */
+	if (comparison->of_standby && strcmp(path, "sequences.sql") == 0)
 		return true;
 	/* Of a selection the snapshot has less than the database that it needs. */
 	if (text && (!comparison->same_version || manifest->filtered))
@@ -368,11 +372,19 @@ static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner,
 	return rc;
 }
 
+static bool is_of_standby(struct cf_tree *tree)
+{
+	const char *fact = tree->ops->fact(tree, "postgres.standby");
+
+	return fact && strcmp(fact, "yes") == 0;
+}
+
 int cf_pg_verify_compare(struct cf_pg_verify *verify, struct cf_pg *pg, struct cf_err *err)
 {
 	struct branch branch = {
 		.base = {.ops = &branch_ops}, .tree = verify->tree, .folder = verify->folder};
 	struct comparison comparison = {.verify = verify,
+					.of_standby = is_of_standby(verify->tree),
 					.same_version = cf_pg_server_version(pg) / 10000 ==
 							verify->manifest->server_version / 10000};
 	struct cf_compare_options options = {.ignore = is_ignored,

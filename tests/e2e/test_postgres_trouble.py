@@ -499,13 +499,16 @@ def test_money_that_moves_during_the_dump_keeps_its_sum(pg):
 
 def test_a_standby_can_be_backed_up(pg, tmp_path):
     """A hot standby made from the server: the same snapshot, without a right to write."""
-    name = pg.server.make(SCRIPT)
+    name = pg.server.make(SCRIPT + "CREATE UNLOGGED SEQUENCE unlogged;")
     standby = servers.Standby(pg.server)
     try:
         servers.wait_for(lambda: standby.exists(name), 20, "replication")
         pg.variables = standby.variables
-        pg.run("backup", url(name), code={0, PARTIAL})
+        pg.run("backup", url(name), code=PARTIAL)
+        for command in (["restore", "latest", "--to", "postgres:///new", "--create"], ["verify", "latest", "--against", "postgres:"]):
+            assert "is a standby" in pg.run(*command, code=FAILED).err
         pg.variables = pg.server.variables
+        pg.run("verify", "latest", "--against", "postgres:", "--level", "comprehensive")
         target = pg.server.make()
         pg.restore("latest", url(target))
         assert pg.server.dump(target) == pg.server.dump(name)
