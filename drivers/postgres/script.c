@@ -144,12 +144,12 @@ static int append_entry(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
 
 /*
  * Several scripts may be loaded into one database: what is there of what their tables share stays as it is. coffer.kept has the
- * dump ids of what was there, for all that belongs to it stays away, too.
+ * numbers of what was there, for all that belongs to it stays away, too.
  */
 static const char keep[] = "EXCEPTION WHEN duplicate_schema OR duplicate_object OR duplicate_table OR duplicate_function"
 			   " OR unique_violation THEN\n"
-			   "\tPERFORM set_config('coffer.kept', current_setting('coffer.kept') || '%d ', false);\n";
-static const char unless_kept[] = "\tIF strpos(current_setting('coffer.kept'), ' %d ') > 0 THEN RETURN; END IF;\n";
+			   "\tPERFORM set_config('coffer.kept', current_setting('coffer.kept') || '%zu ', false);\n";
+static const char unless_kept[] = "\tIF strpos(current_setting('coffer.kept'), ' %zu ') > 0 THEN RETURN; END IF;\n";
 
 /* What an entry belongs to, or is, that the table only needs; CF_PG_NO_ENTRY for all that is the table's own. */
 static size_t find_shared(const struct cf_pg_script *script, const struct cf_pg_set *set, size_t index)
@@ -177,11 +177,21 @@ static unsigned choose_tag(const char *text)
 	return n;
 }
 
+/* Its place among what the script has. Dump ids change with whatever else is in the database. */
+static size_t number_of(const struct cf_pg_set *set, size_t index)
+{
+	size_t place = 0;
+
+	while (place < set->n && set->list[place] != index)
+		place++;
+	return place + 1;
+}
+
 /* Statements of the table's own, or of what is shared: make it, or what belongs to it. */
-static int append_text(const struct cf_pg_script *script, size_t shared, const char *text, bool makes_shared,
+static int append_text(const struct cf_pg_set *set, size_t shared, const char *text, bool makes_shared,
 		       struct cf_buf *out, struct cf_err *err)
 {
-	int32_t id = shared == CF_PG_NO_ENTRY ? 0 : script->toc->entries[shared].dump_id;
+	size_t number = shared == CF_PG_NO_ENTRY ? 0 : number_of(set, shared);
 	unsigned tag = choose_tag(text);
 	int rc;
 
@@ -189,11 +199,11 @@ static int append_text(const struct cf_pg_script *script, size_t shared, const c
 		return cf_buf_append_str(out, text, err);
 	rc = cf_buf_printf(out, err, "DO $do%u$ BEGIN\n", tag);
 	if (rc == 0 && !makes_shared)
-		rc = cf_buf_printf(out, err, unless_kept, id);
+		rc = cf_buf_printf(out, err, unless_kept, number);
 	if (rc == 0)
 		rc = cf_buf_printf(out, err, "\tEXECUTE $sql%u$\n%s$sql%u$;\n", tag, text, tag);
 	if (rc == 0 && makes_shared)
-		rc = cf_buf_printf(out, err, keep, id);
+		rc = cf_buf_printf(out, err, keep, number);
 	return rc < 0 ? rc : cf_buf_printf(out, err, "END $do%u$;\n", tag);
 }
 
@@ -276,7 +286,7 @@ static int append_value(const struct cf_pg_script *script, const struct cf_pg_se
 	if (rc == 0)
 		rc = cf_buf_append(&text, "", 1, err);
 	if (rc == 0)
-		rc = append_text(script, find_shared(script, set, index), (const char *)text.data, false, out, err);
+		rc = append_text(set, find_shared(script, set, index), (const char *)text.data, false, out, err);
 	cf_buf_release(&text);
 	return rc;
 }
@@ -313,7 +323,7 @@ static int append_one(const struct cf_pg_script *script, const struct cf_pg_set 
 	if (rc == 0)
 		rc = cf_buf_append(&text, "", 1, err);
 	if (rc == 0)
-		rc = append_text(script, shared, (const char *)text.data, shared == index, out, err);
+		rc = append_text(set, shared, (const char *)text.data, shared == index, out, err);
 	cf_buf_release(&text);
 	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
 }
