@@ -210,28 +210,35 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 }
 
 /* Without waiting for the disk at each of the many small commits, and with what texts are read by,
- * whatever the role has set. */
+ * whatever the role or the database has set. What was given is behind it, and so wins. */
 static int session_environment(struct cf_pg_load *load, char ***environment_out, struct cf_err *err)
 {
-	char **environment = NULL, **larger;
-	size_t n = 0;
+	static const char name[] = "PGOPTIONS=";
+	static const char options[] = "-c synchronous_commit=off -c array_nulls=on"
+				      " -c transform_null_equals=off -c default_transaction_read_only=off";
+	char **environment = NULL, **larger, *text = NULL;
+	size_t n = 0, place;
 	int rc = cf_pg_environment(load->pg, NULL, &environment, err);
 
 	if (rc < 0)
 		return rc;
-	for (; environment[n]; n++)
-		if (strncmp(environment[n], "PGOPTIONS=", strlen("PGOPTIONS=")) == 0)
-			goto done;
+	while (environment[n])
+		n++;
+	for (place = 0; place < n && strncmp(environment[place], name, strlen(name)) != 0;)
+		place++;
 	larger = realloc(environment, (n + 2) * sizeof(*environment));
-	if (!larger) {
+	if (larger)
+		environment = larger;
+	if (!larger || asprintf(&text, "%s%s %s", name, options,
+				place < n ? environment[place] + strlen(name) : "") < 0) {
 		cf_pg_environment_free(environment);
 		return cf_err_nomem(err);
 	}
-	environment = larger;
-	environment[n] = strdup("PGOPTIONS=-c synchronous_commit=off -c array_nulls=on"
-				" -c transform_null_equals=off -c default_transaction_read_only=off");
-	environment[n + 1] = NULL;
-done:
+	if (place < n)
+		free(environment[place]);
+	else
+		environment[n + 1] = NULL;
+	environment[place] = text;
 	*environment_out = environment;
 	return 0;
 }
