@@ -273,6 +273,19 @@ static int compose_trigger(const struct cf_mysql_object *from, struct cf_buf *ou
 	return rc;
 }
 
+/* Its names would be put into a text of another character set. */
+static int check_trigger(const struct cf_mysql_object *from, const char *database,
+			 struct cf_err *err)
+{
+	if (is_of_utf8(from) || (is_ascii(from->name) && is_ascii(from->trigger.table) &&
+				 (!from->definer || is_ascii(from->definer))))
+		return 0;
+	return cf_err_set(err, CF_ERR_BUSY,
+			  "it names its database %s, and cannot follow it to another name, for its "
+			  "text is in %s; leave its table out by --exclude-table",
+			  database, from->session.character_set_client);
+}
+
 /* A body is not rewritten: whoever reads it must know. */
 static void warn_of_names(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
 {
@@ -322,9 +335,11 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 		return rc == 0 ? rename_databases(load, &object->create, err) : rc;
 	}
 	if (from->kind == CF_MYSQL_TRIGGER && new_database(load, object->source) &&
-	    cf_mysql_ddl_mentions(from->create, old))
-		rc = compose_trigger(from, &object->create, err);
-	else if (from->kind == CF_MYSQL_EVENT && load->is_shared)
+	    cf_mysql_ddl_mentions(from->create, old)) {
+		rc = check_trigger(from, old, err);
+		if (rc == 0)
+			rc = compose_trigger(from, &object->create, err);
+	} else if (from->kind == CF_MYSQL_EVENT && load->is_shared)
 		rc = cf_mysql_ddl_disable_event(from->create, &object->create, err);
 	else
 		rc = set_text(&object->create, from->create, err);

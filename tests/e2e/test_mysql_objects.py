@@ -3,7 +3,7 @@
 import time
 
 import mariadb_state
-from harness import FAILED, PARTIAL, USAGE
+from harness import BUSY, FAILED, PARTIAL, USAGE
 
 
 def test_users_loaded_by_hand_change_no_account_that_is_there(my, there):
@@ -255,6 +255,10 @@ def test_names_of_objects_made_in_another_character_set_stay(my):
     assert "ASCII" in my.fails("restore", f"latest:/{source}", "--to", my.server.url(source), "--table", "vä", "--rename", f"{source}.vä={source}.vö",
                                code=FAILED, names="vö")
     my.run("verify", "latest", "--against", my.server.url())
+    my.server.client(source, "--default-character-set=latin1",
+                     input=f"CREATE TRIGGER {source}.`u\xe4` BEFORE UPDATE ON {source}.t FOR EACH ROW SET @a = 1".encode("latin1"))
+    my.run("backup", my.server.url(source))
+    assert "latin1" in my.fails("restore", f"latest:/{source}", "--to", my.server.url("umlaut"), code=BUSY, names="trigger umlaut.uä")
 
 
 BACKSLASHES = r"""
