@@ -60,5 +60,10 @@ int cf_mysql_verify_tables(struct cf_mysql_verify *verify, struct cf_err *err);
 size_t cf_mysql_verify_broken_views(const struct cf_mysql_manifest *manifest);
 int cf_mysql_verify_schema(struct cf_mysql_verify *verify, struct cf_err *err);
 int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err);
+/* Whether a restored table's rows lie in an order of their own. */
+bool cf_mysql_verify_is_unordered(const struct cf_mysql_table *table);
+/* A check that they are those of the snapshot's table. source: its index. */
+int cf_mysql_verify_unordered(struct cf_mysql_verify *verify, size_t source,
+			      const struct cf_mysql_table *table, struct cf_err *err);
 
 #endif

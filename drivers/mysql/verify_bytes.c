@@ -29,6 +29,12 @@ struct changed_file {
 	uint64_t rows_off, rows_len;
 };
 
+struct unordered_file {
+	char *path; /* as the dump has it */
+	size_t source;
+	const struct cf_mysql_table *table;
+};
+
 /* The snapshot's tree with the folders' names on the scratch server. */
 struct renamed {
 	struct cf_tree base;
@@ -36,6 +42,8 @@ struct renamed {
 	struct cf_buf *folders; /* of each source, as the dump names it */
 	struct changed_file *changed;
 	size_t n_changed;
+	struct unordered_file *unordered;
+	size_t n_unordered;
 };
 
 static const struct changed_file *changed_at(const struct renamed *renamed, const char *path)
@@ -207,6 +215,15 @@ static bool has_broken_views(const struct cf_mysql_verify *verify)
 	return false;
 }
 
+/* The rows of such a table are compared by themselves. */
+static bool is_unordered(const struct renamed *renamed, const char *path)
+{
+	for (size_t i = 0; i < renamed->n_unordered; i++)
+		if (!strcmp(renamed->unordered[i].path, path))
+			return true;
+	return false;
+}
+
 /* The server's own facts and accounts differ, definitions were compared in parts; in databases with
  * other names only rows can be the same. */
 static bool ignore(void *user, const char *path)
@@ -217,6 +234,8 @@ static bool ignore(void *user, const char *path)
 	    ends_with(path, "/database.json"))
 		return true;
 	if (ends_with(path, "/views.sql") && has_broken_views(verify))
+		return true;
+	if (is_unordered(((struct bytes *)user)->renamed, path))
 		return true;
 	return verify->options->against && ends_with(path, ".sql") && !strstr(path, "/tables/");
 }
@@ -340,6 +359,41 @@ static int find_changed(struct renamed *renamed, struct cf_err *err)
 	return rc;
 }
 
+static int find_unordered(struct renamed *renamed, struct cf_err *err)
+{
+	const struct cf_mysql_verify *verify = renamed->verify;
+	int rc = 0;
+
+	for (size_t i = 0; i < verify->n_sources; i++) {
+		const struct cf_mysql_manifest *manifest = &verify->sources[i].manifest;
+
+		for (size_t j = 0; rc == 0 && j < manifest->n_tables; j++) {
+			struct unordered_file *file;
+
+			if (!cf_mysql_verify_is_unordered(&manifest->tables[j]))
+				continue;
+			file = cf_mysql_grow(&renamed->unordered, &renamed->n_unordered,
+					     sizeof(*file));
+			if (!file)
+				return cf_err_nomem(err);
+			file->source = i;
+			file->table = &manifest->tables[j];
+			rc = name_changed(renamed, i, file->table->name, &file->path, err);
+		}
+	}
+	return rc;
+}
+
+static int check_unordered(const struct renamed *renamed, struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < renamed->n_unordered; i++)
+		rc = cf_mysql_verify_unordered(renamed->verify, renamed->unordered[i].source,
+					       renamed->unordered[i].table, err);
+	return rc;
+}
+
 static void release_renamed(struct renamed *renamed)
 {
 	for (size_t i = 0; i < renamed->n_changed; i++) {
@@ -349,6 +403,9 @@ static void release_renamed(struct renamed *renamed)
 	}
 	for (size_t i = 0; renamed->folders && i < renamed->verify->n_sources; i++)
 		cf_buf_release(&renamed->folders[i]);
+	for (size_t i = 0; i < renamed->n_unordered; i++)
+		free(renamed->unordered[i].path);
+	free(renamed->unordered);
 	free(renamed->changed);
 	free(renamed->folders);
 }
@@ -367,10 +424,14 @@ int cf_mysql_verify_bytes(struct cf_mysql_verify *verify, struct cf_err *err)
 
 	if (rc == 0)
 		rc = find_changed(&renamed, err);
+	if (rc == 0)
+		rc = find_unordered(&renamed, err);
 	if (rc == 0 && verify->n_sources > 0)
 		rc = cf_compare_new(&renamed.base, &options, &sink, err);
 	if (rc == 0 && sink)
 		rc = dump_all(verify, sink, err);
+	if (rc == 0)
+		rc = check_unordered(&renamed, err);
 	cf_compare_free(sink);
 	release_renamed(&renamed);
 	return rc;

@@ -1031,8 +1031,14 @@ def test_verify_knows_tables_of_which_not_all_comes_back_as_it_was(my, mariadb):
         mariadb.drop(second)
 
 
-def test_verify_passes_a_large_table_without_a_primary_key(my):
-    source = my.server.make("CREATE TABLE t (a INT, b MEDIUMTEXT); INSERT INTO t SELECT seq, REPEAT(MD5(seq), 4000) FROM seq_1_to_150")
+LIMITED = """
+CREATE TABLE limited (i INT PRIMARY KEY, v INT) WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME LIMIT 2 PARTITIONS 4;
+INSERT INTO limited VALUES (1, 1), (2, 2), (3, 3); UPDATE limited SET v = v + 1; UPDATE limited SET v = v + 1;
+"""
+
+
+def test_verify_passes_rows_whatever_their_order(my):
+    source = my.server.make("CREATE TABLE t (a INT, b MEDIUMTEXT); INSERT INTO t SELECT seq, REPEAT(MD5(seq), 4000) FROM seq_1_to_150;" + LIMITED)
     my.run("backup", my.server.url(source))
     my.run("verify", "latest", "--level", "comprehensive", "--jobs", "4", "--against", my.server.url())
 
@@ -1040,6 +1046,8 @@ def test_verify_passes_a_large_table_without_a_primary_key(my):
 def test_verify_fails_what_was_changed(small):
     """Somebody deletes rows from what was restored."""
     my = small.server
+    my.sql(LIMITED, small.source)
+    small.run("backup", my.url(small.source))
     stop = threading.Event()
 
     def tamper():
@@ -1047,13 +1055,15 @@ def test_verify_fails_what_was_changed(small):
             while not stop.is_set():
                 cursor.execute("SELECT table_schema FROM information_schema.tables WHERE table_name = 'other' AND table_schema LIKE 'coffer%'")
                 for (name,) in cursor.fetchall():
-                    with contextlib.suppress(pymysql.err.MySQLError):
-                        cursor.execute(f"DELETE FROM {name}.other")
+                    for statement in (f"DELETE FROM {name}.other", f"UPDATE {name}.limited SET v = 7 WHERE v <> 7"):
+                        with contextlib.suppress(pymysql.err.MySQLError):
+                            cursor.execute(statement)
     thread = threading.Thread(target=tamper)
     thread.start()
     try:
         result = small.run("verify", "latest", "--level", "comprehensive", "--against", my.url(), code={DAMAGED, FAILED}, timeout=120)
         assert "other" in result.out + result.err
+        assert result.code == FAILED or "limited: other rows" in result.out
     finally:
         stop.set()
         thread.join()
