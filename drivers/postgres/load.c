@@ -255,6 +255,8 @@ static int load_after(struct cf_pg_load *load, struct cf_err *err)
 			  : cf_pg_load_archive(load, true, err);
 	if (rc == 0 && cf_pg_load_wants_data(load))
 		rc = cf_pg_load_refresh(load, err);
+	if (rc == 0 && !load->single)
+		rc = cf_pg_load_event_triggers(load, err);
 	if (rc == 0 && load->made_database)
 		rc = cf_pg_load_finish_database(load, &alone, err);
 	if (rc == 0 && load->adopts)

@@ -198,6 +198,8 @@ int cf_pg_load_clean(struct cf_pg_load *load, struct cf_err *err);
 int cf_pg_load_give_schemas(struct cf_pg_load *load, struct cf_err *err);
 bool cf_pg_load_makes_by_itself(const struct cf_pg_toc_entry *entry);
 int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err);
+/* When all else is made: these may refuse that. */
+int cf_pg_load_event_triggers(struct cf_pg_load *load, struct cf_err *err);
 
 /* load_schema.c: the same by load->pg, within the caller's transaction. */
 int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err);

@@ -143,7 +143,8 @@ static int schema_exists(struct cf_pg_load *load, const struct cf_pg_toc_entry *
 enum pass {
 	PASS_BEFORE,   /* before the rows */
 	PASS_PARALLEL, /* after them, over several connections */
-	PASS_ALONE     /* and over one */
+	PASS_ALONE,    /* and over one */
+	PASS_LAST      /* what may refuse anything that comes after it */
 };
 
 static bool is_one_of(const char *const *kinds, const struct cf_pg_toc_entry *entry)
@@ -163,25 +164,34 @@ static bool has_partitions(const struct cf_pg_load *load)
 	return false;
 }
 
-/*
- * On a partitioned table these lock its partitions, too, which the archive's dependencies do not tell: beside other
- * work pg_restore --jobs can run into a deadlock with itself. Rights stay behind them.
- */
-static bool wants_to_be_alone(const struct cf_pg_load *load, size_t index)
+static bool is_or_belongs_to(const struct cf_pg_load *load, size_t index, const char *const *kinds)
 {
-	static const char *const kinds[] = {"INDEX ATTACH", "FK CONSTRAINT", "TRIGGER",	  "RULE",
-					    "POLICY",	    "ACL",	     "DEFAULT ACL", "EVENT TRIGGER",
-					    NULL};
 	size_t owner = cf_pg_graph_owner(load->graph, index);
 
 	return is_one_of(kinds, &load->toc->entries[index]) ||
 	       (owner != CF_PG_NO_ENTRY && is_one_of(kinds, &load->toc->entries[owner]));
 }
 
+/*
+ * On a partitioned table these lock its partitions, too, which the archive's dependencies do not tell: beside other
+ * work pg_restore --jobs can run into a deadlock with itself. Rights stay behind them.
+ */
+static bool wants_to_be_alone(const struct cf_pg_load *load, size_t index)
+{
+	static const char *const kinds[] = {"INDEX ATTACH", "FK CONSTRAINT", "TRIGGER",	    "RULE",
+					    "POLICY",	    "ACL",	     "DEFAULT ACL", NULL};
+
+	return is_or_belongs_to(load, index, kinds);
+}
+
 static enum pass pass_of(const struct cf_pg_load *load, size_t index, bool parts)
 {
+	static const char *const last[] = {"EVENT TRIGGER", NULL};
+
 	if (!cf_pg_load_comes_after(load, index))
 		return PASS_BEFORE;
+	if (is_or_belongs_to(load, index, last))
+		return PASS_LAST;
 	return parts && wants_to_be_alone(load, index) ? PASS_ALONE : PASS_PARALLEL;
 }
 
@@ -389,4 +399,9 @@ int cf_pg_load_archive(struct cf_pg_load *load, bool after, struct cf_err *err)
 	if (rc == 0 && after)
 		rc = run_pass(load, PASS_ALONE, err);
 	return rc < 0 || !after ? rc : cf_pg_load_dangling(load, err);
+}
+
+int cf_pg_load_event_triggers(struct cf_pg_load *load, struct cf_err *err)
+{
+	return run_pass(load, PASS_LAST, err);
 }

@@ -8,7 +8,7 @@ from harness import FAILED, PARTIAL
 
 # What keeps a server from dropping a database, and us from helping that.
 STUBBORN = """
-CREATE TABLE t AS SELECT 1 AS a;
+CREATE TABLE t AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT * FROM t;
 CREATE SUBSCRIPTION "In" CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = far);
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no changes'; END $$;
 CREATE EVENT TRIGGER refusing ON ddl_command_start EXECUTE FUNCTION refuse();
