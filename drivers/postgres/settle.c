@@ -234,6 +234,33 @@ static int settle_roles(const char **at, struct cf_buf *out, struct cf_err *err)
 	return rc;
 }
 
+/* A name that needs no quotes, but for those that are keywords. */
+static bool is_plain(const struct cf_sql_token *token)
+{
+	static const char begins[] = "abcdefghijklmnopqrstuvwxyz_";
+	static const char goes_on[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+
+	return token->kind == CF_SQL_QUOTED && token->len > 2 && strchr(begins, token->text[1]) &&
+	       strspn(token->text + 1, goes_on) == token->len - 2;
+}
+
+/* A text search dictionary; *at moves behind it. */
+static int settle_options(const char **at, struct cf_buf *out, struct cf_err *err)
+{
+	static const char begin[] = "CREATE TEXT SEARCH DICTIONARY ";
+	struct cf_sql_token token;
+	int rc = 0;
+
+	if (strncmp(*at, begin, strlen(begin)) != 0)
+		return 0;
+	while (rc == 0 && (token = cf_sql_next(at)).kind != CF_SQL_END) {
+		bool plain = is_plain(&token);
+
+		rc = cf_buf_append(out, token.text + plain, token.len - 2 * plain, err);
+	}
+	return rc;
+}
+
 int cf_pg_settle(const char *sql, struct cf_buf *out, struct cf_err *err)
 {
 	const char *end = sql + strlen(sql);
@@ -241,6 +268,8 @@ int cf_pg_settle(const char *sql, struct cf_buf *out, struct cf_err *err)
 
 	cf_buf_clear(out);
 	rc = settle_roles(&sql, out, err);
+	if (rc == 0)
+		rc = settle_options(&sql, out, err);
 	if (rc == 0)
 		rc = settle(sql, end, 0, out, err);
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);

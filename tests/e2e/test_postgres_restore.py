@@ -823,6 +823,7 @@ CREATE RULE r AS ON INSERT TO t WHERE new.s IN ('m', 'n') DO INSTEAD NOTHING;
 CREATE STATISTICS st ON (s IN ('a', 'b')), p FROM t;
 CREATE FUNCTION g(s varchar) RETURNS bool BEGIN ATOMIC SELECT s IN ('a', 'b'); END;
 CREATE EXTENSION coffer_test; CREATE INDEX zz ON t (p);
+SET quote_all_identifiers = on; CREATE TEXT SEARCH DICTIONARY td (TEMPLATE = simple, stopwords = 'english');
 """
 
 

@@ -510,6 +510,9 @@ static void casts_of_arrays_and_roles_of_policies_are_settled(void **state)
 		{"CREATE POLICY \"TO\" ON s.t TO b,", "CREATE POLICY \"TO\" ON s.t TO , b"},
 		{"CREATE POLICY p ON s.t USING (b TO a, a);", NULL},
 		{"CREATE POLICY p", NULL},
+		{"CREATE TEXT SEARCH DICTIONARY s.d (\n    TEMPLATE = pg_catalog.simple,\n    \"stopwords\" = '\"a\"', \"O\" = 1 );\n",
+		 "CREATE TEXT SEARCH DICTIONARY s.d (\n    TEMPLATE = pg_catalog.simple,\n    stopwords = '\"a\"', \"O\" = 1 );\n"},
+		{"CREATE TEXT SEARCH DICTIONARY s.d (\"", NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
