@@ -85,6 +85,37 @@ static int give_schema(struct cf_pg_load *load, const struct cf_pg_toc_entry *en
 	return rc;
 }
 
+static bool gives_public_to_all(const struct cf_pg_load *load)
+{
+	for (size_t i = 0; i < load->toc->n_entries; i++) {
+		const struct cf_pg_toc_entry *entry = &load->toc->entries[i];
+
+		if (strcmp(entry->desc, "ACL") == 0 && strcmp(entry->tag, "SCHEMA public") == 0 && entry->defn &&
+		    (strstr(entry->defn, "GRANT ALL ON SCHEMA public TO PUBLIC") ||
+		     strstr(entry->defn, "GRANT CREATE ON SCHEMA public TO PUBLIC")))
+			return true;
+	}
+	return false;
+}
+
+static int close_public(struct cf_pg_load *load, struct cf_err *err)
+{
+	char *is_open = NULL;
+	int rc = cf_pg_exec(load->pg, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", err);
+
+	/* Of who has no right to do it the server thinks that it was not meant. */
+	if (rc == 0)
+		rc = cf_pg_query_text(load->pg, "SELECT pg_catalog.has_schema_privilege('public', 'public', 'CREATE')",
+				      NULL, 0, &is_open, err);
+	if (rc == 0 && is_open && is_open[0] == 't' && !gives_public_to_all(load))
+		cf_ctx_warn(load->ctx, "restore.public", "public",
+			    "everybody may create in schema public, which was not so in the database that was saved: user %s "
+			    "has no right to change it",
+			    cf_pg_user(load->pg));
+	free(is_open);
+	return rc;
+}
+
 /*
  * pg_dump tells the rights on public by what differs from those of PostgreSQL 15, whatever server it reads. An older server lets
  * everybody create there, which a database that was closed to them must not become; where it was open, the archive says so.
@@ -103,7 +134,7 @@ static int level_public(struct cf_pg_load *load, struct cf_err *err)
 		return 0;
 	rc = cf_pg_query(load->pg, sql, NULL, 0, &rows, err);
 	if (rc == 0 && cf_pg_rows_count(rows) > 0)
-		rc = cf_pg_exec(load->pg, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", err);
+		rc = close_public(load, err);
 	cf_pg_rows_free(rows);
 	return rc;
 }

@@ -2,7 +2,7 @@
 
 import pytest
 import servers
-from harness import FAILED
+from harness import FAILED, PARTIAL
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +55,11 @@ def test_an_older_server_is_saved_and_restored_and_upgraded(older, postgres, cof
     for name in ("closed", "open"):
         coffer.restore(f"latest:/{name}", f"postgres:///{name}_again", "--create")
         assert text(older, f"{name}_again") == text(older, name)
+    # The schema is the superuser's there, whoever makes the database.
+    older.execute("CREATE ROLE maker LOGIN CREATEDB")
+    made = coffer.restore("latest:/closed", "postgres://maker@/made", "--create", "--no-owner", "--exclude-table", "*.*", code=PARTIAL)
+    assert "everybody may create in schema public" in made.err
+    coffer.restore("latest:/open", "postgres://maker@/made_open", "--create", "--no-owner")
 
     coffer.variables = postgres.variables
     postgres.execute("CREATE ROLE older_reader")
