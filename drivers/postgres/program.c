@@ -22,7 +22,7 @@ struct search {
 	bool newest; /* is wanted, not the nearest */
 	const struct cf_ctx *ctx;
 	struct cf_pg_program best; /* path NULL: none yet */
-	struct cf_buf seen;	   /* what was found, for the message */
+	struct cf_buf seen;	   /* what was found, for the message: ", PATH is 15.20" each */
 	bool saw_unsafe;	   /* one fits but for its known holes */
 };
 
@@ -117,6 +117,15 @@ static bool is_better(const struct search *search, int version)
 	       (major_of(version) == major_of(best) && version > best);
 }
 
+/* By another link. */
+static bool is_seen(const struct search *search, const char *path)
+{
+	char text[PATH_MAX + 8];
+
+	snprintf(text, sizeof(text), ", %s is ", path);
+	return search->seen.len > 0 && strstr((const char *)search->seen.data, text);
+}
+
 static int consider(struct search *search, const char *path, struct cf_err *err)
 {
 	char resolved[PATH_MAX];
@@ -124,14 +133,13 @@ static int consider(struct search *search, const char *path, struct cf_err *err)
 
 	/* Debian's wrapper goes by another name, and chooses by rules of its own. */
 	if (!realpath(path, resolved) || strcmp(strrchr(resolved, '/') + 1, search->name) != 0 ||
-	    access(resolved, X_OK) != 0)
+	    access(resolved, X_OK) != 0 || is_seen(search, resolved))
 		return 0;
 	version = ask_version(resolved, search->ctx);
 	rc = cf_ctx_check(search->ctx, err);
 	if (rc < 0 || version == 0)
 		return rc;
-	rc = cf_buf_printf(&search->seen, err, "%s%s is %d.%d", search->seen.len ? ", " : "", resolved,
-			   major_of(version), version % 10000);
+	rc = cf_buf_printf(&search->seen, err, ", %s is %d.%d", resolved, major_of(version), version % 10000);
 	if (rc < 0 || major_of(version) < search->least_major)
 		return rc;
 	if (has_known_holes(version) && !search->allow_old) {
@@ -191,7 +199,7 @@ static const char *package_of(const char *program)
 
 static int refuse(const struct search *search, struct cf_err *err)
 {
-	const char *seen = search->seen.len ? (const char *)search->seen.data : "there is none";
+	const char *seen = search->seen.len ? (const char *)search->seen.data + strlen(", ") : "there is none";
 
 	if (search->saw_unsafe)
 		return cf_err_set(err, CF_ERR_UNSUPPORTED,
