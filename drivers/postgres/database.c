@@ -321,29 +321,6 @@ static int describe_tables(struct cf_pg_database *database, struct cf_err *err)
 	return rc;
 }
 
-/* Neither pg_dump nor COPY of a list of columns gives them. */
-static int tell_oids(struct cf_pg_database *database, struct cf_err *err)
-{
-	struct cf_pg_rows *rows = NULL;
-	int rc;
-
-	if (cf_pg_server_version(database->leader) >= 120000)
-		return 0;
-	rc = cf_pg_query(database->leader, "SELECT oid FROM pg_class WHERE relhasoids", NULL, 0, &rows, err);
-	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
-		const struct cf_pg_relation *relation =
-			cf_pg_catalog_find(&database->catalog, (uint32_t)cf_pg_value_number(rows, i, 0));
-
-		if (relation && relation->is_taken)
-			cf_ctx_warn(database->dump->ctx, "postgres.oids", relation->name,
-				    "table %s.%s was made WITH OIDS: its rows are saved without them, as PostgreSQL has them "
-				    "since version 12",
-				    relation->schema, relation->name);
-	}
-	cf_pg_rows_free(rows);
-	return rc;
-}
-
 /* --- sequences --- */
 
 static int append_sequence(struct cf_pg *pg, const struct cf_pg_relation *relation, bool is_first,
@@ -484,8 +461,6 @@ static int describe(struct cf_pg_database *database, struct cf_err *err)
 
 	if (rc == 0)
 		rc = describe_tables(database, err);
-	if (rc == 0)
-		rc = tell_oids(database, err);
 	/* Large objects belong to no table: a selection leaves them out. */
 	if (rc == 0 && cf_selector_takes_all(database->dump->selector))
 		rc = cf_pg_objects_list(database, err);
