@@ -236,11 +236,13 @@ static int load_before(struct cf_pg_load *load, struct cf_err *err)
 		rc = cf_pg_load_give_schemas(load, err);
 	if (rc == 0 && load->by_archive) {
 		load->changed = true;
-		return cf_pg_load_archive(load, false, err);
-	}
-	if (rc == 0)
+		rc = cf_pg_load_archive(load, false, err);
+	} else if (rc == 0) {
 		rc = make_new_schemas(load, err);
-	return rc < 0 ? rc : cf_pg_load_schema(load, false, err);
+		if (rc == 0)
+			rc = cf_pg_load_schema(load, false, err);
+	}
+	return rc < 0 ? rc : cf_pg_load_undo_default_rights(load, err);
 }
 
 static int load_after(struct cf_pg_load *load, struct cf_err *err)
@@ -341,7 +343,8 @@ static int restore_database(struct cf_pg_load *load, const char *target, struct 
 		rc = cf_pg_load_name_all(load, err);
 	if (rc == 0) {
 		load->kept = calloc(load->toc->n_entries + 1, sizeof(*load->kept));
-		rc = load->kept ? reach_database(load, target, err) : cf_err_nomem(err);
+		load->found = calloc(load->toc->n_entries + 1, sizeof(*load->found));
+		rc = load->kept && load->found ? reach_database(load, target, err) : cf_err_nomem(err);
 	}
 	if (rc == 0 && load->options->dry_run)
 		rc = plan_all(load, err);
@@ -370,6 +373,7 @@ int cf_pg_load_database(const struct cf_pg_load_part *part, const char *target, 
 	cf_pg_load_release_names(&load);
 	cf_pg_load_release_selection(&load);
 	free(load.kept);
+	free(load.found);
 	free(load.database);
 	return rc;
 }

@@ -17,6 +17,7 @@
  *     load_schema.c    schema by our own hand: chosen tables, in a transaction, under other names
  *     load_names.c     other names for what is restored
  *     load_rename.c    SQL with these names
+ *     load_rights.c    without the rights that the target adds
  *     load_going.c     what fails and is left out
  *     load_copy.c      rows
  *     load_triggers.c  triggers and foreign keys that are there before the rows
@@ -104,6 +105,7 @@ struct cf_pg_load {
 	bool by_archive;		  /* by pg_restore: everything under its own name */
 	bool single;			  /* in one transaction */
 	bool *kept;			  /* entries that the target has already: load_schema.c */
+	bool *found;			  /* schemas that were there, and stay: load_archive.c */
 	struct cf_pg_new_name *new_names; /* load_names.c */
 	size_t n_new_names;
 
@@ -237,6 +239,9 @@ int cf_pg_load_rename_sql(struct cf_pg_load *load, const struct cf_pg_toc_entry 
 			  const char *sql, struct cf_buf *out, struct cf_err *err);
 /* Warns where an entry's texts, that stay as they are, name what is renamed. */
 void cf_pg_load_tell_texts(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry);
+
+/* load_rights.c: takes back what the target's default privileges gave to what was made. */
+int cf_pg_load_undo_default_rights(struct cf_pg_load *load, struct cf_err *err);
 
 /* load_copy.c: all rows by several connections, or by load->pg within its transaction. */
 int cf_pg_load_rows(struct cf_pg_load *load, struct cf_err *err);

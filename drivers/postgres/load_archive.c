@@ -246,6 +246,7 @@ static int make_list(struct cf_pg_load *load, enum pass pass, struct cf_buf *lis
 			rc = cf_pg_load_wants_entry(load, index, &wanted, err);
 		if (rc == 0 && wanted && !exists)
 			rc = cf_buf_printf(list, err, "%d;\n", load->toc->entries[index].dump_id);
+		load->found[index] = exists;
 	}
 	return rc;
 }

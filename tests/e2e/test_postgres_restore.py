@@ -397,6 +397,34 @@ def test_a_schema_of_every_kind_comes_back_under_another_name(postgres, coffer, 
     assert postgres.dump(name, "--schema", "y") == want
 
 
+DEFAULT_RIGHTS = "".join(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {kind} TO PUBLIC;" for kind in ("TABLES", "SEQUENCES", "ROUTINES", "TYPES", "SCHEMAS"))
+RIGHTLESS = SCRIPT + """
+CREATE FUNCTION s."odd (f"(s.kind, VARIADIC int[]) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE s.p() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE s.counted(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0'); CREATE TYPE s.span AS RANGE (SUBTYPE = int);
+GRANT CREATE ON SCHEMA public TO PUBLIC; COMMENT ON SCHEMA public IS 'all';
+CREATE DOMAIN s.d AS int; REVOKE EXECUTE ON FUNCTION s.double(int) FROM PUBLIC; REVOKE USAGE ON TYPE s.d FROM PUBLIC;
+CREATE MATERIALIZED VIEW s.names AS SELECT name FROM s.parent; GRANT SELECT (name) ON s.parent TO PUBLIC;
+"""
+
+
+@pytest.mark.parametrize("options", [["--clean"], ["--schema", "s", "--clean"], ["--schema", "s", "--rename", "s=z"]])
+def test_what_the_target_grants_by_default_is_not_given_to_what_is_restored(postgres, coffer, options):
+    coffer.variables = postgres.variables
+    name = postgres.make(RIGHTLESS)
+    coffer.run("backup", url(name))
+    want = postgres.dump(name)
+    postgres.sql(DEFAULT_RIGHTS, name)
+    # Of a schema --clean replaces the tables, and warns of the types and functions that stay.
+    coffer.restore("latest", url(name), *options, code={DONE, PARTIAL})
+    if "--rename" in options:
+        postgres.sql("DROP SCHEMA s CASCADE; ALTER SCHEMA z RENAME TO s", name)
+    postgres.sql(DEFAULT_RIGHTS.replace("GRANT ALL", "REVOKE ALL").replace(" TO ", " FROM "), name)
+
+    def rights(dump):
+        return [line for line in dump.splitlines() if re.match(rb"(GRANT|REVOKE|.*SCHEMA public)", line)]
+    assert rights(postgres.dump(name)) == rights(want)
+
+
 OF_EXTENSIONS = """
 CREATE SCHEMA x; CREATE EXTENSION hstore WITH SCHEMA x; CREATE EXTENSION pg_trgm WITH SCHEMA public;
 CREATE TABLE x.t (h x.hstore DEFAULT 'a=>1', CHECK (h OPERATOR(x.?) 'a'), n text);
