@@ -60,11 +60,13 @@ static int create_database(struct cf_pg_load *load, const char *target, struct c
 {
 	struct cf_pg_options options = {.application = "coffer restore",
 					.database = load->database};
-	/* Among others what was in it goes into it, where it is not in the way of anything. */
-	bool exists = load->is_one_of_several && cf_pg_load_is_of_server(load->database);
+	bool exists = false;
 	struct cf_pg *pg = NULL;
 	int rc = cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, err);
 
+	/* Among others what was in it goes into it, where it is not in the way of anything. */
+	if (rc == 0 && load->is_one_of_several && cf_pg_load_is_of_server(load->database))
+		rc = cf_pg_load_find_database(pg, load->database, &exists, err);
 	if (rc == 0)
 		rc = cf_pg_load_check_server(load, pg, err);
 	if (rc == 0 && !exists)

@@ -175,6 +175,7 @@ int cf_pg_load_check_cleaned(struct cf_pg_load *load, struct cf_err *err);
 /* load_database.c: make the one called load->database by a connection to another one; its owner; and when all
  * is in it, its settings, rights and comment. */
 bool cf_pg_load_is_of_server(const char *name); /* one that every server has */
+int cf_pg_load_find_database(struct cf_pg *pg, const char *name, bool *found_out, struct cf_err *err);
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err);
 bool cf_pg_load_finishes(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry);
@@ -186,6 +187,8 @@ int cf_pg_load_adopt_database(struct cf_pg_load *load, struct cf_err *err);
 /* load_drop.c, all by a connection to another one: drops a database that is there, also a template, or leaves
  * it as it is. */
 int cf_pg_load_drop_present(struct cf_pg *pg, const char *name, struct cf_err *err);
+/* For a dry run: that nobody is in it. CF_ERR_BUSY, as that would say. */
+int cf_pg_load_check_unused(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
 /* Drops one that a restore or a verification made, with the subscriptions in it. force: whoever
  * else is in it is thrown out. Then, what else drops it, to say behind "use", and to free(). */
 int cf_pg_load_drop_made(struct cf_pg *pg, const char *name, bool force, const struct cf_ctx *ctx,

@@ -70,6 +70,8 @@ bool cf_pg_load_is_of_server(const char *name)
 
 static int check_present(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
+	int rc;
+
 	if (cf_pg_load_is_of_server(load->database))
 		return cf_err_set(err, CF_ERR_EXISTS,
 				  "database %s is one that every server has and is not made anew: leave "
@@ -80,7 +82,8 @@ static int check_present(struct cf_pg_load *load, struct cf_pg *pg, struct cf_er
 				  "database %s exists: leave --create away, name another one, or "
 				  "replace it with --clean",
 				  load->database);
-	return cf_pg_load_check_replaced(load, pg, err);
+	rc = cf_pg_load_check_replaced(load, pg, err);
+	return rc == 0 && load->options->dry_run ? cf_pg_load_check_unused(load, pg, err) : rc;
 }
 
 static int replace_database(struct cf_pg_load *load, struct cf_pg *pg, bool exists, const char *sql,
@@ -97,16 +100,22 @@ static int replace_database(struct cf_pg_load *load, struct cf_pg *pg, bool exis
 	return rc;
 }
 
+int cf_pg_load_find_database(struct cf_pg *pg, const char *name, bool *found_out, struct cf_err *err)
+{
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(pg, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", &name, 1, &rows, err);
+
+	*found_out = rc == 0 && cf_pg_rows_count(rows) > 0;
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
 int cf_pg_load_make_database(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
-	const char *sql = create_statement(load), *values[] = {load->database};
-	struct cf_pg_rows *rows = NULL;
+	const char *sql = create_statement(load);
 	bool exists;
-	int rc = cf_pg_query(pg, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", values, 1,
-			     &rows, err);
+	int rc = cf_pg_load_find_database(pg, load->database, &exists, err);
 
-	exists = rc == 0 && cf_pg_rows_count(rows) > 0;
-	cf_pg_rows_free(rows);
 	if (rc == 0 && !sql)
 		rc = cf_err_set(err, CF_ERR_UNSUPPORTED,
 				"the snapshot does not say how its database was made: make %s "

@@ -7,8 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define WRONG_OBJECT_TYPE "42809"
+
+enum { NAP_NS = 50 * 1000000, UNUSED_NAPS = 20 };
 
 /* A statement with %I where the name belongs. */
 static int exec_of(struct cf_pg *pg, const char *statement, const char *name, struct cf_err *err)
@@ -94,6 +97,37 @@ int cf_pg_load_drop_present(struct cf_pg *pg, const char *name, struct cf_err *e
 		rc = drop_database(pg, name, false, err);
 	if (rc < 0 && template)
 		exec_of(pg, "ALTER DATABASE %I IS_TEMPLATE true", name, NULL);
+	return rc;
+}
+
+static int count_users(struct cf_pg *pg, const char *name, uint64_t *n_out, struct cf_err *err)
+{
+	/* The server ends its own workers, which are nobody's. */
+	static const char sql[] =
+		"SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usesysid IS NOT NULL)"
+		" + (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = $1)";
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(pg, sql, &name, 1, &rows, err);
+
+	*n_out = rc == 0 ? cf_pg_value_number(rows, 0, 0) : 0;
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
+int cf_pg_load_check_unused(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
+{
+	uint64_t n = 1;
+	int rc = 0;
+
+	/* Who has just gone may still be listed. */
+	for (int naps = 0; rc == 0 && n > 0 && naps < UNUSED_NAPS; naps++) {
+		if (naps > 0)
+			nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+		rc = count_users(pg, load->database, &n, err);
+	}
+	if (rc == 0 && n > 0)
+		rc = cf_err_set(err, CF_ERR_BUSY, "database %s cannot be dropped while it is used: %llu sessions or "
+				"prepared transactions are in it", load->database, (unsigned long long)n);
 	return rc;
 }
 

@@ -10,7 +10,9 @@
 #include "base/err.h"
 #include "drivers/postgres/client.h"
 #include "drivers/postgres/load.h"
+#include "drivers/postgres/manifest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Columns: what is compared, and whether it is as initdb leaves it. The rights of all are written out, as they may be
@@ -132,12 +134,32 @@ static int decide(struct cf_pg_load *load, const struct cf_pg_rows *before, cons
 	return rc;
 }
 
+/* It cannot be moved by a session in it. */
+static int tell_tablespace(struct cf_pg_load *load, struct cf_err *err)
+{
+	static const char sql[] =
+		"SELECT spcname FROM pg_catalog.pg_tablespace t JOIN pg_catalog.pg_database d ON t.oid = d.dattablespace"
+		" WHERE d.datname = pg_catalog.current_database()";
+	const char *wanted = load->manifest->tablespace;
+	char *found = NULL;
+	int rc = wanted ? cf_pg_query_text(load->pg, sql, NULL, 0, &found, err) : 0;
+
+	if (found && strcmp(found, wanted) != 0)
+		cf_ctx_warn(load->ctx, "restore.tablespace", load->database,
+			    "database %s stays in tablespace %s, and was in %s: ALTER DATABASE %s SET TABLESPACE moves it",
+			    load->database, found, wanted, load->database);
+	free(found);
+	return rc;
+}
+
 int cf_pg_load_adopt_database(struct cf_pg_load *load, struct cf_err *err)
 {
 	struct cf_pg_rows *before = NULL, *after = NULL;
 	/* Nothing was done before in a dry run. */
 	int rc = cf_pg_load_configure(load, load->pg, err);
 
+	if (rc == 0)
+		rc = tell_tablespace(load, err);
 	if (rc == 0)
 		rc = cf_pg_exec(load->pg, "BEGIN", err);
 	if (rc == 0)

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import servers
-from harness import FAILED, PARTIAL
+from harness import BUSY, FAILED, PARTIAL
 
 # What keeps a server from dropping a database, and us from helping that.
 STUBBORN = """
@@ -62,6 +62,8 @@ def test_a_template_is_replaced(postgres, coffer):
         want = postgres.dump(name)
         coffer.run("backup", url(name))
         postgres.sql("CREATE TABLE u (b int)", name)
+        with contextlib.closing(postgres.connect(name)):
+            coffer.fails("restore", "latest", "--to", url(name), "--create", "--clean", "--dry-run", code=BUSY, names=name)
         coffer.restore("latest", url(name), "--create", "--clean")
         assert postgres.dump(name) == want
         assert postgres.value(f"SELECT datistemplate FROM pg_database WHERE datname = '{name}'")
