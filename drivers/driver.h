@@ -45,7 +45,9 @@ struct cf_source_options {
 	unsigned lock_wait_s;       /* databases: how long a lock may be waited for; 0: the driver's choice */
 	bool require_transactional; /* databases: refuse tables that a snapshot does not hold still */
 	bool allow_old_client;      /* databases: use a client program with known holes */
-	const char *definitions_encoding; /* PostgreSQL: of definitions and names; NULL: UTF8, if it has any */
+	bool databases_only;              /* PostgreSQL: without roles and tablespaces */
+	const char *definitions_encoding; /* PostgreSQL: of definitions; NULL: that of names */
+	bool is_raw;                      /* PostgreSQL: names in the encoding of the database, even if they fit into UTF-8 */
 };
 
 /* One step of a restore. */

@@ -5,8 +5,8 @@
  * Connections to a PostgreSQL server: the one module that knows libpq, and translates its errors.
  *
  * Text goes both ways in UTF-8, whatever the database's encoding is: names fit into messages and documents. Only a
- * SQL_ASCII database, which has none, gives and takes bytes as they are. Data that must keep its bytes is copied with
- * COPY's own ENCODING option.
+ * SQL_ASCII database, which has none, gives and takes bytes as they are, and where another encoding is asked for, because
+ * not all there is has an equivalent in UTF-8. Data that must keep its bytes is copied with COPY's own ENCODING option.
  *
  * Every wait looks about ten times a second whether to stop (ctx, options.stop), and gives up with
  * CF_ERR_CANCELED. One thread per connection.
@@ -28,11 +28,14 @@ struct cf_pg;
 struct cf_pg_rows;
 struct cf_source_names;
 
+#define CF_PG_ENCODING_MAX 64
+
 struct cf_pg_options {
 	const char *application; /* application_name; NULL: "coffer" */
 	const char *database;    /* NULL, or this one instead of the one that is named */
 	const char *fallback_database; /* NULL, or where nothing names one, instead of the user's */
 	const atomic_int *stop; /* NULL, or: non-zero gives up, as ctx's cancel does */
+	const char *encoding; /* NULL: UTF8 */
 };
 
 /*
@@ -54,9 +57,15 @@ int cf_pg_names(const char *target, struct cf_source_names *names, struct cf_err
 int cf_pg_connect(const char *target, const struct cf_pg_options *options, const struct cf_ctx *ctx,
 		  struct cf_pg **pg_out, struct cf_err *err);
 
-/* Another connection to the same server, the very one where target names several, as the same user. */
+/* Another connection to the same server, the very one where target names several, as the same user, and in the encoding that
+ * pg has unless options say another. */
 int cf_pg_connect_again(struct cf_pg *pg, const struct cf_pg_options *options, const struct cf_ctx *ctx,
 			struct cf_pg **pg_out, struct cf_err *err);
+
+/* From here on, and of connections made of this one, too. */
+int cf_pg_speak(struct cf_pg *pg, const char *encoding, struct cf_err *err);
+/* Names of databases and roles are bytes that are the same in databases of all encodings: those, or UTF-8 again. */
+int cf_pg_speak_bytes(struct cf_pg *pg, bool bytes, struct cf_err *err);
 
 /* Ends a running statement on the server, too. */
 void cf_pg_close(struct cf_pg *pg);

@@ -167,13 +167,15 @@ static int connect_error(struct cf_pg *pg, struct cf_err *err)
 
 /* What is sent before anything else: nobody's objects stand for those that statements name, and a database without an encoding
  * gives its bytes as they are. */
-static int settle(struct cf_pg *pg, struct cf_err *err)
+static int settle(struct cf_pg *pg, const char *wanted, struct cf_err *err)
 {
 	const char *encoding = cf_pg_parameter(pg, "server_encoding");
 	int rc = cf_pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', false)", err);
 
 	if (rc == 0 && encoding && strcmp(encoding, "SQL_ASCII") == 0)
 		rc = cf_pg_exec(pg, "SET client_encoding = 'SQL_ASCII'", err);
+	else if (rc == 0 && wanted && strcmp(wanted, "UTF8") != 0)
+		rc = cf_pg_speak(pg, wanted, err);
 	return rc;
 }
 
@@ -288,7 +290,7 @@ static int connect_params(struct params *params, const struct cf_pg_options *opt
 		rc = connect_once(params, options, ctx, &pg, err);
 	}
 	if (rc == 0)
-		rc = settle(pg, err);
+		rc = settle(pg, options->encoding, err);
 	if (rc < 0) {
 		cf_pg_close(pg);
 		return rc;
@@ -338,12 +340,15 @@ int cf_pg_connect_again(struct cf_pg *pg, const struct cf_pg_options *options, c
 			struct cf_pg **pg_out, struct cf_err *err)
 {
 	PQconninfoOption *resolved = NULL;
+	struct cf_pg_options own = *options;
 	struct params params = {.n = 0};
 	int rc = resolved_options(pg, &resolved, &params, err);
 
 	if (rc < 0)
 		return rc;
-	rc = connect_params(&params, options, ctx, pg_out, err);
+	if (!own.encoding && pg->encoding[0])
+		own.encoding = pg->encoding;
+	rc = connect_params(&params, &own, ctx, pg_out, err);
 	PQconninfoFree(resolved);
 	return rc;
 }
@@ -402,6 +407,25 @@ int cf_pg_server_version(struct cf_pg *pg)
 const char *cf_pg_parameter(struct cf_pg *pg, const char *name)
 {
 	return PQparameterStatus(pg->conn, name);
+}
+
+int cf_pg_speak(struct cf_pg *pg, const char *encoding, struct cf_err *err)
+{
+	const struct cf_pg_setting setting = {"client_encoding", encoding};
+	int rc = cf_pg_configure(pg, &setting, 1, err);
+
+	if (rc == 0)
+		snprintf(pg->encoding, sizeof(pg->encoding), "%s", encoding);
+	return rc;
+}
+
+int cf_pg_speak_bytes(struct cf_pg *pg, bool bytes, struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(pg, "server_encoding");
+
+	if (!encoding || strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "SQL_ASCII") == 0)
+		return 0;
+	return cf_pg_speak(pg, bytes ? encoding : "UTF8", err);
 }
 
 /* --- environment --- */

@@ -89,8 +89,11 @@ static void run_worker(struct cf_job *job, unsigned number)
 	struct cf_pg_dump *dump = data->database->dump;
 	struct cf_err err = CF_ERR_INIT;
 	struct cf_pg *pg = NULL;
+	const struct cf_pg_options options = {.database = data->database->name,
+					      .stop = &data->stop,
+					      .encoding = data->database->manifest.text_encoding};
 	/* By the connection that nobody uses now: the leader is looking out. */
-	int rc = cf_pg_session_open(dump->server, data->database->name, 0, &data->stop, dump->ctx, &pg, &err);
+	int rc = cf_pg_session_open(dump->server, &options, 0, dump->ctx, &pg, &err);
 
 	if (rc == 0)
 		rc = work(data, pg, &err);

@@ -26,16 +26,11 @@ enum {
 	SEQUENCES_AT_ONCE = 200
 };
 
-const char *cf_pg_text_encoding(const struct cf_pg_database *database)
-{
-	return strcmp(database->manifest.encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
-}
-
 const char *cf_pg_archive_encoding(const struct cf_pg_database *database)
 {
 	const char *wanted = database->dump->options->definitions_encoding;
 
-	return wanted ? wanted : cf_pg_text_encoding(database);
+	return wanted ? wanted : database->manifest.text_encoding;
 }
 
 int cf_pg_recode(const struct cf_pg_database *database, struct cf_pg *pg, struct cf_buf *text, struct cf_err *err)
@@ -44,7 +39,7 @@ int cf_pg_recode(const struct cf_pg_database *database, struct cf_pg *pg, struct
 	struct cf_pg_rows *rows = NULL;
 	int rc;
 
-	if (strcmp(values[1], "UTF8") == 0 || strcmp(values[1], "SQL_ASCII") == 0)
+	if (strcmp(values[1], database->manifest.text_encoding) == 0)
 		return 0;
 	rc = cf_pg_query_binary(pg, "SELECT convert_to($1, $2)", values, 2, &rows, err);
 	if (rc == 0) {
@@ -245,6 +240,8 @@ static int describe_database(struct cf_pg_database *database, struct cf_err *err
 	manifest->comment = cf_pg_value(rows, 0, 1);
 	manifest->encoding = cf_pg_value(rows, 0, 2);
 	manifest->data_encoding = manifest->encoding;
+	manifest->text_encoding = database->is_raw || strcmp(manifest->encoding, "SQL_ASCII") == 0 ? manifest->encoding
+												   : "UTF8";
 	manifest->collate = cf_pg_value(rows, 0, 3);
 	manifest->ctype = cf_pg_value(rows, 0, 4);
 	manifest->tablespace = cf_pg_value(rows, 0, 5);
@@ -393,6 +390,8 @@ static int read_values(struct cf_pg_database *database, struct cf_pg *pg, struct
  */
 static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
 {
+	const struct cf_pg_options options = {.database = database->name,
+					      .encoding = database->manifest.text_encoding};
 	struct cf_pg_dump *dump = database->dump;
 	struct cf_pg *pg = NULL;
 	int rc;
@@ -402,7 +401,7 @@ static int read_sequences(struct cf_pg_database *database, struct cf_err *err)
 	database->manifest.sequences = calloc(database->catalog.n + 1, sizeof(*database->manifest.sequences));
 	if (!database->manifest.sequences)
 		return cf_err_nomem(err);
-	rc = cf_pg_session_open(dump->server, database->name, lock_wait_s(dump), NULL, dump->ctx, &pg, err);
+	rc = cf_pg_session_open(dump->server, &options, lock_wait_s(dump), dump->ctx, &pg, err);
 	if (rc == 0)
 		rc = read_values(database, pg, err);
 	cf_pg_close(pg);
@@ -431,7 +430,7 @@ static int append_setval(struct cf_pg_database *database, const struct cf_pg_seq
 static int put_sequences(struct cf_pg_database *database, struct cf_err *err)
 {
 	struct cf_buf script = CF_BUF_INIT;
-	int rc = cf_buf_printf(&script, err, "SET client_encoding = '%s';\n", cf_pg_text_encoding(database));
+	int rc = cf_buf_printf(&script, err, "SET client_encoding = '%s';\n", database->manifest.text_encoding);
 
 	for (size_t i = 0; rc == 0 && i < database->manifest.n_sequences; i++)
 		rc = append_setval(database, &database->manifest.sequences[i], &script, err);
@@ -461,9 +460,6 @@ static int describe(struct cf_pg_database *database, struct cf_err *err)
 
 	if (rc == 0)
 		rc = describe_tables(database, err);
-	/* Large objects belong to no table: a selection leaves them out. */
-	if (rc == 0 && cf_selector_takes_all(database->dump->selector))
-		rc = cf_pg_objects_list(database, err);
 	return rc;
 }
 
@@ -601,7 +597,35 @@ static int try_prepare(struct cf_pg_database *database, bool is_first, bool *is_
 		rc = describe_database(database, err);
 	if (rc == 0)
 		rc = cf_pg_read_schema(database, err);
-	return rc == 0 ? read_sequences(database, err) : rc;
+	if (rc == 0)
+		rc = read_sequences(database, err);
+	/* Large objects belong to no table: a selection leaves them out. */
+	if (rc == 0 && cf_selector_takes_all(database->dump->selector))
+		rc = cf_pg_objects_list(database, err);
+	return rc;
+}
+
+/*
+ * Some texts of encodings other than UTF-8 have no equivalent in it, and which do not pg_dump says in the server's language alone:
+ * so whatever has failed is tried once more without conversion.
+ */
+static bool may_be_raw(struct cf_pg_database *database, int rc, const struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(database->leader, "server_encoding");
+
+	return rc == CF_ERR_FAILED && !is_changed(rc, err) && !database->is_raw && encoding &&
+	       strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "SQL_ASCII") != 0;
+}
+
+static int become_raw(struct cf_pg_database *database, struct cf_err *err)
+{
+	const char *encoding = cf_pg_parameter(database->leader, "server_encoding");
+
+	database->is_raw = true;
+	cf_ctx_note(database->dump->ctx, "postgres.encoding", database->name,
+		    "database %s: what it has has no equivalent in UTF-8: names and definitions are taken in %s", database->name,
+		    encoding);
+	return cf_pg_speak(database->leader, encoding, err);
 }
 
 /* Whoever asked for an exclusive lock is let go before the next attempt. */
@@ -609,6 +633,7 @@ static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct 
 {
 	struct cf_err failure = CF_ERR_INIT;
 	unsigned n_changed = 0;
+	bool may_be;
 	struct timespec now;
 	int rc;
 
@@ -618,12 +643,13 @@ static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct 
 		rc = try_prepare(database, is_first, is_wanted_out, &failure);
 		if (rc == 0)
 			return 0;
+		may_be = may_be_raw(database, rc, &failure);
 		n_changed += is_changed(rc, &failure);
-		if ((rc != CF_ERR_BUSY && !is_changed(rc, &failure)) || n_changed > CHANGED_ATTEMPTS ||
+		if ((rc != CF_ERR_BUSY && !is_changed(rc, &failure) && !may_be) || n_changed > CHANGED_ATTEMPTS ||
 		    !has_time(database) || cf_pg_exec(database->leader, "ROLLBACK", NULL) < 0)
 			break;
 		cf_err_clear(&failure);
-		rc = cf_ctx_check(database->dump->ctx, &failure);
+		rc = may_be ? become_raw(database, &failure) : cf_ctx_check(database->dump->ctx, &failure);
 		if (rc < 0)
 			break;
 	}
@@ -635,9 +661,12 @@ static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct 
 int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err)
 {
 	struct cf_pg_database database = {.dump = dump, .name = name};
+	const struct cf_pg_options options = {.database = name};
 	bool is_wanted = false;
-	int rc = cf_pg_session_open(dump->server, name, lock_wait_s(dump), NULL, dump->ctx, &database.leader, err);
+	int rc = cf_pg_session_open(dump->server, &options, lock_wait_s(dump), dump->ctx, &database.leader, err);
 
+	if (rc == 0 && dump->options->is_raw)
+		rc = become_raw(&database, err);
 	if (rc == 0)
 		rc = prepare(&database, &is_wanted, err);
 	if (rc == 0 && is_wanted) {

@@ -45,6 +45,7 @@ struct cf_pg_database {
 	struct cf_pg *leader;	     /* holds the snapshot and the locks */
 	struct cf_pg_snapshot snapshot;
 	int64_t begin_ns;	     /* when the snapshot was taken, by our clock */
+	bool is_raw;		     /* all in its own encoding: some of it has no equivalent in UTF-8 */
 	time_t deadline_s;	     /* of CLOCK_MONOTONIC, for all locks to be had */
 	unsigned dump_wait_ms;	     /* how long pg_dump may wait for all its locks */
 	struct cf_pg_catalog catalog;
@@ -90,9 +91,6 @@ int cf_pg_tell_needs(struct cf_pg_database *database, struct cf_err *err);
 /* Warns of what this user cannot see, and the archive does not have. */
 int cf_pg_tell_hidden(struct cf_pg_database *database, struct cf_err *err);
 int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err);
-
-/* Of the texts that we take from the server and give out: "UTF8", or what stands for no encoding at all. */
-const char *cf_pg_text_encoding(const struct cf_pg_database *database);
 
 /* Of the definitions; rows are in the database's own. */
 const char *cf_pg_archive_encoding(const struct cf_pg_database *database);

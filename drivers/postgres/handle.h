@@ -3,6 +3,8 @@
 
 /* What connect.c, client.c and resolve.c share: the only ones that see libpq. */
 
+#include "drivers/postgres/client.h"
+
 #include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -16,6 +18,7 @@ struct cf_pg {
 	const struct cf_ctx *ctx;
 	const atomic_int *stop;
 	char sqlstate[6];
+	char encoding[CF_PG_ENCODING_MAX]; /* that was asked for, or "" */
 };
 
 /* libpq's messages have line ends and tabs within; ours are one line. */

@@ -40,7 +40,8 @@ void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *
 
 /* --- the target --- */
 
-/* That database need not be there, but nearly always is, and may be set to be read only. */
+/* That database need not be there, but nearly always is, and may be set to be read only. Databases are named there as they are
+ * for a connection: by bytes. */
 int cf_pg_load_connect_elsewhere(const char *target, const char *application,
 				 const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
@@ -53,13 +54,16 @@ int cf_pg_load_connect_elsewhere(const char *target, const char *application,
 		if (cf_pg_connect(target, &options, ctx, pg_out, NULL) == 0)
 			rc = 0;
 	}
-	return rc < 0 ? rc : cf_pg_configure(*pg_out, &writable, 1, err);
+	if (rc == 0)
+		rc = cf_pg_configure(*pg_out, &writable, 1, err);
+	return rc < 0 ? rc : cf_pg_speak_bytes(*pg_out, true, err);
 }
 
 static int create_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore",
-					.database = load->database};
+					.database = load->database,
+					.encoding = load->manifest->text_encoding};
 	bool exists = false;
 	struct cf_pg *pg = NULL;
 	int rc = cf_pg_load_connect_elsewhere(target, "coffer restore", load->ctx, &pg, err);
@@ -104,7 +108,8 @@ static int tell_missing(struct cf_pg_load *load, const char *target, int rc, str
 static int open_database(struct cf_pg_load *load, const char *target, struct cf_err *err)
 {
 	struct cf_pg_options options = {.application = "coffer restore",
-					.fallback_database = load->manifest->name};
+					.fallback_database = load->manifest->name,
+					.encoding = load->manifest->text_encoding};
 	int rc = cf_pg_connect(target, &options, load->ctx, &load->pg, err);
 
 	if (rc < 0)
@@ -341,6 +346,8 @@ static int restore_database(struct cf_pg_load *load, const char *target, struct 
 {
 	int rc = cf_pg_load_select(load, err);
 
+	if (rc == 0)
+		rc = cf_pg_load_recode(load, target, err);
 	if (rc == 0)
 		rc = cf_pg_load_name_all(load, err);
 	if (rc == 0) {

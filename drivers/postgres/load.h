@@ -6,6 +6,7 @@
  *
  *     load.c           databases of the snapshot, the target's, and the order of it all
  *     load_select.c    the snapshot's documents, and what of them is restored
+ *     load_recode.c    definitions of older snapshots in UTF-8
  *     load_check.c     whether the target would take it: definitions
  *     load_check_rows.c  and rows
  *     load_replication.c  what it would do to replication
@@ -160,6 +161,9 @@ void cf_pg_load_step(const struct cf_pg_load *load, uint64_t bytes, const char *
 int cf_pg_load_select(struct cf_pg_load *load, struct cf_err *err);
 void cf_pg_load_release_selection(struct cf_pg_load *load);
 
+/* load_recode.c */
+int cf_pg_load_recode(struct cf_pg_load *load, const char *target, struct cf_err *err);
+
 /* load_check.c: what the server must offer, and then what stands in the database. */
 int cf_pg_load_refuse_standby(struct cf_pg *pg, struct cf_err *err);
 int cf_pg_load_check_server(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err);
@@ -208,9 +212,6 @@ int cf_pg_load_event_triggers(struct cf_pg_load *load, struct cf_err *err);
 
 /* load_schema.c: the same by load->pg, within the caller's transaction. */
 int cf_pg_load_schema(struct cf_pg_load *load, bool after, struct cf_err *err);
-/* Between the two load->pg speaks the encoding of the archive. */
-int cf_pg_load_begin_texts(struct cf_pg_load *load, struct cf_err *err);
-int cf_pg_load_end_texts(struct cf_pg_load *load, struct cf_err *err);
 /* "TABLE shop.orders", appended and ended by NUL. */
 int cf_pg_load_entry_name(const struct cf_pg_toc_entry *entry, struct cf_buf *out,
 			  struct cf_err *err);

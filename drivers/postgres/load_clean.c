@@ -225,8 +225,6 @@ static int drop_everything(struct cf_pg_load *load, struct drops *drops, struct 
 	struct cf_buf sql = CF_BUF_INIT;
 	int rc = list_entries(load, drops, err);
 
-	if (rc == 0)
-		rc = cf_pg_load_begin_texts(load, err);
 	for (size_t i = 0; rc == 0 && i < drops->n; i++)
 		rc = cf_buf_append_str(&sql, statement(drops, i), err);
 	if (rc == 0)
@@ -240,7 +238,7 @@ static int drop_everything(struct cf_pg_load *load, struct drops *drops, struct 
 		}
 	}
 	cf_buf_release(&sql);
-	return rc == 0 ? cf_pg_load_end_texts(load, err) : rc;
+	return rc;
 }
 
 static const char *kind_of(const struct cf_pg_table *table)

@@ -34,35 +34,11 @@ bool cf_pg_load_comes_after(const struct cf_pg_load *load, size_t index)
 	return entry->section == CF_PG_SECTION_POST_DATA;
 }
 
-/* Of older snapshots: the setting of the archive's texts where the connection has another one. */
-static const char *other_encoding(const struct cf_pg_load *load)
-{
-	const char *setting = cf_pg_toc_encoding(load->toc);
-
-	return setting && !strstr(setting, "'UTF8'") && !strstr(setting, "'SQL_ASCII'") ? setting : NULL;
-}
-
-int cf_pg_load_begin_texts(struct cf_pg_load *load, struct cf_err *err)
-{
-	const char *encoding = other_encoding(load);
-
-	return encoding ? cf_pg_exec(load->pg, encoding, err) : 0;
-}
-
-int cf_pg_load_end_texts(struct cf_pg_load *load, struct cf_err *err)
-{
-	return other_encoding(load) ? cf_pg_exec(load->pg, "SET client_encoding = 'UTF8'", err) : 0;
-}
-
 static int exec_text(struct cf_pg_load *load, struct cf_buf *sql, struct cf_err *err)
 {
 	int rc = cf_buf_append(sql, "", 1, err);
 
-	if (rc == 0)
-		rc = cf_pg_load_begin_texts(load, err);
-	if (rc == 0)
-		rc = cf_pg_exec(load->pg, (const char *)sql->data, err);
-	return rc == 0 ? cf_pg_load_end_texts(load, err) : rc;
+	return rc < 0 ? rc : cf_pg_exec(load->pg, (const char *)sql->data, err);
 }
 
 static int append_settings(const struct cf_pg_load *load, const struct cf_pg_toc_entry *entry,

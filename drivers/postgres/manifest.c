@@ -36,6 +36,7 @@ static const struct text_field database_texts[] = {
 	TEXT(cf_pg_manifest, icu_rules),
 	TEXT(cf_pg_manifest, tablespace),
 	TEXT(cf_pg_manifest, data_encoding),
+	TEXT(cf_pg_manifest, text_encoding),
 };
 static const struct text_field table_texts[] = {
 	TEXT(cf_pg_table, schema),    TEXT(cf_pg_table, name), TEXT(cf_pg_table, extension),
@@ -456,6 +457,8 @@ static int get_manifest(json_t *document, struct cf_pg_manifest *manifest, struc
 		rc = get_number(document, "scripts", INT32_MAX, &manifest->scripts, err);
 	if (rc == 0 && (!manifest->name || !manifest->encoding || !manifest->data_encoding))
 		rc = bad(err, "the database has no name or encoding");
+	if (rc == 0 && !manifest->text_encoding)
+		manifest->text_encoding = strcmp(manifest->encoding, "SQL_ASCII") == 0 ? "SQL_ASCII" : "UTF8";
 	manifest->server_version = (int)server_version;
 	manifest->filtered = json_is_true(json_object_get(document, "filtered"));
 	manifest->of_tables = json_is_true(json_object_get(document, "of_tables"));

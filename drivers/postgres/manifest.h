@@ -59,6 +59,7 @@ struct cf_pg_manifest {
 	const char *icu_locale, *icu_rules;
 	const char *tablespace;
 	const char *data_encoding; /* client_encoding of the COPY data */
+	const char *text_encoding; /* of all texts here and, but in older snapshots, of the definitions */
 	int server_version;	   /* server_version_num: 150020 */
 	uint64_t scripts;	   /* CF_PG_SCRIPT_VERSION of what wrote those of the tables; 0 before there was one */
 	bool filtered;		   /* a selection was dumped, not the whole database */

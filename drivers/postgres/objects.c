@@ -39,8 +39,11 @@ int cf_pg_objects_list(struct cf_pg_database *database, struct cf_err *err)
 	struct cf_pg_manifest *manifest = &database->manifest;
 	size_t n;
 	char *len = NULL;
-	int rc = cf_pg_query(database->leader, objects_sql, NULL, 0, &database->objects, err);
+	int rc;
 
+	cf_pg_rows_free(database->objects);
+	database->objects = NULL;
+	rc = cf_pg_query(database->leader, objects_sql, NULL, 0, &database->objects, err);
 	if (rc == 0)
 		rc = cf_pg_query_text(database->leader, "SELECT pg_table_size('pg_largeobject')", NULL, 0, &len, err);
 	if (rc < 0)
@@ -101,7 +104,7 @@ static int put_script(struct cf_pg_database *database, struct cf_err *err)
 
 	if (rc < 0 || !file)
 		return rc;
-	rc = cf_buf_printf(&piece, err, "SET client_encoding = '%s';\n", cf_pg_text_encoding(database));
+	rc = cf_buf_printf(&piece, err, "SET client_encoding = '%s';\n", database->manifest.text_encoding);
 	for (size_t i = 0; rc == 0 && i < database->manifest.n_large_objects; i++) {
 		rc = append_script(database, i, &piece, err);
 		if (rc == 0 && (piece.len >= FIRST_LEN || i + 1 == database->manifest.n_large_objects)) {

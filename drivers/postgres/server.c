@@ -154,10 +154,10 @@ int cf_pg_server_note_database(struct cf_pg_dump *dump, const struct cf_pg_datab
 		rows += manifest->tables[i].rows;
 		bytes += manifest->tables[i].bytes;
 	}
-	object = json_pack("{s:o, s:s, s:s, s:f, s:s, s:I, s:I, s:I, s:I, s:I}", "name", text_of(manifest->name),
+	object = json_pack("{s:o, s:s, s:s, s:f, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", text_of(manifest->name),
 			   "snapshot_time", database->snapshot.time, "lsn", database->snapshot.lsn,
 			   "snapshot_held_seconds", (double)(held_ns / 1000000) / 1000, "encoding",
-			   manifest->encoding, "tables_with_data", (json_int_t)n_data, "rows", (json_int_t)rows, "bytes",
+			   manifest->encoding, "text_encoding", manifest->text_encoding, "tables_with_data", (json_int_t)n_data, "rows", (json_int_t)rows, "bytes",
 			   (json_int_t)bytes, "sequences", (json_int_t)manifest->n_sequences, "large_objects",
 			   (json_int_t)manifest->n_large_objects);
 	if (json_array_append_new(databases, object) != 0)

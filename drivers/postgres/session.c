@@ -58,14 +58,15 @@ int cf_pg_session_configure(struct cf_pg *pg, unsigned lock_wait_s, struct cf_er
 	return rc;
 }
 
-int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock_wait_s,
-		       const atomic_int *stop, const struct cf_ctx *ctx, struct cf_pg **pg_out,
-		       struct cf_err *err)
+int cf_pg_session_open(struct cf_pg *server, const struct cf_pg_options *options, unsigned lock_wait_s,
+		       const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err)
 {
-	const struct cf_pg_options options = {
-		.application = CF_PG_APPLICATION, .database = database, .stop = stop};
+	struct cf_pg_options own = *options;
 	struct cf_pg *pg = NULL;
-	int rc = cf_pg_connect_again(server, &options, ctx, &pg, err);
+	int rc;
+
+	own.application = CF_PG_APPLICATION;
+	rc = cf_pg_connect_again(server, &own, ctx, &pg, err);
 
 	if (rc == 0)
 		rc = cf_pg_session_configure(pg, lock_wait_s, err);

@@ -11,6 +11,7 @@ struct cf_buf;
 struct cf_ctx;
 struct cf_err;
 struct cf_pg;
+struct cf_pg_options;
 
 /* Texts are freed by cf_pg_snapshot_release(). */
 struct cf_pg_snapshot {
@@ -28,10 +29,9 @@ void cf_pg_snapshot_release(struct cf_pg_snapshot *snapshot);
  */
 int cf_pg_session_configure(struct cf_pg *pg, unsigned lock_wait_s, struct cf_err *err);
 
-/* Such a session with a database of the same server. */
-int cf_pg_session_open(struct cf_pg *server, const char *database, unsigned lock_wait_s,
-		       const atomic_int *stop, const struct cf_ctx *ctx, struct cf_pg **pg_out,
-		       struct cf_err *err);
+/* Such a session with a database of the same server; options but for the application. */
+int cf_pg_session_open(struct cf_pg *server, const struct cf_pg_options *options, unsigned lock_wait_s,
+		       const struct cf_ctx *ctx, struct cf_pg **pg_out, struct cf_err *err);
 
 /*
  * Begin a transaction; and, once its locks are taken, take the snapshot. So nothing can be rewritten or emptied between the two,

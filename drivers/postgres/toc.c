@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,11 +215,22 @@ const char *cf_pg_toc_encoding(const struct cf_pg_toc *toc)
 	return NULL;
 }
 
-/* The result and all it points to, in one allocation. */
+void cf_pg_toc_encoding_name(const struct cf_pg_toc *toc, char *out, size_t size)
+{
+	const char *setting = cf_pg_toc_encoding(toc);
+	const char *begin = setting ? strchr(setting, '\'') : NULL;
+	size_t len = begin ? strcspn(begin + 1, "'") : 0;
+
+	snprintf(out, size, "%.*s", (int)(len < size ? len : 0), len ? begin + 1 : "");
+}
+
+/* The result and all it points to, in one allocation but for what was converted. */
 struct decoded {
 	struct cf_pg_toc toc;
 	char *texts;
 	int32_t *deps;
+	char **converted;
+	size_t n_converted, capacity;
 };
 
 void cf_pg_toc_free(struct cf_pg_toc *toc)
@@ -227,6 +239,9 @@ void cf_pg_toc_free(struct cf_pg_toc *toc)
 
 	if (!decoded)
 		return;
+	for (size_t i = 0; i < decoded->n_converted; i++)
+		free(decoded->converted[i]);
+	free(decoded->converted);
 	free(decoded->toc.entries);
 	free(decoded->texts);
 	free(decoded->deps);
@@ -282,5 +297,54 @@ int cf_pg_toc_decode(struct cf_span archive, struct cf_pg_toc **toc_out, struct 
 out:
 	if (decoded)
 		cf_pg_toc_free(&decoded->toc);
+	return rc;
+}
+
+static bool is_ascii(const char *text)
+{
+	while (*text && !(*text & 0x80))
+		text++;
+	return !*text;
+}
+
+static int keep_text(struct decoded *decoded, const struct cf_buf *text, const char **text_out, struct cf_err *err)
+{
+	if (decoded->n_converted == decoded->capacity) {
+		size_t capacity = decoded->capacity ? 2 * decoded->capacity : 64;
+		char **converted = realloc(decoded->converted, capacity * sizeof(*converted));
+
+		if (!converted)
+			return cf_err_nomem(err);
+		decoded->converted = converted;
+		decoded->capacity = capacity;
+	}
+	*text_out = decoded->converted[decoded->n_converted] = strdup((const char *)text->data);
+	if (!*text_out)
+		return cf_err_nomem(err);
+	decoded->n_converted++;
+	return 0;
+}
+
+int cf_pg_toc_convert(struct cf_pg_toc *toc, cf_pg_toc_convert_fn *convert, void *user, struct cf_err *err)
+{
+	struct decoded *decoded = (struct decoded *)toc;
+	struct cf_buf text = CF_BUF_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < toc->n_entries; i++) {
+		struct cf_pg_toc_entry *entry = &toc->entries[i];
+		const char **const texts[] = {&entry->tag,     &entry->defn,	   &entry->drop_stmt, &entry->copy_stmt,
+					      &entry->nspname, &entry->tablespace, &entry->table_am,  &entry->owner};
+
+		for (size_t k = 0; rc == 0 && k < sizeof(texts) / sizeof(texts[0]); k++) {
+			if (!*texts[k] || is_ascii(*texts[k]))
+				continue;
+			cf_buf_clear(&text);
+			rc = convert(user, *texts[k], &text, err);
+			if (rc == 0 && text.len > 0)
+				rc = keep_text(decoded, &text, texts[k], err);
+		}
+	}
+	cf_buf_release(&text);
 	return rc;
 }

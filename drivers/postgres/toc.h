@@ -53,8 +53,13 @@ struct cf_pg_toc {
 
 /* CF_ERR_UNSUPPORTED for other formats and versions, CF_ERR_DAMAGED for what is no archive. */
 int cf_pg_toc_decode(struct cf_span archive, struct cf_pg_toc **toc_out, struct cf_err *err);
-/* The statement that sets the encoding of the archive's texts, or NULL. */
+/* The statement that sets the encoding of the archive's texts, or NULL; and that encoding, "" when there is none. */
 const char *cf_pg_toc_encoding(const struct cf_pg_toc *toc);
+void cf_pg_toc_encoding_name(const struct cf_pg_toc *toc, char *out, size_t size);
+
+/* Replaces each text that is not ASCII by what is appended to out, ended by NUL; by nothing: it stays. */
+typedef int cf_pg_toc_convert_fn(void *user, const char *text, struct cf_buf *out, struct cf_err *err);
+int cf_pg_toc_convert(struct cf_pg_toc *toc, cf_pg_toc_convert_fn *convert, void *user, struct cf_err *err);
 void cf_pg_toc_free(struct cf_pg_toc *toc);
 
 #endif

@@ -121,7 +121,7 @@ static int restore(struct cf_pg_verify *verify, struct cf_err *err)
 
 static int check_restored(struct cf_pg_verify *verify, struct cf_err *err)
 {
-	struct cf_pg_options options = {.application = "coffer verify"};
+	struct cf_pg_options options = {.application = "coffer verify", .encoding = verify->manifest->text_encoding};
 	struct cf_pg *pg = NULL;
 	int rc = cf_pg_connect(verify->target, &options, verify->ctx, &pg, err);
 

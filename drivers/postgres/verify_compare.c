@@ -18,11 +18,8 @@
 #include "drivers/postgres/toc.h"
 #include "drivers/postgres/verify.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ENCODING_MAX 64
 
 /* --- the tree below a folder --- */
 
@@ -334,30 +331,24 @@ static void on_equal(void *user, const char *path, uint64_t size)
 
 /* --- the dump --- */
 
-/* Older snapshots have definitions in the encoding of their database. */
-static void find_encoding(const struct cf_pg_toc *toc, char encoding_out[ENCODING_MAX])
-{
-	const char *setting = cf_pg_toc_encoding(toc);
-	const char *begin = setting ? strchr(setting, '\'') : NULL;
-	size_t len = begin ? strcspn(begin + 1, "'") : 0;
-
-	snprintf(encoding_out, ENCODING_MAX, "%.*s", (int)(len < ENCODING_MAX ? len : 0), len ? begin + 1 : "");
-}
-
 static int dump_into(struct cf_pg_verify *verify, struct cf_sink *inner,
 		     struct cf_buf *definitions, struct cf_err *err)
 {
 	static const char *const all[] = {"*.*"};
 	struct cf_source_options options = {.jobs = verify->options->jobs,
-					    .allow_old_client = verify->options->allow_old_client};
+					    .allow_old_client = verify->options->allow_old_client,
+					    .databases_only = true};
 	struct picker picker = {.base = {.ops = &picker_ops},
 				.inner = inner,
 				.definitions = definitions};
 	struct cf_source *source = NULL;
-	char encoding[ENCODING_MAX];
+	char encoding[CF_PG_ENCODING_MAX];
 	int rc;
 
-	find_encoding(verify->toc, encoding);
+	/* Older snapshots have definitions in the encoding of their database. */
+	cf_pg_toc_encoding_name(verify->toc, encoding, sizeof(encoding));
+	options.is_raw = strcmp(verify->manifest->text_encoding, "UTF8") != 0 &&
+			 strcmp(verify->manifest->text_encoding, "SQL_ASCII") != 0;
 	if (encoding[0])
 		options.definitions_encoding = encoding;
 	if (verify->options->level < CF_VERIFY_COMPREHENSIVE) {

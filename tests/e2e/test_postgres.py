@@ -374,70 +374,6 @@ def test_one_job_and_many_give_the_same(postgres, shop, shop_backup, coffer, tre
         assert set(got) == set(want)
 
 
-def test_other_encodings_keep_their_bytes(postgres, coffer, tmp_path):
-    coffer.variables = postgres.variables
-    latin = postgres.make(None, "-E", "LATIN1", "-T", "template0", "--locale=C")
-    postgres.sql("SET client_encoding = 'UTF8'; CREATE TABLE \"tübe\" (t text); INSERT INTO \"tübe\" VALUES ('grüße'), (E'a\\\\b')", latin)
-    ascii = postgres.make(None, "-E", "SQL_ASCII", "-T", "template0", "--locale=C")
-    postgres.psql(ascii, input=b"CREATE TABLE \"\xff\xfe\" (t text); INSERT INTO \"\xff\xfe\" VALUES (E'\\xe9\\xff')",
-                  env={"PGCLIENTENCODING": "SQL_ASCII"})
-    for name, schema, content in ((latin, "tübe", "grüße\na\\\\b\n".encode("latin-1")), (ascii, None, b"\xe9\xff\n")):
-        coffer.backup(f"postgres:///{name}")
-        tree = tree_of(coffer, tmp_path / name, database=name)
-        ((key, table),) = tree.tables.items()
-        assert tree.data(*key) == content
-        if schema:
-            assert key == ("public", schema)
-            coffer.backup(f"postgres:///{name}", "--exclude-table", schema, "--tag", "none")
-            assert schema.encode() not in coffer.run("dump", f"latest:{name}/schema.sql", "--tag", "none").stdout
-        target = postgres.make(None, "-E", tree.manifest["encoding"], "-T", "template0", "--locale=C")
-        postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
-        env = {"PGCLIENTENCODING": "SQL_ASCII"}
-        assert servers.run("pg_dump", "--restrict-key=x", target, env=postgres.env(**env)).stdout == servers.run(
-            "pg_dump", "--restrict-key=x", name, env=postgres.env(**env)).stdout
-
-
-NAMES = """SET client_encoding = 'UTF8'; ALTER DATABASE {db} SET search_path = '{a}x', public;
-COMMENT ON DATABASE {db} IS '{a}'; CREATE SCHEMA "{a}" AUTHORIZATION "{role}"; SET search_path = "{a}";
-CREATE TABLE "t{a}" (id serial PRIMARY KEY, "c{b}" text DEFAULT '{b}'); INSERT INTO "t{a}" ("c{b}") VALUES ('{a}'), ('{b}');
-ALTER TABLE "t{a}" OWNER TO "{role}"; COMMENT ON TABLE "t{a}" IS '{b}'; CREATE INDEX "i{b}" ON "t{a}" ("c{b}");
-CREATE MATERIALIZED VIEW "m{b}" AS SELECT * FROM "t{a}";
-CREATE FUNCTION "f{a}"() RETURNS text LANGUAGE sql AS $$SELECT '{b}'::text$$;
-CREATE TABLE public."{a}" (i int); INSERT INTO public."{a}" VALUES (1);"""
-
-
-@pytest.mark.parametrize("encoding, a, b, other", [("LATIN1", "Ã¤", "ü", "ä"), ("EUC_JP", "表", "語", "本")])
-def test_names_of_other_encodings_are_restored_and_no_others_dropped(postgres, coffer, tmp_path, encoding, a, b, other):
-    def text(database):
-        made = servers.run("pg_dump", "--restrict-key=x", "-C", "-E", "UTF8", database, env=postgres.env()).stdout
-        return made.replace(database.encode(), b"db")
-
-    coffer.variables = postgres.variables
-    source = postgres.make(None, "-E", encoding, "-T", "template0", "--locale=C")
-    role = f"rölé{encoding}"
-    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE ROLE \"{role}\"; ALTER DATABASE {source} OWNER TO \"{role}\"")
-    seen = postgres.value(f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{source}'", source)
-    postgres.sql(NAMES.format(db=source, role=seen, a=a, b=b), source)
-    coffer.backup(f"postgres:///{source}")
-    copy = postgres.new_name()
-    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--create")
-    assert text(copy) == text(source)
-    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE TABLE public.\"{other}\" AS SELECT 1 AS i;"
-                 f"INSERT INTO public.\"{a}\" VALUES (2)", copy)
-    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--clean")
-    assert postgres.rows(f'TABLE public."{other}"', copy) == postgres.rows(f'TABLE public."{a}"', copy) == [(1,)]
-    postgres.sql(f"SET client_encoding = 'UTF8'; DROP TABLE public.\"{other}\"", copy)
-    assert text(copy) == text(source)
-    coffer.run("restore", "latest", "--to", f"postgres:///{copy}", "--table", f"public.{a}", "--rename", f"public.{a}=public.{other}")
-    assert postgres.rows(f'TABLE public."{other}"', copy) == [(1,)]
-    coffer.run("verify", "latest", "--level", "comprehensive")
-    tree = tree_of(coffer, tmp_path / "tree", database=source)
-    for target_encoding in (encoding, "UTF8"):
-        target = postgres.make(None, "-E", target_encoding, "-T", "template0", "--locale=C")
-        postgres.psql(target, "-o", "/dev/null", "-f", tree.script(a, f"t{a}"))
-        assert postgres.rows(f'SELECT "c{b}" FROM "{a}"."t{a}"', target) == [(a,), (b,)]
-
-
 @pytest.mark.slow
 def test_a_value_of_100_megabytes_comes_back(postgres, coffer):
     coffer.variables = postgres.variables
@@ -518,18 +454,6 @@ def test_settings_of_a_role_or_database_do_not_leak_into_the_data(postgres, coff
                 postgres.sql(f"ALTER DATABASE {name} SET {setting}")
         else:
             assert tree.data("public", "t") == tree_of_plain
-
-
-def test_a_client_encoding_of_a_database_is_not_its_scripts(postgres, coffer, tmp_path):
-    coffer.variables = postgres.variables
-    name = postgres.make()
-    postgres.sql(f"SET client_encoding = 'UTF8'; CREATE TABLE \"ñ€\" (t text); INSERT INTO \"ñ€\" VALUES ('ñ'), ('€'); "
-                 f"ALTER DATABASE {name} SET client_encoding = 'LATIN1'", name)
-    coffer.backup(f"postgres:///{name}")
-    tree = tree_of(coffer, tmp_path / "tree", database=name)
-    target = postgres.make()
-    postgres.psql(target, "-o", "/dev/null", "-f", tree.script("public", "ñ€"))
-    assert postgres.rows('SELECT t FROM "ñ€"', target) == [("ñ",), ("€",)]
 
 
 def test_a_source_may_be_named_in_any_way_that_backup_takes(shop_backup, postgres_server, tmp_path):

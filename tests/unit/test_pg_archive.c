@@ -307,6 +307,31 @@ static struct cf_pg_toc *read_shop(void)
 	return toc;
 }
 
+/* Of the only text that is not ASCII; again NULL for one that stays. */
+static int shout(void *user, const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	const char *instead = user;
+
+	assert_string_equal(text, "caf\xe9");
+	return instead ? cf_buf_append(out, instead, strlen(instead) + 1, err) : 0;
+}
+
+static void texts_are_converted_but_for_ascii(void **state)
+{
+	struct cf_pg_toc *toc = read_shop();
+	char word[] = "caf\xc3\xa9";
+	const char *tag = toc->entries[1].tag, *defn = toc->entries[0].defn;
+
+	toc->entries[0].nspname = "caf\xe9";
+	assert_int_equal(cf_pg_toc_convert(toc, shout, NULL, NULL), 0);
+	assert_string_equal(toc->entries[0].nspname, "caf\xe9");
+	assert_int_equal(cf_pg_toc_convert(toc, shout, word, NULL), 0);
+	assert_string_equal(toc->entries[0].nspname, word);
+	assert_ptr_equal(toc->entries[1].tag, tag);
+	assert_ptr_equal(toc->entries[0].defn, defn);
+	cf_pg_toc_free(toc);
+}
+
 static void every_version_reads_the_same(void **state)
 {
 	for (int minor = 12; minor <= 16; minor++) {
@@ -749,6 +774,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_version_reads_the_same),
+		cmocka_unit_test(texts_are_converted_but_for_ascii),
 		cmocka_unit_test(other_versions_are_refused),
 		cmocka_unit_test(cut_archive_is_damaged),
 		cmocka_unit_test(script_has_what_its_table_needs),
