@@ -1,4 +1,9 @@
-/* Roles, memberships and tablespaces, as pg_dumpall writes them, and what it forgets: settings of all roles. */
+/*
+ * Roles, memberships and tablespaces, as pg_dumpall writes them, and what it forgets: settings of all roles.
+ *
+ * All of it is bytes that databases of all encodings share, each reading them in its own. The script keeps them: it takes whatever
+ * encoding the database has that it is loaded into.
+ */
 
 #include "base/ctx.h"
 #include "base/err.h"
@@ -7,6 +12,7 @@
 #include "drivers/postgres/restrict.h"
 #include "drivers/postgres/sql.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,10 +60,11 @@ static int tell_why(struct cf_pg_dump *dump, int rc, struct cf_err *err)
 	return why.code;
 }
 
-static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+/* By way of a database, in the encoding of which names come as their bytes. */
+static int run_globals(struct cf_pg_dump *dump, const char *key, const char *by, const char *by_encoding,
+		       struct cf_buf *script, struct cf_err *err)
 {
 	const char *superuser = cf_pg_parameter(dump->server, "is_superuser");
-	const char *server_encoding = cf_pg_parameter(dump->server, "server_encoding");
 	const char *args[8] = {"--globals-only", "--no-password"};
 	struct cf_buf database = CF_BUF_INIT;
 	char restrict_key[128], encoding[64];
@@ -70,11 +77,11 @@ static int run_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *
 	if (rc < 0)
 		return rc;
 	snprintf(restrict_key, sizeof(restrict_key), "--restrict-key=%s", key);
-	rc = append_database(cf_pg_database(dump->server), &database, err);
+	rc = append_database(by, &database, err);
 	args[n++] = (const char *)database.data;
 	/* Not one that a role or a database sets, and that may lack characters of a name. */
-	if (server_encoding) {
-		snprintf(encoding, sizeof(encoding), "--encoding=%s", server_encoding);
+	if (by_encoding) {
+		snprintf(encoding, sizeof(encoding), "--encoding=%s", by_encoding);
 		args[n++] = encoding;
 	}
 	if (dump->dump_all.has_restrict_key)
@@ -160,41 +167,43 @@ static int append_setting(const char *setting, const char *value, struct cf_buf 
 	return rc < 0 ? rc : cf_buf_append_str(out, ";\n", err);
 }
 
-/* pg_dumpall writes in the database's encoding, and the server gives us UTF-8, or bytes that have none. */
-static int append_settings(struct cf_pg_dump *dump, const struct cf_pg_rows *rows, struct cf_buf *out,
-			   struct cf_err *err)
+static int append_settings(const struct cf_pg_rows *rows, struct cf_buf *out, struct cf_err *err)
 {
-	const char *encoding = cf_pg_parameter(dump->server, "server_encoding");
-	bool in_other = encoding && strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "SQL_ASCII") != 0;
-	int rc = cf_buf_printf(out, err, "--\n-- Settings of all roles\n--\n\n%s",
-			       in_other ? "SET client_encoding = 'UTF8';\n" : "");
+	int rc = cf_buf_append_str(out, "--\n-- Settings of all roles\n--\n\n", err);
 
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
 		rc = append_setting(cf_pg_value(rows, i, 0), cf_pg_value(rows, i, 1), out, err);
 	return rc < 0 ? rc : cf_buf_append_str(out, "\n", err);
 }
 
+/* text instead of len bytes of the script. */
+static int replace(struct cf_buf *script, size_t at, size_t len, struct cf_span text, struct cf_err *err)
+{
+	struct cf_buf whole = CF_BUF_INIT;
+	int rc = cf_buf_append(&whole, script->data, at, err);
+
+	if (rc == 0)
+		rc = cf_buf_append(&whole, text.data, text.len, err);
+	if (rc == 0)
+		rc = cf_buf_append(&whole, script->data + at + len, script->len - at - len, err);
+	cf_buf_release(rc == 0 ? script : &whole);
+	if (rc == 0)
+		*script = whole;
+	return rc;
+}
+
 /* Where psql obeys no commands of its own: before the line that ends this, where there is one. */
 static int insert(struct cf_buf *script, const struct cf_buf *text, const char *key, struct cf_err *err)
 {
-	struct cf_buf whole = CF_BUF_INIT, line = CF_BUF_INIT;
+	struct cf_buf line = CF_BUF_INIT;
 	const uint8_t *found = NULL;
-	size_t at;
 	int rc = cf_buf_printf(&line, err, "\\unrestrict %s", key);
 
 	if (rc == 0)
 		found = memmem(script->data, script->len, line.data, line.len);
-	at = found ? (size_t)(found - script->data) : script->len;
 	if (rc == 0)
-		rc = cf_buf_append(&whole, script->data, at, err);
-	if (rc == 0)
-		rc = cf_buf_append(&whole, text->data, text->len, err);
-	if (rc == 0)
-		rc = cf_buf_append(&whole, script->data + at, script->len - at, err);
+		rc = replace(script, found ? (size_t)(found - script->data) : script->len, 0, cf_buf_span(text), err);
 	cf_buf_release(&line);
-	cf_buf_release(rc == 0 ? script : &whole);
-	if (rc == 0)
-		*script = whole;
 	return rc;
 }
 
@@ -209,7 +218,7 @@ static int add_settings(struct cf_pg_dump *dump, const char *key, struct cf_buf 
 	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
 
 	if (rc == 0 && cf_pg_rows_count(rows) > 0) {
-		rc = append_settings(dump, rows, &text, err);
+		rc = append_settings(rows, &text, err);
 		if (rc == 0)
 			rc = insert(script, &text, key, err);
 	}
@@ -218,14 +227,107 @@ static int add_settings(struct cf_pg_dump *dump, const char *key, struct cf_buf 
 	return rc;
 }
 
+/* --- encodings --- */
+
+static bool is_utf8(const char *text)
+{
+	json_t *value = json_string(text);
+	bool valid = value != NULL;
+
+	json_decref(value);
+	return valid;
+}
+
+/* Of roles that were named in a database of another encoding, which no database in UTF-8 can name. */
+static int tell_odd_roles(struct cf_pg_dump *dump, bool *has_out, struct cf_err *err)
+{
+	static const char sql[] =
+		"SELECT rolname FROM pg_roles WHERE EXISTS (SELECT FROM pg_database WHERE datname = 'postgres'"
+		" AND pg_encoding_to_char(encoding) = 'UTF8') ORDER BY rolname";
+	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
+
+	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
+		const char *name = cf_pg_value(rows, i, 0);
+
+		if (is_utf8(name))
+			continue;
+		*has_out = true;
+		cf_ctx_warn(dump->ctx, "postgres.role_name", name,
+			    "role %s was named in a database of another encoding than UTF-8: load globals.sql by way of a "
+			    "database in SQL_ASCII",
+			    name);
+	}
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
+/* pg_dumpall fails at such a name where it is none. In an encoding whose characters are of one byte each name is one. */
+static int read_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+{
+	static const char sql[] =
+		"SELECT datname, pg_encoding_to_char(encoding) FROM pg_database WHERE pg_encoding_max_length(encoding) = 1"
+		" AND datallowconn AND datconnlimit <> -2 AND has_database_privilege(oid, 'CONNECT')"
+		" ORDER BY encoding, datname LIMIT 1";
+	struct cf_err failure = CF_ERR_INIT;
+	struct cf_pg_rows *rows = NULL;
+	bool has_odd = false;
+	int rc = tell_odd_roles(dump, &has_odd, err);
+
+	if (rc < 0)
+		return rc;
+	rc = run_globals(dump, key, cf_pg_database(dump->server), cf_pg_parameter(dump->server, "server_encoding"),
+			 script, &failure);
+	if (rc == CF_ERR_FAILED && cf_pg_query(dump->server, sql, NULL, 0, &rows, NULL) == 0 &&
+	    cf_pg_rows_count(rows) > 0) {
+		cf_buf_clear(script);
+		rc = run_globals(dump, key, cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1), script, err);
+	} else if (rc == CF_ERR_FAILED && has_odd) {
+		cf_err_set(err, rc,
+			   "%s (the name of a role can be read only by way of a database in SQL_ASCII: make one, "
+			   "createdb -E SQL_ASCII -T template0 --locale=C NAME)",
+			   failure.text);
+	} else if (rc < 0 && err) {
+		*err = failure;
+	}
+	cf_pg_rows_free(rows);
+	return rc;
+}
+
+static int take_any_encoding(struct cf_buf *script, struct cf_err *err)
+{
+	static const char set[] = "\nSET client_encoding = '",
+			  same[] = "SELECT pg_catalog.set_config('client_encoding',"
+				   " pg_catalog.current_setting('server_encoding'), false);";
+	const uint8_t *found = memmem(script->data, script->len, set, strlen(set)), *end = NULL;
+
+	if (found)
+		end = memchr(found + 1, '\n', (size_t)(script->data + script->len - found - 1));
+	if (!end)
+		return 0;
+	return replace(script, (size_t)(found + 1 - script->data), (size_t)(end - found - 1),
+		       cf_span_of(same, strlen(same)), err);
+}
+
+static int make_script(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+{
+	int rc = cf_pg_speak_bytes(dump->server, true, err);
+
+	if (rc == 0)
+		rc = read_globals(dump, key, script, err);
+	if (rc == 0)
+		rc = add_settings(dump, key, script, err);
+	if (rc == 0)
+		rc = take_any_encoding(script, err);
+	return rc < 0 ? rc : cf_pg_speak_bytes(dump->server, false, err);
+}
+
 int cf_pg_dump_globals(struct cf_pg_dump *dump, struct cf_err *err)
 {
 	struct cf_pg_restrict_key random = cf_pg_restrict_random(), key;
 	struct cf_buf script = CF_BUF_INIT;
-	int rc = run_globals(dump, random.s, &script, err);
+	int rc = make_script(dump, random.s, &script, err);
 
-	if (rc == 0)
-		rc = add_settings(dump, random.s, &script, err);
 	if (rc == 0)
 		rc = cf_pg_restrict_settle(&script, &random, &key, err);
 	if (rc == 0)

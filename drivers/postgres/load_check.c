@@ -224,7 +224,8 @@ static void leave_out_unreadable(const struct cf_pg_load *load, struct cf_pg *pg
 	const char *encoding = cf_pg_parameter(pg, "server_encoding");
 	size_t n = 0;
 
-	if (!load->options->create || !encoding || strcmp(encoding, load->manifest->encoding) == 0)
+	if (!load->options->create || !encoding ||
+	    (strcmp(encoding, "UTF8") == 0 && strcmp(load->manifest->encoding, "UTF8") == 0))
 		return;
 	for (size_t i = 0; i < names->n; i++)
 		if (is_ascii(names->items[i]))

@@ -10,15 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the database is called in the encoding of pg. */
+static int name_database(const struct cf_pg_load *load, struct cf_pg *pg, char **name_out, struct cf_err *err)
+{
+	if (pg == load->pg)
+		return cf_pg_query_text(pg, "SELECT pg_catalog.current_database()", NULL, 0, name_out, err);
+	*name_out = strdup(load->database);
+	return *name_out ? 0 : cf_err_nomem(err);
+}
+
 /* sql for this database and the server of pg, ended by NUL. */
 static int append_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
 			       struct cf_buf *out, struct cf_err *err)
 {
-	const struct cf_sql_database database = {.name = load->database,
-						 .version = cf_pg_server_version(pg),
-						 .no_tablespaces = load->no_tablespaces};
-	int rc = cf_sql_append_for_database(sql, &database, out, err);
+	struct cf_sql_database database = {.version = cf_pg_server_version(pg),
+					   .no_tablespaces = load->no_tablespaces};
+	char *name = NULL;
+	int rc = name_database(load, pg, &name, err);
 
+	database.name = name;
+	if (rc == 0)
+		rc = cf_sql_append_for_database(sql, &database, out, err);
+	free(name);
 	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
 }
 

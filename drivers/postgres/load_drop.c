@@ -67,7 +67,7 @@ static int drop_subscriptions(struct cf_pg *pg, const char *name, const struct c
 	static const char *const drop[] = {"ALTER SUBSCRIPTION %I DISABLE",
 					   "ALTER SUBSCRIPTION %I SET (slot_name = NONE)",
 					   "DROP SUBSCRIPTION %I"};
-	struct cf_pg_options options = {.application = "coffer restore", .database = name};
+	struct cf_pg_options options = {.application = "coffer restore", .database = name, .encoding = "UTF8"};
 	struct cf_pg *there = NULL;
 	int rc = cf_pg_connect_again(pg, &options, ctx, &there, err);
 

@@ -176,8 +176,12 @@ static int dump_all(struct cf_pg_dump *dump, struct cf_err *err)
 		" format('user %s has no right to connect to it', current_user) END"
 		" FROM pg_database WHERE datname <> 'template0' ORDER BY datname";
 	struct cf_pg_rows *rows = NULL;
-	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
+	int rc = cf_pg_speak_bytes(dump->server, true, err);
 
+	if (rc == 0)
+		rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, err);
+	if (rc == 0)
+		rc = cf_pg_speak_bytes(dump->server, false, err);
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++) {
 		const char *name = cf_pg_value(rows, i, 0), *obstacle = cf_pg_value(rows, i, 1);
 
@@ -195,7 +199,7 @@ static int dump_tree(struct cf_pg_dump *dump, struct cf_err *err)
 {
 	int rc = cf_pg_server_describe(dump, err);
 
-	if (rc == 0)
+	if (rc == 0 && !dump->options->databases_only)
 		rc = cf_pg_dump_globals(dump, err);
 	if (rc == 0 && dump->options->all_databases)
 		rc = dump_all(dump, err);

@@ -208,17 +208,35 @@ static int raise_all_owners(struct maker *maker, struct cf_tree *tree,
 	return rc;
 }
 
+/*
+ * Names of roles are bytes, of which a database with an encoding takes only what fits into it, and one in SQL_ASCII all.
+ */
+static int connect_maker(struct maker *maker, const struct cf_ctx *ctx, struct cf_err *err)
+{
+	struct cf_pg_options options = {.application = "coffer verify", .database = "postgres"};
+	int rc = cf_pg_connect(cf_pg_scratch_target(maker->scratch), &options, ctx, &maker->pg, err);
+
+	if (rc == 0)
+		rc = cf_pg_exec(maker->pg,
+				"CREATE DATABASE coffer_bytes TEMPLATE template0 ENCODING 'SQL_ASCII'"
+				" LC_COLLATE 'C' LC_CTYPE 'C'",
+				err);
+	cf_pg_close(maker->pg);
+	maker->pg = NULL;
+	options.database = "coffer_bytes";
+	return rc < 0 ? rc : cf_pg_connect(cf_pg_scratch_target(maker->scratch), &options, ctx, &maker->pg, err);
+}
+
 int cf_pg_verify_prepare(struct cf_pg_scratch *scratch, struct cf_tree *tree,
 			 const struct cf_pg_folders *folders, const struct cf_ctx *ctx,
 			 struct cf_err *err)
 {
-	struct cf_pg_options options = {.application = "coffer verify", .database = "postgres"};
 	struct maker maker = {.scratch = scratch, .sql = CF_BUF_INIT, .later = CF_BUF_INIT};
 	struct cf_buf globals = CF_BUF_INIT;
 	int rc = cf_tree_read_file(tree, "globals.sql", CF_PG_VERIFY_DOCUMENT_MAX, &globals, err);
 
 	if (rc == 0)
-		rc = cf_pg_connect(cf_pg_scratch_target(scratch), &options, ctx, &maker.pg, err);
+		rc = connect_maker(&maker, ctx, err);
 	if (rc == 0)
 		rc = make_globals(&maker, (const char *)globals.data, err);
 	if (rc == 0)

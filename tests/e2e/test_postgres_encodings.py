@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import servers
-from harness import TOP
+from harness import PARTIAL, TOP
 from test_postgres import tree_of
 
 
@@ -105,6 +105,36 @@ def test_what_has_no_equivalent_in_utf_8_comes_back(postgres, coffer, tmp_path, 
     tree, target = tree_of(coffer, tmp_path / "tree", database=name), make(postgres, encoding)
     for key in tree.with_data():
         postgres.psql(target, "-o", "/dev/null", "-f", tree.script(*key))
+
+
+def test_names_of_databases_and_roles_are_bytes(postgres, coffer):
+    """Of a role that was named in LATIN1, which a database in UTF-8 cannot name, and a database that was named in UTF-8 and is in LATIN1."""
+    coffer.variables = postgres.variables
+    odd, plain, latin, copy = b"r\xf6le", postgres.make("CREATE TABLE t (i int)"), postgres.new_name("dä"), postgres.new_name("dö")
+    make(postgres, "LATIN1", b"CREATE ROLE \"%s\"; CREATE TABLE t (i int); ALTER TABLE t OWNER TO \"%s\"" % (odd, odd), latin)
+    raw = make(postgres, "SQL_ASCII")
+    try:
+        postgres.sql(f"ALTER DATABASE \"{latin}\" SET work_mem = '7MB'")
+        postgres.sql(f"COMMENT ON DATABASE \"{latin.encode().decode('latin-1')}\" IS 'süß'", latin, env={"PGCLIENTENCODING": "UTF8"})
+        line = coffer.run("backup", f"postgres:///{plain}", code=PARTIAL).error_line
+        assert "role r\\xf6le was named in a database of another encoding" in line
+        globals = coffer.run("dump", "latest:globals.sql").stdout
+        assert b'CREATE ROLE "%s";' % odd in globals
+        coffer.run("verify", "latest", "--level", "quick")
+        coffer.run("backup", f"postgres:///{latin}", "--tag", "latin", code=PARTIAL)
+        coffer.restore("latest", f"postgres:///{copy}", "--tag", "latin", "--create")
+        assert postgres.rows("SELECT shobj_description(oid, 'pg_database'), current_setting('work_mem') FROM pg_database "
+                             "WHERE datname = current_database()", copy) == [("süß", "7MB")]
+        assert postgres.value("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 't'", copy) == odd.decode("latin-1")
+        for name in (latin, copy):
+            postgres.drop(name)
+        drop = {"input": b'DROP ROLE "%s"' % odd, "env": {"PGCLIENTENCODING": "SQL_ASCII"}}
+        postgres.psql(raw, **drop)
+        servers.run("psql", "-X", "-q", "-o", "/dev/null", "-d", raw, env=postgres.env(), input=globals)
+    finally:
+        for name in (latin, copy):
+            postgres.drop(name)
+        postgres.psql(raw, **drop)
 
 
 def test_definitions_of_older_snapshots_are_of_the_databases_encoding(postgres, coffer):
