@@ -109,7 +109,23 @@ static int add_plan(struct listing *listing, struct cf_mysql_table_plan plan, st
 	return 0;
 }
 
-/* row: name, type, engine, data length, comment. */
+/* For progress and order alone: where the server cannot tell, 0. Of one table at a time, because
+ * for a list of them it asks other servers for those that are there. */
+static int read_data_len(struct listing *listing, const char *table, uint64_t *len_out,
+			 struct cf_err *err)
+{
+	char *len = NULL;
+	int rc = cf_mysql_ask_value(listing->my, &len, NULL,
+				    "SELECT DATA_LENGTH FROM information_schema.TABLES "
+				    "WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i",
+				    listing->catalog->manifest.database, table);
+
+	*len_out = rc == 0 && len ? strtoull(len, NULL, 10) : 0;
+	free(len);
+	return rc < 0 ? cf_ctx_check(listing->options->ctx, err) : 0;
+}
+
+/* row: name, type, engine, comment. */
 static int add_table(struct listing *listing, const struct cf_mysql_row *row, struct cf_err *err)
 {
 	struct cf_mysql_manifest *manifest = &listing->catalog->manifest;
@@ -121,14 +137,15 @@ static int add_table(struct listing *listing, const struct cf_mysql_row *row, st
 	/* The comment then says why: a damaged table, an engine that is not loaded. */
 	if (!engine)
 		return cf_err_set(err, CF_ERR_FAILED, "table %s.%s cannot be read: %s",
-				  manifest->database, name, row->values[4] ? row->values[4] : "?");
+				  manifest->database, name, row->values[3] ? row->values[3] : "?");
 	plan = (struct cf_mysql_table_plan){
-		.data_len = row->values[3] ? strtoull(row->values[3], NULL, 10) : 0,
 		.is_versioned = strcmp(type, "SYSTEM VERSIONED") == 0,
 		.takes_rows = cf_mysql_engine_holds_rows(engine) &&
 			      cf_selector_takes_data(listing->options->selector, NULL,
 						     manifest->database, name),
 	};
+	if (plan.takes_rows && (rc = read_data_len(listing, name, &plan.data_len, err)) < 0)
+		return rc;
 	rc = cf_mysql_manifest_add_table(manifest, &table, err);
 	if (rc == 0)
 		rc = add_plan(listing, plan, err);
@@ -188,16 +205,41 @@ static int add_listed(struct listing *listing, const struct cf_mysql_row *row, s
 	return 0; /* TEMPORARY: of one session; SYSTEM VIEW: made by the server */
 }
 
+int cf_mysql_check_skipped(struct cf_mysql *my, const char *database, struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_mysql_row row;
+	int rc;
+
+	if (cf_mysql_warning_count(my) == 0)
+		return 0;
+	rc = cf_mysql_query(my, "SHOW WARNINGS", &result, err);
+	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0) {
+		unsigned long number = strtoul(row.values[1], NULL, 10);
+
+		rc = 0;
+		if (number == CF_MYSQL_LOCK_WAIT_TIMEOUT || number == CF_MYSQL_SKIPPED_TABLE)
+			rc = cf_err_set(err, CF_ERR_CHANGED,
+					"a table of database %s cannot be looked at while another "
+					"session changes it: %s",
+					database, row.values[2]);
+	}
+	cf_mysql_result_free(result);
+	return rc;
+}
+
 static int read_tables(struct listing *listing, struct cf_err *err)
 {
 	struct cf_mysql_result *result = NULL;
 	struct cf_mysql_row row;
 	int rc = cf_mysql_ask(listing->my, &result, err,
-			      "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, DATA_LENGTH, TABLE_COMMENT "
+			      "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COMMENT "
 			      "FROM information_schema.TABLES WHERE TABLE_SCHEMA = %i "
 			      "ORDER BY CAST(TABLE_NAME AS BINARY)",
 			      listing->catalog->manifest.database);
 
+	if (rc == 0)
+		rc = cf_mysql_check_skipped(listing->my, listing->catalog->manifest.database, err);
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
 		rc = add_listed(listing, &row, err);
 	cf_mysql_result_free(result);
@@ -425,7 +467,8 @@ static bool object_equal(const struct cf_mysql_object *a, const struct cf_mysql_
 	const struct cf_mysql_session *as = &a->session, *bs = &b->session;
 
 	return a->kind == b->kind && text_equal(a->name, b->name) &&
-	       text_equal(a->create, b->create) && text_equal(a->trigger.table, b->trigger.table) &&
+	       text_equal(a->create, b->create) && a->n_columns == b->n_columns &&
+	       text_equal(a->trigger.table, b->trigger.table) &&
 	       text_equal(as->sql_mode, bs->sql_mode) &&
 	       text_equal(as->character_set_client, bs->character_set_client) &&
 	       text_equal(as->collation_connection, bs->collation_connection) &&
@@ -441,7 +484,9 @@ static bool tables_equal(const struct cf_mysql_manifest *a, const struct cf_mysq
 		const struct cf_mysql_table *bt = i < b->n_tables ? &b->tables[i] : NULL;
 		int order = !at ? 1 : !bt ? -1 : strcmp(at->name, bt->name);
 
-		if (order == 0 && cf_mysql_definition_equal(at->create, bt->create))
+		/* The engine was asked for by itself, a moment before. */
+		if (order == 0 && cf_mysql_definition_equal(at->create, bt->create) &&
+		    !strcmp(at->engine, bt->engine))
 			continue;
 		snprintf(what, size, "table %s.%s", a->database, order > 0 ? bt->name : at->name);
 		return false;

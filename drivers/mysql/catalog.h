@@ -66,6 +66,10 @@ bool cf_mysql_engine_holds_rows(const char *engine);
 int cf_mysql_show_table(struct cf_mysql *my, const char *database, const char *table,
 			char **create_out, struct cf_err *err);
 
+/* After a question to information_schema: CF_ERR_CHANGED when the server passed over a table of the
+ * database, for another session holds it. */
+int cf_mysql_check_skipped(struct cf_mysql *my, const char *database, struct cf_err *err);
+
 /* In objects.c: everything of a database but tables and sequences, after its tables. */
 int cf_mysql_catalog_read_objects(struct cf_mysql *my,
 				  const struct cf_mysql_catalog_options *options,

@@ -101,6 +101,8 @@ static int read_columns(struct cf_mysql *my, const char *database, struct cf_mys
 		"WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i ORDER BY ORDINAL_POSITION",
 		database, view->name);
 
+	if (rc == 0)
+		rc = cf_mysql_check_skipped(my, database, err);
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
 		rc = cf_mysql_object_add_column(view, row.values[0], err);
 	cf_mysql_result_free(result);
@@ -230,6 +232,8 @@ int cf_mysql_catalog_read_triggers(struct cf_mysql *my, struct cf_mysql_manifest
 		"ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
 		manifest->database);
 
+	if (rc == 0)
+		rc = cf_mysql_check_skipped(my, manifest->database, err);
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
 		rc = has_table(manifest, row.values[2]) ? add_trigger(my, manifest, &row, err) : 0;
 	cf_mysql_result_free(result);

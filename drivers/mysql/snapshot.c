@@ -124,6 +124,15 @@ static int append_locks(const struct cf_mysql_catalog *catalog, const char *head
 	return rc == 0 && sql->len ? cf_mysql_sql(sql, err, "%s", tail) : rc;
 }
 
+/* Who holds what the control session looks at may wait for a lock of ours. */
+static int limit_control(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
+{
+	bool is_short = snapshot->tables_locked || snapshot->definitions_locked;
+
+	return cf_mysql_do(snapshot->control, err, "SET SESSION lock_wait_timeout = %u",
+			   is_short ? LOCK_UNDER_LOCK_S : snapshot->lock_wait_s);
+}
+
 static int lock_tables(struct cf_mysql_snapshot *snapshot, const struct cf_mysql_catalog *catalog,
 		       unsigned wait_s, struct cf_err *err)
 {
@@ -138,6 +147,8 @@ static int lock_tables(struct cf_mysql_snapshot *snapshot, const struct cf_mysql
 		rc = cf_mysql_lock_in_turn(snapshot->tables, (const char *)lock.data,
 					   (const char *)flush.data, wait_s, snapshot->ctx, err);
 	snapshot->tables_locked = rc == 0 && lock.len;
+	if (snapshot->tables_locked)
+		rc = limit_control(snapshot, err);
 	if (rc == CF_ERR_ACCESS) {
 		cf_err_clear(err);
 		rc = 0;
@@ -160,10 +171,13 @@ static int lock_tables_of_now(struct cf_mysql_snapshot *snapshot,
 
 int cf_mysql_snapshot_unlock_tables(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
 {
+	int rc;
+
 	if (!snapshot->tables_locked)
 		return 0;
 	snapshot->tables_locked = false;
-	return cf_mysql_run(snapshot->tables, "UNLOCK TABLES", err);
+	rc = cf_mysql_run(snapshot->tables, "UNLOCK TABLES", err);
+	return rc == 0 ? limit_control(snapshot, err) : rc;
 }
 
 /*
@@ -278,10 +292,13 @@ static int64_t monotonic_ns(void)
 
 static int unlock_definitions(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
 {
+	int rc;
+
 	if (!snapshot->definitions_locked)
 		return 0;
 	snapshot->definitions_locked = false;
-	return cf_mysql_unlock_server(snapshot->global, err);
+	rc = cf_mysql_unlock_server(snapshot->global, err);
+	return rc == 0 ? limit_control(snapshot, err) : rc;
 }
 
 int cf_mysql_snapshot_lock_definitions(struct cf_mysql_snapshot *snapshot, struct cf_err *err)
@@ -294,6 +311,8 @@ int cf_mysql_snapshot_lock_definitions(struct cf_mysql_snapshot *snapshot, struc
 		rc = cf_mysql_lock_definitions(snapshot->global, snapshot->lock_wait_s,
 					       snapshot->ctx, err);
 	snapshot->definitions_locked = rc == 0;
+	if (rc == 0)
+		rc = limit_control(snapshot, err);
 	if (rc == CF_ERR_ACCESS || rc == CF_ERR_UNSUPPORTED) {
 		cf_err_clear(err);
 		rc = 0;
@@ -305,7 +324,7 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysq
 			bool *done_out, struct cf_err *err)
 {
 	int64_t locked_ns;
-	int rc = unlock_definitions(snapshot, err);
+	int unlock_rc, rc = unlock_definitions(snapshot, err);
 
 	if (rc == 0 && !snapshot->global)
 		rc = connect_session(snapshot, &snapshot->global, err);
@@ -329,8 +348,9 @@ static int begin_locked(struct cf_mysql_snapshot *snapshot, const struct cf_mysq
 		rc = begin_workers(snapshot, err);
 	if (rc == 0)
 		rc = read_coordinates(snapshot, true, err);
+	unlock_rc = cf_mysql_unlock_server(snapshot->global, rc == 0 ? err : NULL);
 	if (rc == 0)
-		rc = cf_mysql_unlock_server(snapshot->global, err);
+		rc = unlock_rc;
 	snapshot->locked_ns += monotonic_ns() - locked_ns;
 	*done_out = rc == 0;
 	return rc;

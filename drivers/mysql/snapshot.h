@@ -13,7 +13,9 @@
  * Tables of engines without transactions are in no snapshot. They are locked for reading when it is
  * taken, and until they were read: by the session that holds the lock, because any other one would
  * wait behind the writers that wait for it. For the same reason no lock of the whole server is
- * asked for while they are locked; they are locked under it.
+ * asked for while they are locked; they are locked under it. A RENAME may wait for them while it
+ * holds others, or an ALTER for the lock of the definitions, and the control session then waits for
+ * those: not for long, because the server knows nothing of the circle.
  */
 
 #include "base/buf.h"

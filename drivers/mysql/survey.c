@@ -24,12 +24,16 @@ struct survey {
 	struct cf_mysql_catalog *catalog;
 	char changed[CF_ERR_TEXT_MAX]; /* what kept the last try from being the same before and
 					  after */
+	bool waited;		       /* a try ended with a table that could not be looked at */
 };
 
-/* What was listed a moment ago was dropped before it was looked at. */
-static bool has_vanished(const struct cf_mysql *my)
+/* What was listed a moment ago was dropped before it was looked at, or is about to be changed. */
+static bool is_in_flux(const struct cf_mysql *my, int rc)
 {
+	if (rc == CF_ERR_CHANGED)
+		return true;
 	switch (cf_mysql_errno(my)) {
+	case CF_MYSQL_LOCK_WAIT_TIMEOUT:
 	case CF_MYSQL_UNKNOWN_DATABASE:
 	case CF_MYSQL_NO_SUCH_TABLE:
 	case CF_MYSQL_NO_SUCH_ROUTINE:
@@ -42,18 +46,33 @@ static bool has_vanished(const struct cf_mysql *my)
 	}
 }
 
+/* Then it is tried again. */
+static int pass_change(struct survey *survey, int rc, bool *stable, struct cf_err *err)
+{
+	snprintf(survey->changed, sizeof(survey->changed), "%s", err ? err->text : "");
+	survey->waited |= rc == CF_ERR_CHANGED || rc == CF_ERR_BUSY;
+	cf_err_clear(err);
+	*stable = false;
+	return 0;
+}
+
 static int read_catalog(struct survey *survey, const struct cf_mysql_catalog_options *options,
 			struct cf_mysql_catalog *catalog, bool *stable, struct cf_err *err)
 {
 	int rc = cf_mysql_catalog_read(survey->snapshot->control, options, catalog, err);
 
-	if (rc < 0 && has_vanished(survey->snapshot->control)) {
-		snprintf(survey->changed, sizeof(survey->changed), "%s", err ? err->text : "");
-		cf_err_clear(err);
-		*stable = false;
-		rc = 0;
-	}
-	return rc;
+	return rc < 0 && is_in_flux(survey->snapshot->control, rc)
+		       ? pass_change(survey, rc, stable, err)
+		       : rc;
+}
+
+static int read_sequences(struct survey *survey, bool *stable, struct cf_err *err)
+{
+	int rc = cf_mysql_catalog_read_sequences(survey->snapshot->control, survey->catalog, err);
+
+	return rc < 0 && is_in_flux(survey->snapshot->control, rc)
+		       ? pass_change(survey, rc, stable, err)
+		       : rc;
 }
 
 /* The same before and after the snapshot is taken: then it is the snapshot's. */
@@ -68,11 +87,17 @@ static int read_consistently(struct survey *survey, const struct cf_mysql_catalo
 	if (rc == 0 && stable)
 		rc = cf_mysql_snapshot_begin(
 			snapshot, survey->options->require_transactional ? NULL : &before, err);
+	/* A table that was to be locked. */
+	if (rc == CF_ERR_NOT_FOUND)
+		rc = pass_change(survey, rc, &stable, err);
 	if (rc == 0 && stable)
 		rc = read_catalog(survey, options, survey->catalog, &stable, err);
-	*done_out = rc == 0 && stable &&
-		    cf_mysql_catalog_equal(&before, survey->catalog, survey->changed,
-					   sizeof(survey->changed));
+	if (rc == 0 && stable)
+		stable = cf_mysql_catalog_equal(&before, survey->catalog, survey->changed,
+						sizeof(survey->changed));
+	if (rc == 0 && stable)
+		rc = read_sequences(survey, &stable, err);
+	*done_out = rc == 0 && stable;
 	cf_mysql_catalog_release(&before);
 	return rc;
 }
@@ -102,19 +127,20 @@ static int take_snapshot(struct survey *survey, struct cf_err *err)
 							 .ctx = survey->ctx,
 							 .folds = survey->options->folds};
 	time_t end_s = monotonic_s() + survey->snapshot->lock_wait_s;
-	bool locks = survey->options->locks_definitions, done = false;
+	bool holds = survey->options->locks_definitions, done = false;
 	unsigned n_tries = 0;
 	int rc;
 
 	do {
 		rc = n_tries > 0 ? begin_again(survey, err) : 0;
 		/* Where they change all the time, those who change them are held back for once. */
-		if (rc == 0 && (locks || n_tries >= FREE_TRIES))
+		holds |= survey->waited || n_tries >= FREE_TRIES;
+		if (rc == 0 && holds)
 			rc = cf_mysql_snapshot_lock_definitions(survey->snapshot, err);
 		if (rc == 0)
 			rc = read_consistently(survey, &options, &done, err);
 		n_tries++;
-	} while (rc == 0 && !done && (n_tries <= FREE_TRIES || monotonic_s() < end_s));
+	} while (rc == 0 && !done && (!holds || monotonic_s() < end_s));
 	if (rc == 0 && !done)
 		rc = cf_err_set(
 			err, CF_ERR_BUSY,
@@ -122,9 +148,7 @@ static int take_snapshot(struct survey *survey, struct cf_err *err)
 			"time (last: %s); the right RELOAD lets a backup hold changes back",
 			cf_mysql_server_name(survey->snapshot->control),
 			survey->snapshot->lock_wait_s, survey->changed);
-	return rc == 0 ? cf_mysql_catalog_read_sequences(survey->snapshot->control, survey->catalog,
-							 err)
-		       : rc;
+	return rc;
 }
 
 /* Tables that a snapshot does not hold still: refused, or held by locks, or told. */

@@ -418,7 +418,7 @@ def test_no_engine_takes_the_place_of_one_that_is_missing(my, mariadb):
 
 def test_verify_passes_tables_that_look_at_another_server(my, mariadb):
     with mariadb_state.engine(mariadb, "ha_federatedx"):
-        source = my.server.make("CREATE TABLE near (i INT); INSERT INTO near VALUES (1), (2)")
+        alone, source = "none", my.server.make("CREATE TABLE near (i INT); INSERT INTO near VALUES (1), (2)")
         my.server.sql(f"CREATE SERVER itself FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', USER 'root', PASSWORD 'secret', "
                       f"DATABASE '{source}', PORT {mariadb.port}); "
                       "CREATE TABLE far (i INT) ENGINE = FEDERATED CONNECTION = 'itself/near'; CREATE VIEW v AS SELECT * FROM far", source)
@@ -426,8 +426,13 @@ def test_verify_passes_tables_that_look_at_another_server(my, mariadb):
             my.run("backup", mariadb.url(source))
             for options in ((), ("--against", mariadb.url())):
                 my.run("verify", "latest", "--level", "comprehensive", *options, timeout=120)
+            # Nor need it answer.
+            alone = mariadb.make("CREATE TABLE far (i INT) ENGINE = FEDERATED CONNECTION = 'itself/near'")
+            my.server.sql("ALTER SERVER itself OPTIONS (PASSWORD 'other'); FLUSH TABLES")
+            my.run("backup", mariadb.url(alone))
         finally:
             mariadb.drop(source)
+            mariadb.drop(alone)
             my.server.sql("DROP SERVER itself")
 
 
@@ -834,6 +839,16 @@ def test_tables_without_transactions_are_saved_as_they_are_beside_their_writers(
     finally:
         if server_options:
             server.remove()
+
+
+def test_a_backup_does_not_wait_for_whoever_waits_for_it(my):
+    """RENAME holds the one table and waits for our lock of the other, while we would look at the one."""
+    source = my.server.make("CREATE TABLE a (i INT PRIMARY KEY) ENGINE = InnoDB; CREATE TABLE b (i INT) ENGINE = MyISAM;"
+                            + "".join(f"CREATE TABLE t{n} (i INT) ENGINE = MyISAM;" for n in range(20)))
+    with statements(my.server, source, "RENAME TABLE a TO c, b TO a, c TO b"):
+        done = my.run("backup", my.server.url(source))
+    assert done.seconds < 20
+    my.server.assert_idle()
 
 
 def test_definitions_that_change_all_the_time_are_held_back_or_named(my):
