@@ -248,7 +248,10 @@ static int read_events(struct cf_mysql *my, struct cf_mysql_manifest *manifest, 
 	/* Unlike information_schema, it is refused where the right is missing. */
 	int rc = cf_mysql_ask(my, &result, err, "SHOW EVENTS FROM %n", manifest->database);
 
-	if (rc < 0)
+	if (rc == CF_ERR_ACCESS)
+		cf_err_wrap(err, "the right EVENT is needed to list the events of %s",
+			    manifest->database);
+	else if (rc < 0)
 		cf_err_wrap(err, "list the events of %s", manifest->database);
 	while (rc == 0 && (rc = cf_mysql_fetch(result, &row, err)) > 0)
 		rc = add_object(my, manifest, CF_MYSQL_EVENT, row.values[1], row.values[2], &object,
