@@ -510,6 +510,55 @@ int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct c
 	return rc == 0 ? append_nul(out, err) : rc;
 }
 
+int cf_mysql_ddl_drop_numbering(const char *text, struct cf_buf *out, struct cf_err *err)
+{
+	const char *pos = text, *copied = text, *before = text;
+	struct cf_mysql_token token;
+	int rc = 0;
+
+	cf_buf_clear(out);
+	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
+		const char *ahead = pos;
+		struct cf_mysql_token equals = cf_mysql_token_next(&ahead);
+
+		if (cf_mysql_token_is_word(&token, "AUTO_INCREMENT") &&
+		    cf_mysql_token_is_byte(&equals, '=')) {
+			cf_mysql_token_next(&ahead);
+			rc = append_between(out, copied, before, err);
+			copied = pos = ahead;
+		}
+		before = pos;
+	}
+	if (rc == 0)
+		rc = cf_buf_append_str(out, copied, err);
+	return rc == 0 ? append_nul(out, err) : rc;
+}
+
+/* Whatever its quotes are. */
+static bool is_text(const struct cf_mysql_token *token, const char *text)
+{
+	size_t quotes = token->kind == CF_MYSQL_TOKEN_NAME || token->kind == CF_MYSQL_TOKEN_STRING;
+
+	return token->len == strlen(text) + 2 * quotes &&
+	       strncasecmp(token->text + quotes, text, strlen(text)) == 0;
+}
+
+bool cf_mysql_ddl_is_encrypted(const char *create)
+{
+	struct cf_mysql_token token;
+
+	while ((token = cf_mysql_token_next(&create)).kind != CF_MYSQL_TOKEN_END) {
+		const char *ahead = create;
+		struct cf_mysql_token equals = cf_mysql_token_next(&ahead),
+				      value = cf_mysql_token_next(&ahead);
+
+		if (token.kind != CF_MYSQL_TOKEN_STRING && is_text(&token, "ENCRYPTED") &&
+		    cf_mysql_token_is_byte(&equals, '=') && is_text(&value, "YES"))
+			return true;
+	}
+	return false;
+}
+
 int cf_mysql_ddl_set_engine(const char *text, const char *from, const char *to, struct cf_buf *out,
 			    struct cf_err *err)
 {

@@ -120,6 +120,12 @@ int cf_mysql_ddl_reveal_options(const char *text, struct cf_buf *out, struct cf_
  * partitions. out is replaced and ended by NUL. */
 int cf_mysql_ddl_drop_directories(const char *text, struct cf_buf *out, struct cf_err *err);
 
+/* CREATE TABLE's text without AUTO_INCREMENT=..., how far its numbering has got. out is replaced
+ * and ended by NUL. */
+int cf_mysql_ddl_drop_numbering(const char *text, struct cf_buf *out, struct cf_err *err);
+/* A table that the server encrypts, because it says so: `ENCRYPTED`='YES'. */
+bool cf_mysql_ddl_is_encrypted(const char *create);
+
 /* CREATE TABLE's text with another engine wherever it has ENGINE=from. out is replaced and ended by
  * NUL. */
 int cf_mysql_ddl_set_engine(const char *text, const char *from, const char *to, struct cf_buf *out,

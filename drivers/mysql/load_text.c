@@ -69,10 +69,11 @@ static int check_view(struct cf_mysql_load *load, const struct cf_mysql_object *
 
 		if (name && !is_of_utf8(from) && !is_ascii(old) &&
 		    cf_mysql_ddl_qualifies_foreign(text))
-			return cf_err_set(err, CF_ERR_BUSY,
-					  "%s cannot follow database %s to %s, for its text is in %s; "
-					  "leave it out by --exclude-table",
-					  label, old, name, from->session.character_set_client);
+			return cf_err_set(
+				err, CF_ERR_BUSY,
+				"%s cannot follow database %s to %s, for its text is in %s; "
+				"leave it out by --exclude-table",
+				label, old, name, from->session.character_set_client);
 		if (name && cf_mysql_ddl_is_ambiguous(text, old))
 			return cf_err_set(err, CF_ERR_BUSY,
 					  "%s cannot follow database %s to %s: in its text %s may "
@@ -166,6 +167,23 @@ static int reveal_options(struct cf_mysql_load *load, struct cf_buf *text, struc
 		rc = set_text(text, (const char *)revealed.data, err);
 	}
 	cf_buf_release(&revealed);
+	return rc;
+}
+
+/* ARCHIVE takes no number below where its numbering has got to: with rows it gets there anyway. */
+static int drop_numbering(const struct cf_mysql_load_table *table, struct cf_buf *text,
+			  struct cf_err *err)
+{
+	const struct cf_mysql_table *from = table->from;
+	struct cf_buf without = CF_BUF_INIT;
+	int rc;
+
+	if (!table->path || from->rows == 0 || !from->engine || strcasecmp(from->engine, "ARCHIVE"))
+		return 0;
+	rc = cf_mysql_ddl_drop_numbering((const char *)text->data, &without, err);
+	if (rc == 0)
+		rc = set_text(text, (const char *)without.data, err);
+	cf_buf_release(&without);
 	return rc;
 }
 

@@ -53,9 +53,16 @@ static int append_create(const struct cf_mysql_table *table, const char *databas
 			 struct cf_buf *out, struct cf_err *err)
 {
 	static const char call[] = "nextval(";
-	const char *from = table->create, *at = from;
-	struct cf_buf qualifier = CF_BUF_INIT;
+	struct cf_buf qualifier = CF_BUF_INIT, create = CF_BUF_INIT;
+	const char *from = table->create, *at;
 	int rc = cf_mysql_sql(&qualifier, err, "%s%n.", call, database);
+
+	/* It takes no number below where its numbering has got to. */
+	if (rc == 0 && strcasecmp(table->engine, "ARCHIVE") == 0) {
+		rc = cf_mysql_ddl_drop_numbering(table->create, &create, err);
+		from = (const char *)create.data;
+	}
+	at = from;
 
 	while (rc == 0 && *at) {
 		const char *behind = behind_quoted(at);
@@ -68,8 +75,11 @@ static int append_create(const struct cf_mysql_table *table, const char *databas
 			at = behind == at ? at + 1 : behind;
 		}
 	}
+	if (rc == 0)
+		rc = cf_mysql_sql(out, err, "%s;\n", from);
 	cf_buf_release(&qualifier);
-	return rc == 0 ? cf_mysql_sql(out, err, "%s;\n", from) : rc;
+	cf_buf_release(&create);
+	return rc;
 }
 
 struct used {
@@ -137,6 +147,12 @@ static bool may_have_long_rows(const struct cf_mysql_table *table)
 	return false;
 }
 
+/* Which the server shows although a strict one refuses it. */
+static bool has_odd_format(const struct cf_mysql_table *table)
+{
+	return strstr(table->create, " ROW_FORMAT=") || strstr(table->create, " KEY_BLOCK_SIZE=");
+}
+
 int cf_mysql_script_table_head(const struct cf_mysql_table *table,
 			       const struct cf_mysql_manifest *manifest, struct cf_buf *out,
 			       struct cf_err *err)
@@ -144,11 +160,12 @@ int cf_mysql_script_table_head(const struct cf_mysql_table *table,
 	int rc = 0;
 
 	if (may_have_long_rows(table))
-		rc = cf_buf_append_str(out,
-				       "-- Rows beyond max_allowed_packet (16 MiB by default): mariadb "
-				       "--max-allowed-packet=1G, and SET GLOBAL max_allowed_packet = "
-				       "1073741824\n",
-				       err);
+		rc = cf_buf_append_str(
+			out,
+			"-- Rows beyond max_allowed_packet (16 MiB by default): mariadb "
+			"--max-allowed-packet=1G, and SET GLOBAL max_allowed_packet = "
+			"1073741824\n",
+			err);
 	if (rc == 0)
 		rc = cf_buf_append_str(out, head, err);
 	/* Nothing else would commit the rows. */
@@ -157,6 +174,11 @@ int cf_mysql_script_table_head(const struct cf_mysql_table *table,
 			out, "SET @coffer_autocommit = @@autocommit, autocommit = 1;\n", err);
 	if (rc == 0)
 		rc = append_used_sequences(table, manifest, out, err);
+	if (rc == 0 && has_odd_format(table))
+		rc = cf_buf_append_str(out,
+				       "/*M!100201 SET @coffer_strict = @@innodb_strict_mode, "
+				       "innodb_strict_mode = 0 */;\n",
+				       err);
 	if (rc == 0)
 		rc = append_create(table, manifest->database, out, err);
 
@@ -185,6 +207,9 @@ int cf_mysql_script_table_tail(const struct cf_mysql_table *table, struct cf_buf
 
 	if (delays_keys(table))
 		rc = cf_mysql_sql(out, err, "ALTER TABLE %n ENABLE KEYS;\n", table->name);
+	if (rc == 0 && has_odd_format(table))
+		rc = cf_buf_append_str(
+			out, "/*M!100201 SET innodb_strict_mode = @coffer_strict */;\n", err);
 	if (rc == 0 && table->has_history)
 		rc = cf_buf_append_str(
 			out,

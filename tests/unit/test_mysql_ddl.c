@@ -317,6 +317,47 @@ static void engines_change(void **state)
 	cf_buf_release(&out);
 }
 
+static void the_numbering_of_a_table_goes(void **state)
+{
+	static const struct {
+		const char *text, *without;
+	} cases[] = {
+		{"CREATE TABLE `AUTO_INCREMENT=1` (\n  `i` int AUTO_INCREMENT COMMENT "
+		 "'AUTO_INCREMENT=2'"
+		 "\n) ENGINE=ARCHIVE AUTO_INCREMENT=3 DEFAULT CHARSET=latin1",
+		 "CREATE TABLE `AUTO_INCREMENT=1` (\n  `i` int AUTO_INCREMENT COMMENT "
+		 "'AUTO_INCREMENT=2'"
+		 "\n) ENGINE=ARCHIVE DEFAULT CHARSET=latin1"},
+		{"AUTO_INCREMENT=", ""},
+		{"AUTO_INCREMENT", "AUTO_INCREMENT"},
+	};
+	struct cf_buf out = CF_BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cf_mysql_ddl_drop_numbering(cases[i].text, &out, NULL), 0);
+		assert_string_equal((char *)out.data, cases[i].without);
+	}
+	cf_buf_release(&out);
+}
+
+static void encrypted_tables_are_known(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_encrypted;
+	} cases[] = {
+		{"CREATE TABLE `t` (`i` int) ENGINE=InnoDB `ENCRYPTED`=YES `ENCRYPTION_KEY_ID`=2",
+		 true},
+		{"CREATE TABLE `t` (`i` int) `encrypted`='yes'", true},
+		{"CREATE TABLE `t` (`i` int) `ENCRYPTED`='NO'", false},
+		{"CREATE TABLE `t` (`ENCRYPTED` int COMMENT '`ENCRYPTED`=YES')", false},
+		{"`ENCRYPTED`", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(cf_mysql_ddl_is_encrypted(cases[i].text), cases[i].is_encrypted);
+}
+
 static void directories_go(void **state)
 {
 	static const struct {
@@ -378,9 +419,11 @@ static void the_servers_own_strings_lose_their_escapes(void **state)
 		 "'\\\\'",
 		 "CREATE EVENT `e` ON SCHEDULE EVERY 1 YEAR ENABLE COMMENT 'do \\' DO select "
 		 "'\\\\'"},
-		{"CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    COMMENT "
+		{"CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    "
+		 "COMMENT "
 		 "'\\\\'\n AS a '\\\\'",
-		 "CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    COMMENT "
+		 "CREATE DEFINER=\"r\"@\"h\" PACKAGE BODY \"p\"    SQL SECURITY INVOKER\n    "
+		 "COMMENT "
 		 "'\\'\n AS a '\\\\'"},
 		{"CREATE PACKAGE `p`", "CREATE PACKAGE `p`"},
 		{"CREATE PROCEDURE `p`(a enum('x", "CREATE PROCEDURE `p`(a enum('x"},
@@ -490,6 +533,8 @@ int main(void)
 		cmocka_unit_test(users_are_taken_apart_without_their_passwords),
 		cmocka_unit_test(what_no_backup_wrote_is_no_step),
 		cmocka_unit_test(events_fall_asleep),
+		cmocka_unit_test(the_numbering_of_a_table_goes),
+		cmocka_unit_test(encrypted_tables_are_known),
 		cmocka_unit_test(directories_go),
 		cmocka_unit_test(engines_change),
 	};
