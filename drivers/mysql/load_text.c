@@ -225,6 +225,8 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		rc = rename_sequences(load, &text, err);
 	if (rc == 0)
 		rc = reveal_options(load, &text, err);
+	if (rc == 0)
+		rc = drop_numbering(table, &text, err);
 	if (rc == 0 && leaves_directories(load, table))
 		rc = drop_directories(load, table, &text, err);
 	if (rc == 0 && load->is_trial && !load->is_shared)
@@ -339,8 +341,7 @@ static int write_object(struct cf_mysql_load *load, struct cf_mysql_load_object 
 	int rc;
 
 	if (from->kind == CF_MYSQL_VIEW || from->kind == CF_MYSQL_SEQUENCE) {
-		const char *name =
-			strcmp(object->name, from->name) != 0 ? object->name : NULL;
+		const char *name = strcmp(object->name, from->name) != 0 ? object->name : NULL;
 
 		if (name && !is_of_utf8(from) && !is_ascii(name))
 			return cf_err_set(err, CF_ERR_UNSUPPORTED,
@@ -371,7 +372,9 @@ int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_o
 {
 	int rc = write_object(load, object, err);
 
-	if (rc == 0 && load->options->no_owner)
+	/* The owner of a view, who may have no right there, is asked what it shows. */
+	if (rc == 0 &&
+	    (load->options->no_owner || (load->is_shared && object->from->kind == CF_MYSQL_VIEW)))
 		rc = drop_definer(&object->create, err);
 	if (rc < 0)
 		cf_err_wrap(err, "%s", object->label);

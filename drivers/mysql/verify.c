@@ -304,11 +304,31 @@ static void drop_databases(struct cf_mysql_verify *verify)
 	cf_mysql_close(my);
 }
 
+/* That server has no keys, and what was encrypted is not to lie in a temporary folder in clear. */
+static int check_encrypted(const struct cf_mysql_verify *verify, struct cf_err *err)
+{
+	for (size_t i = 0; i < verify->n_sources; i++) {
+		const struct cf_mysql_manifest *manifest = &verify->sources[i].manifest;
+
+		for (size_t j = 0; j < manifest->n_tables; j++)
+			if (cf_mysql_ddl_is_encrypted(manifest->tables[j].create))
+				return cf_err_set(err, CF_ERR_FAILED,
+						  "table %s.%s is encrypted, and a server of "
+						  "verify's own has "
+						  "no keys: name one that has by --against",
+						  manifest->database, manifest->tables[j].name);
+	}
+	return 0;
+}
+
 static int verify_in_server(struct cf_mysql_verify *verify, const struct cf_mysql_origin *origin,
 			    struct cf_err *err)
 {
 	bool own = !verify->options->against;
-	int rc = own ? start_scratch(verify, origin, err) : take_server(verify, err);
+	int rc = own ? check_encrypted(verify, err) : 0;
+
+	if (rc == 0)
+		rc = own ? start_scratch(verify, origin, err) : take_server(verify, err);
 
 	if (rc == 0)
 		rc = connect_scratch(verify, err);

@@ -30,18 +30,19 @@ static int each_table(struct cf_mysql_verify *verify, table_fn *check, struct cf
 	return rc;
 }
 
-static int tell_count(struct cf_mysql_verify *verify, const struct cf_mysql_load_source *source,
-		      const struct cf_mysql_table *table, uint64_t found, struct cf_err *err)
+/* check: what they were counted in. */
+static int tell_count(struct cf_mysql_verify *verify, const char *check,
+		      const struct cf_mysql_load_source *source, const struct cf_mysql_table *table,
+		      uint64_t found, struct cf_err *err)
 {
 	char *label = cf_mysql_verify_label(source, table->name);
 
 	if (!label)
 		return cf_err_nomem(err);
 	if (found == table->rows)
-		cf_mysql_verify_tell(verify, "row_count", label, true, "%llu",
-				     (unsigned long long)found);
+		cf_mysql_verify_tell(verify, check, label, true, "%llu", (unsigned long long)found);
 	else
-		cf_mysql_verify_tell(verify, "row_count", label, false, "%llu, not %llu",
+		cf_mysql_verify_tell(verify, check, label, false, "%llu, not %llu",
 				     (unsigned long long)found, (unsigned long long)table->rows);
 	free(label);
 	return 0;
@@ -81,7 +82,7 @@ static int read_table(struct cf_mysql_verify *verify, const struct cf_mysql_load
 		free(path);
 	}
 	if (rc == 0)
-		return tell_count(verify, source, table, rows, err);
+		return tell_count(verify, "stored_rows", source, table, rows, err);
 	if (rc != CF_ERR_DAMAGED && rc != CF_ERR_NOT_FOUND)
 		return cf_err_set(err, rc, "%s", failure.text);
 	label = cf_mysql_verify_label(source, table->name);
@@ -134,7 +135,8 @@ static int count_table(struct cf_mysql_verify *verify, const struct cf_mysql_loa
 		rc = cf_mysql_value(verify->my, (const char *)sql.data, &value, &failure);
 	cf_buf_release(&sql);
 	if (rc == 0) {
-		rc = tell_count(verify, source, table, value ? strtoull(value, NULL, 10) : 0, err);
+		rc = tell_count(verify, "row_count", source, table,
+				value ? strtoull(value, NULL, 10) : 0, err);
 		free(value);
 		return rc;
 	}

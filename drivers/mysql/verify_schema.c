@@ -137,16 +137,18 @@ static bool same_columns(const struct cf_mysql_object *a, const struct cf_mysql_
 	return a->n_columns == b->n_columns;
 }
 
-/* What differs, or NULL. expected: the text that should be. */
+/* What differs, or NULL. expected and text: what should be and what is. */
 static const char *difference(const struct cf_mysql_object *object,
-			      const struct cf_mysql_object *found, const char *expected, bool moved)
+			      const struct cf_mysql_object *found, const char *expected,
+			      const char *text, bool moved)
 {
 	/* A trigger in a database of another name was made of its parts. */
 	bool by_parts = moved && object->kind == CF_MYSQL_TRIGGER;
 
-	if (!by_parts && strcmp(expected, found->create) != 0)
+	if (!by_parts && strcmp(expected, text) != 0)
 		return "its text";
-	if (!same(object->definer, found->definer))
+	/* Views in scratch databases are those of whoever verifies. */
+	if (!(moved && object->kind == CF_MYSQL_VIEW) && !same(object->definer, found->definer))
 		return "its definer";
 	if (!same(object->value, found->value))
 		return "its value";
@@ -181,40 +183,69 @@ size_t cf_mysql_verify_broken_views(const struct cf_mysql_manifest *manifest)
 	return n;
 }
 
+/* The text that a restored object is to have, and the one that it has. */
+static int expect_object(struct cf_mysql_verify *verify, const struct cf_mysql_object *object,
+			 const struct cf_mysql_object *found, struct cf_buf *expected,
+			 struct cf_buf *text, struct cf_err *err)
+{
+	bool is_shared = verify->options->against != NULL;
+	struct cf_buf moved = CF_BUF_INIT;
+	int rc;
+
+	if (object->kind == CF_MYSQL_VIEW && is_shared) {
+		rc = cf_mysql_verify_expect(verify, object->create, &moved, err);
+		if (rc == 0)
+			rc = cf_mysql_ddl_drop_definer((const char *)moved.data, expected, err);
+		cf_buf_release(&moved);
+		return rc == 0 ? cf_mysql_ddl_drop_definer(found->create, text, err) : rc;
+	}
+	if (object->kind == CF_MYSQL_VIEW || object->kind == CF_MYSQL_SEQUENCE)
+		rc = cf_mysql_verify_expect(verify, object->create, expected, err);
+	else if (object->kind == CF_MYSQL_EVENT && is_shared)
+		rc = cf_mysql_ddl_disable_event(object->create, expected, err);
+	else
+		rc = cf_buf_append(expected, object->create, strlen(object->create) + 1, err);
+	return rc == 0 ? cf_buf_append(text, found->create, strlen(found->create) + 1, err) : rc;
+}
+
+static int compare_object(struct cf_mysql_verify *verify, size_t index, const char *label,
+			  const struct cf_mysql_object *object, const struct cf_mysql_object *found,
+			  struct cf_err *err)
+{
+	bool moved = strcmp(verify->sources[index].manifest.database, verify->names[index]) != 0;
+	struct cf_buf expected = CF_BUF_INIT, text = CF_BUF_INIT;
+	int rc = expect_object(verify, object, found, &expected, &text, err);
+	const char *differs;
+
+	if (rc == 0) {
+		differs = difference(object, found, (const char *)expected.data,
+				     (const char *)text.data, moved);
+		cf_mysql_verify_tell(verify, check_name(object->kind), label, !differs,
+				     differs ? "%s differs" : NULL, differs);
+	}
+	cf_buf_release(&expected);
+	cf_buf_release(&text);
+	return rc;
+}
+
 static int check_object(struct cf_mysql_verify *verify, size_t index,
 			const struct cf_mysql_object *object,
 			const struct cf_mysql_manifest *actual, struct cf_err *err)
 {
-	const struct cf_mysql_load_source *source = &verify->sources[index];
-	bool is_rewritten = object->kind == CF_MYSQL_VIEW || object->kind == CF_MYSQL_SEQUENCE ||
-			    object->kind == CF_MYSQL_EVENT;
 	const struct cf_mysql_object *found = object_like(actual, object);
-	char *label = cf_mysql_verify_label(source, object->name);
-	struct cf_buf expected = CF_BUF_INIT;
-	const char *differs;
-	int rc = label ? cf_mysql_verify_expect(verify, object->create, &expected, err)
-		       : cf_err_nomem(err);
+	char *label = cf_mysql_verify_label(&verify->sources[index], object->name);
+	bool was_broken = is_broken_view(object);
+	int rc = 0;
 
-	if (rc == 0 && object->kind == CF_MYSQL_EVENT && verify->options->against)
-		rc = cf_mysql_ddl_disable_event(object->create, &expected, err);
-	if (rc == 0 && !found) {
-		bool was_broken = is_broken_view(object);
-
+	if (!label)
+		return cf_err_nomem(err);
+	if (found)
+		rc = compare_object(verify, index, label, object, found, err);
+	else
 		cf_mysql_verify_tell(verify, check_name(object->kind), label, was_broken, "%s",
 				     was_broken ? "names what is not there, as it did when it was "
 						  "saved: not restored"
 						: "missing");
-	} else if (rc == 0) {
-		differs = difference(object, found,
-				     is_rewritten ? (const char *)expected.data : object->create,
-				     strcmp(source->manifest.database, verify->names[index]) != 0);
-		if (differs)
-			cf_mysql_verify_tell(verify, check_name(object->kind), label, false,
-					     "%s differs", differs);
-		else
-			cf_mysql_verify_tell(verify, check_name(object->kind), label, true, NULL);
-	}
-	cf_buf_release(&expected);
 	free(label);
 	return rc;
 }

@@ -310,3 +310,24 @@ def test_events_whose_time_has_passed_are_named(my):
     assert len(warnings) == 2 and "late.kept is disabled" in warnings[0] and "late.once was not made" in warnings[1], warnings
     for options in ((), ("--against", server.url())):
         my.run("verify", "latest", *options, timeout=120)
+
+
+def test_verify_takes_views_whose_owner_may_do_nothing_elsewhere(my):
+    server = my.server
+    source = server.make("CREATE TABLE t (i INT PRIMARY KEY)")
+    with mariadb_state.user(server, "app", f"GRANT ALL ON {source}.* TO app@'%'; GRANT ALL ON kept.* TO app@'%'"):
+        server.sql("CREATE DEFINER = app@'%' VIEW v AS SELECT * FROM t; CREATE DEFINER = app@'%' VIEW w AS SELECT * FROM v", source)
+        my.run("backup", server.url(source))
+        my.run("verify", "latest", "--level", "comprehensive", "--against", server.url())
+        # The real restore keeps them.
+        my.restore(f"latest:/{source}", server.url("kept"))
+        assert {row[0] for row in server.rows("SELECT definer FROM information_schema.views WHERE table_schema = 'kept'")} == {"app@%"}
+
+
+def test_a_script_makes_tables_that_a_strict_server_refuses(my, there):
+    source = my.server.make("SET innodb_strict_mode = 0; CREATE TABLE t (i INT) ENGINE = InnoDB ROW_FORMAT = FIXED; INSERT INTO t VALUES (1)")
+    my.run("backup", my.server.url(source))
+    there.make(name=source)
+    script = my.run("dump", f"latest:{source}/tables/t.sql").out + "SELECT @@innodb_strict_mode"
+    assert there.client(source, "-N", input=script.encode()).stdout.split() == [b"1"]
+    mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(there, source))
