@@ -386,20 +386,61 @@ bool cf_mysql_ddl_qualifies_foreign(const char *text)
 	return false;
 }
 
-bool cf_mysql_ddl_mentions(const char *text, const char *db)
+static bool is_of_word(char c)
 {
-	size_t len = strlen(db);
+	return isalnum((unsigned char)c) || c == '_' || c == '$' || ((unsigned char)c & 0x80);
+}
+
+/* As a word of its own; before a dot when it qualifies. */
+static bool mentions(const char *text, const char *name, bool qualifies)
+{
+	size_t len = strlen(name);
 
 	if (len == 0)
 		return false;
-	for (const char *at = strcasestr(text, db); at; at = strcasestr(at + 1, db)) {
+	for (const char *at = strcasestr(text, name); at; at = strcasestr(at + 1, name)) {
 		const char *behind = at + len;
 
-		if (at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '_' || at[-1] == '$'))
+		if (at > text && is_of_word(at[-1]))
 			continue;
+		if (!qualifies && !is_of_word(*behind))
+			return true;
 		behind += *behind == '`' || *behind == '"';
 		behind += strspn(behind, " \t\r\n");
 		if (*behind == '.')
+			return true;
+	}
+	return false;
+}
+
+bool cf_mysql_ddl_mentions(const char *text, const char *db)
+{
+	return mentions(text, db, true);
+}
+
+bool cf_mysql_ddl_mentions_table(const char *text, const char *table)
+{
+	return mentions(text, table, false);
+}
+
+/* Where a view's text names a table: its columns are written with their table, and a dot. */
+static bool stands_before_table(const struct cf_mysql_token *token)
+{
+	return cf_mysql_token_is_word(token, "FROM") || cf_mysql_token_is_word(token, "JOIN") ||
+	       cf_mysql_token_is_word(token, "STRAIGHT_JOIN") || cf_mysql_token_is_byte(token, '(') ||
+	       cf_mysql_token_is_byte(token, ',');
+}
+
+bool cf_mysql_ddl_view_reads(const char *text, struct cf_mysql_qualified table, bool is_own)
+{
+	struct cf_mysql_token before = {.kind = CF_MYSQL_TOKEN_END}, last = before, token;
+	const char *pos = text;
+
+	for (; (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END; before = last, last = token) {
+		if (!cf_mysql_token_is_name(&token, table.name))
+			continue;
+		if (cf_mysql_token_is_byte(&last, '.') ? cf_mysql_token_is_name(&before, table.db)
+						       : is_own && stands_before_table(&last) && !dot_follows(pos))
 			return true;
 	}
 	return false;
@@ -638,6 +679,13 @@ static bool take_sequence(const struct cf_mysql_token *call, const char **pos,
 	return db->text != NULL;
 }
 
+/* The table that *pos stands before, behind REFERENCES; *pos goes behind its name. */
+static bool take_reference(const struct cf_mysql_token *word, const char **pos,
+			   struct cf_mysql_token *db, struct cf_mysql_token *name)
+{
+	return cf_mysql_token_is_word(word, "REFERENCES") && take_name(pos, db, name);
+}
+
 int cf_mysql_ddl_sequences(const char *text, cf_mysql_name_fn *each, void *user, struct cf_err *err)
 {
 	struct cf_mysql_token token, db, name;
@@ -673,28 +721,48 @@ static int append_new_names(void *user, const char *db, const char *name, struct
 	return rc == 0 ? cf_mysql_quote_name(to.name, renaming->out, err) : rc;
 }
 
-int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_names, void *user,
-			       struct cf_buf *out, struct cf_err *err)
+typedef bool take_fn(const struct cf_mysql_token *word, const char **pos, struct cf_mysql_token *db,
+		     struct cf_mysql_token *name);
+
+static int set_names(const char *text, take_fn *take, struct renaming *renaming, struct cf_err *err)
 {
-	struct renaming renaming = {.new_names = new_names, .user = user, .out = out};
 	const char *pos = text, *copied = text;
 	struct cf_mysql_token token, db, name;
 	int rc = 0;
 
-	cf_buf_clear(out);
+	cf_buf_clear(renaming->out);
 	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END) {
-		if (!take_sequence(&token, &pos, &db, &name))
+		const char *from;
+
+		if (!take(&token, &pos, &db, &name))
 			continue;
-		rc = append_between(out, copied, db.text, err);
-		copied = db.text;
+		from = db.text ? db.text : name.text;
+		rc = append_between(renaming->out, copied, from, err);
+		copied = from;
 		if (rc == 0)
-			rc = tell_name(&db, &name, append_new_names, &renaming, err);
-		if (rc == 0 && renaming.is_done)
+			rc = tell_name(&db, &name, append_new_names, renaming, err);
+		if (rc == 0 && renaming->is_done)
 			copied = pos;
 	}
 	if (rc == 0)
-		rc = cf_buf_append_str(out, copied, err);
-	return rc == 0 ? append_nul(out, err) : rc;
+		rc = cf_buf_append_str(renaming->out, copied, err);
+	return rc == 0 ? append_nul(renaming->out, err) : rc;
+}
+
+int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_names, void *user,
+			       struct cf_buf *out, struct cf_err *err)
+{
+	struct renaming renaming = {.new_names = new_names, .user = user, .out = out};
+
+	return set_names(text, take_sequence, &renaming, err);
+}
+
+int cf_mysql_ddl_set_references(const char *text, cf_mysql_new_names_fn *new_names, void *user,
+				struct cf_buf *out, struct cf_err *err)
+{
+	struct renaming renaming = {.new_names = new_names, .user = user, .out = out};
+
+	return set_names(text, take_reference, &renaming, err);
 }
 
 int cf_mysql_ddl_references(const char *text, cf_mysql_name_fn *each, void *user,
@@ -705,7 +773,7 @@ int cf_mysql_ddl_references(const char *text, cf_mysql_name_fn *each, void *user
 	int rc = 0;
 
 	while (rc == 0 && (token = cf_mysql_token_next(&pos)).kind != CF_MYSQL_TOKEN_END)
-		if (cf_mysql_token_is_word(&token, "REFERENCES") && take_name(&pos, &db, &name))
+		if (take_reference(&token, &pos, &db, &name))
 			rc = tell_name(&db, &name, each, user, err);
 	return rc;
 }

@@ -89,6 +89,10 @@ typedef bool cf_mysql_new_names_fn(void *user, struct cf_mysql_qualified from,
 int cf_mysql_ddl_set_sequences(const char *text, cf_mysql_new_names_fn *new_names, void *user,
 			       struct cf_buf *out, struct cf_err *err);
 
+/* The same for the table of each REFERENCES; from.db is "" where the text does not say it. */
+int cf_mysql_ddl_set_references(const char *text, cf_mysql_new_names_fn *new_names, void *user,
+				struct cf_buf *out, struct cf_err *err);
+
 /* Whether the text has db as a name that no dot follows: then `db`.`x` may be a column of a table
  * db. */
 bool cf_mysql_ddl_is_ambiguous(const char *text, const char *db);
@@ -99,6 +103,10 @@ bool cf_mysql_ddl_qualifies_foreign(const char *text);
 /* Whether a text that a person wrote names database db: quoted or not, a dot behind. Comments
  * count. */
 bool cf_mysql_ddl_mentions(const char *text, const char *db);
+/* Whether it has table as a word. */
+bool cf_mysql_ddl_mentions_table(const char *text, const char *table);
+/* Whether a view reads the table; is_own: that is of the database that the text does not name. */
+bool cf_mysql_ddl_view_reads(const char *text, struct cf_mysql_qualified table, bool is_own);
 
 /* The text without DEFINER=... before the word that says what is made. out is replaced and ended by
  * NUL. */

@@ -131,6 +131,55 @@ static int rename_sequences(struct cf_mysql_load *load, struct cf_buf *text, str
 	return rc;
 }
 
+struct referring {
+	const struct cf_mysql_load *load;
+	const struct cf_mysql_load_table *table;
+};
+
+/* What a database of the snapshot is called now. */
+static const char *present_database(const struct cf_mysql_load *load, const struct cf_mysql_load_source *source)
+{
+	const char *name = new_database(load, source);
+
+	return name ? name : source->manifest.database;
+}
+
+/* from: its database has the new name already, and is the table's own where nothing else is said. The table may go to
+ * another database than what it refers to, and that under another name. */
+static bool new_parent(void *user, struct cf_mysql_qualified from, struct cf_mysql_qualified *to_out)
+{
+	const struct referring *referring = user;
+	const struct cf_mysql_load *load = referring->load;
+	const char *own = load->targets[referring->table->target].name;
+	const char *said = *from.db ? from.db : own;
+
+	if (!*from.db)
+		from.db = present_database(load, referring->table->source);
+	*to_out = from;
+	for (size_t i = 0; i < load->n_tables; i++) {
+		const struct cf_mysql_load_table *parent = &load->tables[i];
+
+		if (strcmp(parent->from->name, from.name) == 0 &&
+		    strcmp(present_database(load, parent->source), from.db) == 0)
+			*to_out = (struct cf_mysql_qualified){.db = load->targets[parent->target].name,
+							      .name = parent->name};
+	}
+	return strcmp(to_out->db, said) != 0 || strcmp(to_out->name, from.name) != 0;
+}
+
+static int rename_references(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
+			     struct cf_buf *text, struct cf_err *err)
+{
+	struct referring referring = {.load = load, .table = table};
+	struct cf_buf renamed = CF_BUF_INIT;
+	int rc = cf_mysql_ddl_set_references((const char *)text->data, new_parent, &referring, &renamed, err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)renamed.data, err);
+	cf_buf_release(&renamed);
+	return rc;
+}
+
 /* Files in a directory that is named would be those of the table that keeps its name. */
 static bool leaves_directories(const struct cf_mysql_load *load,
 			       const struct cf_mysql_load_table *table)
@@ -224,6 +273,8 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 	if (rc == 0)
 		rc = rename_sequences(load, &text, err);
 	if (rc == 0)
+		rc = rename_references(load, table, &text, err);
+	if (rc == 0)
 		rc = reveal_options(load, &text, err);
 	if (rc == 0)
 		rc = drop_numbering(table, &text, err);
@@ -306,6 +357,35 @@ static int check_trigger(const struct cf_mysql_object *from, const char *databas
 			  database, from->session.character_set_client);
 }
 
+/* By --rename of its own: a view's columns follow no other name of their table, and a body is not rewritten. */
+static void warn_of_name(struct cf_mysql_load *load, const struct cf_mysql_load_object *object,
+			 const struct cf_mysql_load_source *source, const char *old, size_t target, const char *name)
+{
+	const struct cf_mysql_object *from = object->from;
+	const char *text = from->kind == CF_MYSQL_TRIGGER ? from->trigger.body : from->create;
+	const struct cf_mysql_qualified was = {.db = source->manifest.database, .name = old};
+	const char *database = load->targets[target].name;
+
+	if (strcmp(old, name) == 0 && strcmp(database, present_database(load, source)) == 0)
+		return;
+	if (from->kind == CF_MYSQL_VIEW ? cf_mysql_ddl_view_reads(text, was, source == object->source)
+					: cf_mysql_ddl_mentions_table(text, old))
+		cf_ctx_warn(load->ctx, "table.named", object->label,
+			    "%s names %s.%s in its text, and goes on to mean that one, not %s.%s", object->label,
+			    was.db, old, database, name);
+}
+
+static void warn_of_tables(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
+{
+	for (size_t i = 0; i < load->n_tables; i++)
+		warn_of_name(load, object, load->tables[i].source, load->tables[i].from->name,
+			     load->tables[i].target, load->tables[i].name);
+	for (size_t i = 0; i < load->n_objects; i++)
+		if (load->objects[i].from->kind == CF_MYSQL_VIEW && &load->objects[i] != object)
+			warn_of_name(load, object, load->objects[i].source, load->objects[i].from->name,
+				     load->objects[i].target, load->objects[i].name);
+}
+
 /* A body is not rewritten: whoever reads it must know. */
 static void warn_of_names(struct cf_mysql_load *load, const struct cf_mysql_load_object *object)
 {
@@ -372,6 +452,8 @@ int cf_mysql_load_object_text(struct cf_mysql_load *load, struct cf_mysql_load_o
 {
 	int rc = write_object(load, object, err);
 
+	if (rc == 0 && object->from->kind != CF_MYSQL_SEQUENCE)
+		warn_of_tables(load, object);
 	/* The owner of a view, who may have no right there, is asked what it shows. */
 	if (rc == 0 &&
 	    (load->options->no_owner || (load->is_shared && object->from->kind == CF_MYSQL_VIEW)))

@@ -533,6 +533,29 @@ def test_databases_swap_their_names(my):
     assert server.rows("SELECT * FROM v", second) == [(1,)] and server.rows("SELECT * FROM p", first) == [(1,)]
 
 
+def test_keys_follow_tables_to_their_new_names(my):
+    server = my.server
+    source = server.make("CREATE TABLE p (i INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES p (i)); CREATE TABLE c (i INT, FOREIGN KEY (i) REFERENCES p (i));"
+                         "INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1); CREATE VIEW v AS SELECT i FROM p;"
+                         "CREATE PROCEDURE r() SELECT * FROM p; CREATE PROCEDURE quiet() SELECT 'pp'")
+    other = server.make()
+    my.run("backup", server.url(source))
+
+    def parents(database, table):
+        return [row[0] for row in server.rows("SELECT CONCAT(REFERENCED_TABLE_SCHEMA, '.', REFERENCED_TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE "
+                                              f"WHERE TABLE_SCHEMA = '{database}' AND TABLE_NAME = '{table}' AND REFERENCED_TABLE_NAME IS NOT NULL")]
+    my.restore("latest", server.url(), "--table", f"{source}.p", "--rename", f"{source}.p={source}.old")
+    assert parents(source, "old") == [f"{source}.old"]
+    my.restore("latest", server.url(), "--table", f"{source}.c", "--rename", f"{source}.c={other}.c")
+    assert parents(other, "c") == [f"{source}.p"]
+    made, second = server.new_name(), server.new_name()
+    done = my.run("restore", "latest", "--to", server.url(), "--create", "--rename", f"{source}={made}", "--rename", f"{source}.p={second}.q", code=PARTIAL)
+    assert parents(made, "c") == parents(second, "q") == [f"{second}.q"]
+    # A view and a routine do not follow, and say so.
+    named = [line for line in done.err.splitlines() if "in its text" in line]
+    assert len(named) == 2 and f"view {made}.v" in named[0] + named[1] and f"procedure {made}.r" in named[0] + named[1], done.err
+
+
 def test_a_server_whose_names_have_no_case(my, request):
     folding = servers.MariaDB(MARIADB_ARGS="--lower-case-table-names=1")
     request.addfinalizer(folding.remove)

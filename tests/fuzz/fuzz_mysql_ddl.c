@@ -91,6 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 				       NULL) < 0 ||
 	    strcmp((const char *)out.data, (const char *)third.data) != 0)
 		abort();
+	if (cf_mysql_ddl_set_references(text, swap_sequence, NULL, &out, NULL) < 0)
+		abort();
+	cf_mysql_ddl_mentions_table(text, "t");
+	cf_mysql_ddl_view_reads(text, (struct cf_mysql_qualified){"shop", "t"}, true);
 	if (cf_mysql_ddl_drop_definer(text, &out, NULL) < 0)
 		abort();
 	if (cf_mysql_ddl_disable_event(text, &out, NULL) < 0)

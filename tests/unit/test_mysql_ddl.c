@@ -220,6 +220,31 @@ static void sequences_change(void **state)
 	cf_buf_release(&out);
 }
 
+static bool next_table(void *user, struct cf_mysql_qualified from, struct cf_mysql_qualified *to_out)
+{
+	*to_out = (struct cf_mysql_qualified){.db = *from.db ? "other" : "own", .name = "`n"};
+	return !strcmp(from.name, "a");
+}
+
+static void references_change(void **state)
+{
+	struct cf_buf out = CF_BUF_INIT;
+
+	assert_int_equal(cf_mysql_ddl_set_references(
+				 "FOREIGN KEY (`a`) REFERENCES `a` (`a`), REFERENCES `shop`.`a` (`x`) COMMENT 'REFERENCES `a`', REFERENCES `b` (`a`)",
+				 next_table, NULL, &out, NULL),
+			 0);
+	assert_string_equal((char *)out.data,
+			    "FOREIGN KEY (`a`) REFERENCES `own`.```n` (`a`), REFERENCES `other`.```n` (`x`) COMMENT 'REFERENCES `a`', REFERENCES `b` (`a`)");
+	assert_true(cf_mysql_ddl_view_reads("select `x`.`a` from `shop` . `t` `x`", (struct cf_mysql_qualified){"shop", "t"}, false));
+	assert_true(cf_mysql_ddl_view_reads("select `t`.`a` AS `t` from (`b` join `t` on(1))", (struct cf_mysql_qualified){"shop", "t"}, true));
+	assert_false(cf_mysql_ddl_view_reads("select `x`.`t` AS `t`, '`shop`.`t`' from `x`", (struct cf_mysql_qualified){"shop", "t"}, true));
+	assert_false(cf_mysql_ddl_view_reads("select `t`.`a` from `t`", (struct cf_mysql_qualified){"shop", "t"}, false));
+	assert_true(cf_mysql_ddl_mentions_table("insert into T(a)", "t"));
+	assert_false(cf_mysql_ddl_mentions_table("insert into at, t_, t$, \xc3\xa4t", "t"));
+	cf_buf_release(&out);
+}
+
 static void databases_change(void **state)
 {
 	struct cf_buf out = CF_BUF_INIT;
@@ -525,6 +550,7 @@ int main(void)
 		cmocka_unit_test(names_change),
 		cmocka_unit_test(databases_change),
 		cmocka_unit_test(sequences_change),
+		cmocka_unit_test(references_change),
 		cmocka_unit_test(definers_go),
 		cmocka_unit_test(sequences_are_found),
 		cmocka_unit_test(references_are_found),
