@@ -15,9 +15,9 @@
 #include <string.h>
 
 /*
- * Statements that undo them for an object $2 of kind $1, as acldefault() calls it: for a table its
- * identity's sequence as well, and for a range type its multirange. Without arguments an aggregate
- * is tagged with a star.
+ * Statements that undo them for an object $2 of kind $1, as acldefault() calls it; $3: what they take
+ * away, too. For a table its identity's sequence as well, and for a range type its multirange. An
+ * aggregate without arguments is tagged with a star.
  */
 static const char undo_sql[] =
 	"WITH made AS ("
@@ -34,10 +34,13 @@ static const char undo_sql[] =
 	"  AND refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND refobjid = pg_catalog.to_regtype($2)))"
 	" UNION ALL SELECT 'SCHEMA', oid::pg_catalog.regnamespace::text, nspacl, pg_catalog.acldefault('n', nspowner)"
 	"  FROM pg_catalog.pg_namespace WHERE $1 = 'n' AND oid = pg_catalog.to_regnamespace($2)),"
-	" undo AS (SELECT 1 AS step, 'REVOKE ALL' AS action, ' FROM ' AS direction, m.kind, m.name, a.grantee"
-	"  FROM made AS m, pg_catalog.aclexplode(m.acl) AS a WHERE m.acl <> m.initial"
-	" UNION SELECT 2, 'GRANT ' || a.privilege_type, ' TO ', m.kind, m.name, a.grantee"
-	"  FROM made AS m, pg_catalog.aclexplode(m.initial) AS a WHERE m.acl <> m.initial)"
+	" undo AS (SELECT 1 AS step, 'REVOKE ' || privilege_type AS action, ' FROM ' AS direction, kind, name, grantee FROM"
+	"  (SELECT m.kind, m.name, a.grantee, a.privilege_type FROM made AS m, pg_catalog.aclexplode(m.acl) AS a EXCEPT"
+	"  SELECT m.kind, m.name, a.grantee, a.privilege_type FROM made AS m, pg_catalog.aclexplode(m.initial) AS a) AS added"
+	" UNION SELECT 2, 'GRANT ' || privilege_type, ' TO ', kind, name, grantee FROM"
+	"  (SELECT m.kind, m.name, a.grantee, a.privilege_type FROM made AS m, pg_catalog.aclexplode(m.initial) AS a"
+	"  WHERE m.acl IS NOT NULL AND $3::boolean EXCEPT"
+	"  SELECT m.kind, m.name, a.grantee, a.privilege_type FROM made AS m, pg_catalog.aclexplode(m.acl) AS a) AS missing)"
 	" SELECT action || ' ON ' || kind || ' ' || name || direction ||"
 	"  CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::pg_catalog.regrole::text END FROM undo ORDER BY step";
 
@@ -90,9 +93,10 @@ static int undo(struct cf_pg_load *load, const struct cf_pg_toc_entry *entry, co
 	int rc = append_name(load, entry, kind, &name, err);
 
 	if (rc == 0) {
-		const char *values[] = {kind, (const char *)name.data};
+		/* --no-privileges gives nothing, also not back. */
+		const char *values[] = {kind, (const char *)name.data, load->options->no_privileges ? "f" : "t"};
 
-		rc = cf_pg_query(load->pg, undo_sql, values, 2, &rows, err);
+		rc = cf_pg_query(load->pg, undo_sql, values, 3, &rows, err);
 	}
 	for (size_t i = 0; rc == 0 && i < cf_pg_rows_count(rows); i++)
 		rc = cf_pg_exec(load->pg, cf_pg_value(rows, i, 0), err);

@@ -425,6 +425,16 @@ def test_what_the_target_grants_by_default_is_not_given_to_what_is_restored(post
     assert rights(postgres.dump(name)) == rights(want)
 
 
+def test_without_privileges_nothing_is_granted_that_the_target_withholds(postgres, coffer):
+    coffer.variables = postgres.variables
+    name = postgres.make("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (i int); GRANT SELECT ON t TO PUBLIC")
+    coffer.run("backup", url(name))
+    target = postgres.make("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor")
+    coffer.restore("latest", url(target), "--no-privileges")
+    assert postgres.rows("SELECT proacl::text FROM pg_proc WHERE proname = 'f'", target) == [("{postgres=X/postgres}",)]
+    assert postgres.rows("SELECT relacl::text FROM pg_class WHERE relname = 't'", target) == [("{postgres=arwdDxt/postgres}",)]
+
+
 OF_EXTENSIONS = """
 CREATE SCHEMA x; CREATE EXTENSION hstore WITH SCHEMA x; CREATE EXTENSION pg_trgm WITH SCHEMA public;
 CREATE TABLE x.t (h x.hstore DEFAULT 'a=>1', CHECK (h OPERATOR(x.?) 'a'), n text);
