@@ -106,7 +106,7 @@ const char *cf_pg_sqlstate(const struct cf_pg *pg)
 
 /* --- waiting --- */
 
-static int check_stop(const struct cf_pg *pg, struct cf_err *err)
+int cf_pg_check_stop(const struct cf_pg *pg, struct cf_err *err)
 {
 	if (pg->stop && atomic_load(pg->stop))
 		return cf_err_set(err, CF_ERR_CANCELED, "canceled");
@@ -118,7 +118,7 @@ int cf_pg_wait(struct cf_pg *pg, short events, time_t deadline, struct cf_err *e
 	for (;;) {
 		struct pollfd poll_fd = {.fd = PQsocket(pg->conn), .events = events};
 		struct timespec now;
-		int rc = check_stop(pg, err);
+		int rc = cf_pg_check_stop(pg, err);
 		int n;
 
 		if (rc < 0)

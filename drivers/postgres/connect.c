@@ -289,6 +289,9 @@ static int connect_params(struct params *params, const struct cf_pg_options *opt
 		pg = NULL;
 		rc = connect_once(params, options, ctx, &pg, err);
 	}
+	/* Else what was left unanswered above would be told as the failure. */
+	if (rc == 0)
+		rc = cf_pg_check_stop(pg, err);
 	if (rc == 0)
 		rc = settle(pg, options->encoding, err);
 	if (rc < 0) {

@@ -24,6 +24,9 @@ struct cf_pg {
 /* libpq's messages have line ends and tabs within; ours are one line. */
 void cf_pg_flatten(const char *text, char *out, size_t size);
 
+/* CF_ERR_CANCELED: somebody asked to stop. */
+int cf_pg_check_stop(const struct cf_pg *pg, struct cf_err *err);
+
 /* Until the socket is ready for events of poll(); at most to the deadline in seconds of CLOCK_MONOTONIC, 0 for none. */
 int cf_pg_wait(struct cf_pg *pg, short events, time_t deadline, struct cf_err *err);
 

@@ -182,6 +182,12 @@ static int fail(const struct process *process, struct cf_err *err)
 			  (const char *)process->errors.data);
 }
 
+/* What pg_restore --jobs says behind the reason. */
+static bool is_of_worker(const struct process *process, const char *text)
+{
+	return process->errors.len > 0 && strcmp(text, "a worker process died unexpectedly") == 0;
+}
+
 /* "pg_dump: error: ..." is why it fails, with the lines that follow; "warning:" and the rest are ours to report. */
 static int take_said(struct process *process, const char *line, struct cf_err *err)
 {
@@ -199,7 +205,7 @@ static int take_said(struct process *process, const char *line, struct cf_err *e
 	if (strncmp(line, "warning: ", 9) == 0) {
 		cf_ctx_warn(process->ctx, "postgres.warning", process->name, "%s", line + 9);
 	} else if (text != line || process->errors.len > 0) {
-		if (process->errors.len < ERRORS_MAX_LEN)
+		if (process->errors.len < ERRORS_MAX_LEN && text[0] && !is_of_worker(process, text))
 			return cf_buf_printf(&process->errors, err, "%s%s", process->errors.len ? "; " : "", text);
 	} else if (line[0]) {
 		cf_ctx_note(process->ctx, "postgres.said", process->name, "%s", line);
