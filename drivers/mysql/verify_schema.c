@@ -137,6 +137,39 @@ static bool same_columns(const struct cf_mysql_object *a, const struct cf_mysql_
 	return a->n_columns == b->n_columns;
 }
 
+static bool act_together(const struct cf_mysql_object *a, const struct cf_mysql_object *b)
+{
+	return b->kind == CF_MYSQL_TRIGGER && same(a->trigger.table, b->trigger.table) &&
+	       same(a->trigger.timing, b->trigger.timing) &&
+	       same(a->trigger.event, b->trigger.event);
+}
+
+/* The one that acts just before a trigger, of those that the other manifest has, too; or NULL. A
+ * manifest has them in the order in which they act. */
+static const struct cf_mysql_object *acts_before(const struct cf_mysql_manifest *manifest,
+						 const struct cf_mysql_object *trigger,
+						 const struct cf_mysql_manifest *other)
+{
+	const struct cf_mysql_object *before = NULL;
+
+	for (size_t i = 0; i < manifest->n_objects && &manifest->objects[i] != trigger; i++)
+		if (act_together(trigger, &manifest->objects[i]) &&
+		    object_like(other, &manifest->objects[i]))
+			before = &manifest->objects[i];
+	return before;
+}
+
+static bool acts_in_turn(const struct cf_mysql_manifest *expected,
+			 const struct cf_mysql_object *object,
+			 const struct cf_mysql_manifest *actual,
+			 const struct cf_mysql_object *found)
+{
+	const struct cf_mysql_object *before = acts_before(expected, object, actual),
+				     *found_before = acts_before(actual, found, expected);
+
+	return same(before ? before->name : NULL, found_before ? found_before->name : NULL);
+}
+
 /* What differs, or NULL. expected and text: what should be and what is. */
 static const char *difference(const struct cf_mysql_object *object,
 			      const struct cf_mysql_object *found, const char *expected,
@@ -209,8 +242,9 @@ static int expect_object(struct cf_mysql_verify *verify, const struct cf_mysql_o
 }
 
 static int compare_object(struct cf_mysql_verify *verify, size_t index, const char *label,
-			  const struct cf_mysql_object *object, const struct cf_mysql_object *found,
-			  struct cf_err *err)
+			  const struct cf_mysql_object *object,
+			  const struct cf_mysql_manifest *actual,
+			  const struct cf_mysql_object *found, struct cf_err *err)
 {
 	bool moved = strcmp(verify->sources[index].manifest.database, verify->names[index]) != 0;
 	struct cf_buf expected = CF_BUF_INIT, text = CF_BUF_INIT;
@@ -220,6 +254,9 @@ static int compare_object(struct cf_mysql_verify *verify, size_t index, const ch
 	if (rc == 0) {
 		differs = difference(object, found, (const char *)expected.data,
 				     (const char *)text.data, moved);
+		if (!differs && object->kind == CF_MYSQL_TRIGGER &&
+		    !acts_in_turn(&verify->sources[index].manifest, object, actual, found))
+			differs = "its turn among its table's triggers";
 		cf_mysql_verify_tell(verify, check_name(object->kind), label, !differs,
 				     differs ? "%s differs" : NULL, differs);
 	}
@@ -240,7 +277,7 @@ static int check_object(struct cf_mysql_verify *verify, size_t index,
 	if (!label)
 		return cf_err_nomem(err);
 	if (found)
-		rc = compare_object(verify, index, label, object, found, err);
+		rc = compare_object(verify, index, label, object, actual, found, err);
 	else
 		cf_mysql_verify_tell(verify, check_name(object->kind), label, was_broken, "%s",
 				     was_broken ? "names what is not there, as it did when it was "
