@@ -189,21 +189,44 @@ static bool leave_sequence(struct cf_mysql_load *load, size_t target, const char
 	return false;
 }
 
-/* One thing that is there: nothing to do, refused, or dropped. */
+/* A trigger that the snapshot does not have, of a table that is dropped. */
+static int lose_trigger(struct cf_mysql_load *load, size_t target, const char *name,
+			const char *table, struct cf_err *err)
+{
+	const char *label;
+	int rc;
+
+	if (!makes(load, target, THING_TABLE, table))
+		return 0;
+	rc = add_drop(load, target, "TRIGGER", name, err);
+	if (rc < 0)
+		return rc;
+	label = load->drops[load->n_drops - 1].label;
+	cf_ctx_warn(load->ctx, "trigger.lost", label,
+		    "%s goes with its table, which is replaced, and does not come back: the "
+		    "snapshot does not have it",
+		    label);
+	return 0;
+}
+
+/* One thing that is there: nothing to do, refused, or dropped. table: a trigger's. */
 static int judge(struct cf_mysql_load *load, size_t target, const char *name, const char *type,
-		 struct cf_err *err)
+		 const char *table, struct cf_err *err)
 {
 	int index = thing_of_type(type);
-	bool in_the_way =
-		makes(load, target, types[index].thing, name) || load->targets[target].is_whole;
+	bool is_made = makes(load, target, types[index].thing, name);
 
 	if (leave_sequence(load, target, name, type))
 		return 0;
+	if (load->options->clean && is_made)
+		return add_drop(load, target, types[index].word, name, err);
 	if (load->options->clean)
-		return makes(load, target, types[index].thing, name)
-			       ? add_drop(load, target, types[index].word, name, err)
+		return types[index].thing == THING_TRIGGER
+			       ? lose_trigger(load, target, name, table, err)
 			       : 0;
-	return in_the_way ? refuse(load, target, types[index].word, name, err) : 0;
+	return is_made || load->targets[target].is_whole
+		       ? refuse(load, target, types[index].word, name, err)
+		       : 0;
 }
 
 static int examine_things(struct cf_mysql_load *load, size_t target, struct cf_err *err)
@@ -215,7 +238,7 @@ static int examine_things(struct cf_mysql_load *load, size_t target, struct cf_e
 	if (rc < 0)
 		return rc;
 	while ((rc = cf_mysql_fetch(result, &row, err)) == 1) {
-		rc = judge(load, target, row.values[0], row.values[1], err);
+		rc = judge(load, target, row.values[0], row.values[1], row.values[2], err);
 		if (rc < 0)
 			break;
 	}
@@ -269,8 +292,9 @@ static int examine_database(struct cf_mysql_load *load, size_t index, struct cf_
 		return rc;
 	rc = cf_mysql_fetch(result, &row, err);
 	target->exists = rc > 0;
-	target->differs = rc > 0 && (strcmp(row.values[0], like->collation) != 0 ||
-				     strcmp(row.values[1], like->comment ? like->comment : "") != 0);
+	target->differs =
+		rc > 0 && (strcmp(row.values[0], like->collation) != 0 ||
+			   strcmp(row.values[1], like->comment ? like->comment : "") != 0);
 	cf_mysql_result_free(result);
 	return rc < 0 ? rc : 0;
 }
@@ -405,8 +429,7 @@ static int make_database(struct cf_mysql_load *load, struct cf_mysql_load_target
 		rc = define_database(load, target, "CREATE DATABASE ", err);
 		load->has_begun |= rc == 0;
 	}
-	if (rc == 0 && takes_defaults(load, target) &&
-	    database_step(load, "alter", target->name)) {
+	if (rc == 0 && takes_defaults(load, target) && database_step(load, "alter", target->name)) {
 		rc = define_database(load, target, "ALTER DATABASE ", err);
 		note_change(load, rc);
 	}

@@ -1,9 +1,13 @@
 """What MariaDB has besides tables: users, views, routines and events, and what a restore leaves out."""
 
+import contextlib
+import socket
+import socketserver
+import threading
 import time
 
 import mariadb_state
-from harness import BUSY, FAILED, PARTIAL, USAGE
+from harness import BUSY, DAMAGED, FAILED, PARTIAL, USAGE
 
 
 def test_users_loaded_by_hand_change_no_account_that_is_there(my, there):
@@ -331,3 +335,53 @@ def test_a_script_makes_tables_that_a_strict_server_refuses(my, there):
     script = my.run("dump", f"latest:{source}/tables/t.sql").out + "SELECT @@innodb_strict_mode"
     assert there.client(source, "-N", input=script.encode()).stdout.split() == [b"1"]
     mariadb_state.assert_equal(mariadb_state.of(my.server, source), mariadb_state.of(there, source))
+
+
+@contextlib.contextmanager
+def rewriting(server, old, new):
+    """A port of the server on which one text of clients becomes another of the same length."""
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+                threading.Thread(target=pump, args=(upstream, self.request)).start()
+                pump(self.request, upstream)
+
+    def pump(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data.replace(old, new))
+            target.shutdown(socket.SHUT_RDWR)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.05,)).start()
+        try:
+            yield proxy.server_address[1]
+        finally:
+            proxy.shutdown()
+
+
+def test_verify_knows_in_which_turn_triggers_act(my):
+    server = my.server
+    old, new = "FOR EACH ROW             SET NEW.i = 2", "FOR EACH ROW PRECEDES ta SET NEW.i = 2"
+    source = server.make("CREATE TABLE t (i INT); CREATE TRIGGER ta BEFORE INSERT ON t FOR EACH ROW SET NEW.i = 1;"
+                         f"CREATE TRIGGER tb BEFORE INSERT ON t {old}; CREATE TRIGGER tc AFTER INSERT ON t FOR EACH ROW SET @x = 1")
+    my.run("backup", server.url(source))
+    my.run("verify", "latest", "--against", server.url())
+    with rewriting(server, old.encode(), new.encode()) as port:
+        url = server.url().replace(str(server.port), str(port))
+        done = my.run("verify", "latest", "--against", url, code=DAMAGED)
+    failed = [line for line in done.out.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 2 and all("its turn" in line for line in failed), done.out
+
+
+def test_a_trigger_that_goes_with_its_table_is_named(my):
+    server = my.server
+    source = server.make("CREATE TABLE c (i INT); CREATE TABLE d (i INT); CREATE TRIGGER c1 AFTER INSERT ON c FOR EACH ROW SET @x = 1")
+    my.run("backup", server.url(source))
+    server.sql("CREATE TRIGGER c9 AFTER DELETE ON c FOR EACH ROW SET @x = 9; CREATE TRIGGER d9 AFTER DELETE ON d FOR EACH ROW SET @x = 9", source)
+    restore = ("restore", "latest", "--to", server.url(source), "--table", "c", "--clean")
+    for options in (["--dry-run"], []):
+        done = my.run(*restore, *options, code=PARTIAL)
+        assert f"trigger {source}.c9 goes with its table" in done.err and done.err.count("warning") == 1
+        assert not options or f"drop trigger {source}.c9\n" in done.out
+    assert {row[0] for row in server.rows("SHOW TRIGGERS", source)} == {"c1", "d9"}
+    my.run(*restore)
