@@ -84,12 +84,13 @@ static int read_consistently(struct survey *survey, const struct cf_mysql_catalo
 	bool stable = true;
 	int rc = read_catalog(survey, options, &before, &stable, err);
 
-	if (rc == 0 && stable)
+	if (rc == 0 && stable) {
 		rc = cf_mysql_snapshot_begin(
 			snapshot, survey->options->require_transactional ? NULL : &before, err);
-	/* A table that was to be locked. */
-	if (rc == CF_ERR_NOT_FOUND)
-		rc = pass_change(survey, rc, &stable, err);
+		/* A table that was to be locked. */
+		if (rc == CF_ERR_NOT_FOUND)
+			rc = pass_change(survey, rc, &stable, err);
+	}
 	if (rc == 0 && stable)
 		rc = read_catalog(survey, options, survey->catalog, &stable, err);
 	if (rc == 0 && stable)
