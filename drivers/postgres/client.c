@@ -104,6 +104,11 @@ const char *cf_pg_sqlstate(const struct cf_pg *pg)
 	return pg->sqlstate;
 }
 
+bool cf_pg_is_untold(const struct cf_pg *pg)
+{
+	return strcmp(pg->sqlstate, "22P05") == 0 || strcmp(pg->sqlstate, "22021") == 0;
+}
+
 /* --- waiting --- */
 
 int cf_pg_check_stop(const struct cf_pg *pg, struct cf_err *err)

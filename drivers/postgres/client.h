@@ -117,6 +117,8 @@ uint64_t cf_pg_value_number(const struct cf_pg_rows *rows, size_t row, size_t co
 void cf_pg_rows_free(struct cf_pg_rows *rows);
 /* Five characters, "" when the last call on pg did not fail at the server. */
 const char *cf_pg_sqlstate(const struct cf_pg *pg);
+/* The last call failed because a text has no equivalent in another encoding, or is none at all. */
+bool cf_pg_is_untold(const struct cf_pg *pg);
 
 /* Called with whole rows, several at a time, borrowed for the call. Non-zero stops: the caller gets it back. */
 typedef int cf_pg_take_fn(void *user, struct cf_span data, struct cf_err *err);

@@ -262,15 +262,28 @@ static int tell_odd_roles(struct cf_pg_dump *dump, bool *has_out, struct cf_err 
 	return rc;
 }
 
-/* pg_dumpall fails at such a name where it is none. In an encoding whose characters are of one byte each name is one. */
-static int read_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+/* By way of one database of each encoding in turn. Where characters are of one byte, each name is a name. */
+static int try_others(struct cf_pg_dump *dump, const char *key, struct cf_buf *script)
 {
 	static const char sql[] =
-		"SELECT datname, pg_encoding_to_char(encoding) FROM pg_database WHERE pg_encoding_max_length(encoding) = 1"
-		" AND datallowconn AND datconnlimit <> -2 AND has_database_privilege(oid, 'CONNECT')"
-		" ORDER BY encoding, datname LIMIT 1";
-	struct cf_err failure = CF_ERR_INIT;
+		"SELECT DISTINCT ON (pg_encoding_max_length(encoding), encoding) datname, pg_encoding_to_char(encoding)"
+		" FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND has_database_privilege(oid, 'CONNECT')"
+		" ORDER BY pg_encoding_max_length(encoding), encoding, datname";
 	struct cf_pg_rows *rows = NULL;
+	int rc = cf_pg_query(dump->server, sql, NULL, 0, &rows, NULL), tried = CF_ERR_FAILED;
+
+	for (size_t i = 0; rc == 0 && tried == CF_ERR_FAILED && i < cf_pg_rows_count(rows); i++) {
+		cf_buf_clear(script);
+		tried = run_globals(dump, key, cf_pg_value(rows, i, 0), cf_pg_value(rows, i, 1), script, NULL);
+	}
+	cf_pg_rows_free(rows);
+	return rc < 0 ? rc : tried;
+}
+
+/* pg_dumpall fails at a name where it is none. */
+static int read_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf *script, struct cf_err *err)
+{
+	struct cf_err failure = CF_ERR_INIT;
 	bool has_odd = false;
 	int rc = tell_odd_roles(dump, &has_odd, err);
 
@@ -278,19 +291,15 @@ static int read_globals(struct cf_pg_dump *dump, const char *key, struct cf_buf 
 		return rc;
 	rc = run_globals(dump, key, cf_pg_database(dump->server), cf_pg_parameter(dump->server, "server_encoding"),
 			 script, &failure);
-	if (rc == CF_ERR_FAILED && cf_pg_query(dump->server, sql, NULL, 0, &rows, NULL) == 0 &&
-	    cf_pg_rows_count(rows) > 0) {
-		cf_buf_clear(script);
-		rc = run_globals(dump, key, cf_pg_value(rows, 0, 0), cf_pg_value(rows, 0, 1), script, err);
-	} else if (rc == CF_ERR_FAILED && has_odd) {
-		cf_err_set(err, rc,
-			   "%s (the name of a role can be read only by way of a database in SQL_ASCII: make one, "
-			   "createdb -E SQL_ASCII -T template0 --locale=C NAME)",
-			   failure.text);
-	} else if (rc < 0 && err) {
+	if (rc == CF_ERR_FAILED && try_others(dump, key, script) == 0)
+		return 0;
+	if (rc == CF_ERR_FAILED && has_odd)
+		return cf_err_set(err, rc,
+				  "%s (the name of a role can be read only by way of a database in SQL_ASCII: make one, "
+				  "createdb -E SQL_ASCII -T template0 --locale=C NAME)",
+				  failure.text);
+	if (rc < 0 && err)
 		*err = failure;
-	}
-	cf_pg_rows_free(rows);
 	return rc;
 }
 

@@ -235,6 +235,29 @@ static void leave_out_unreadable(const struct cf_pg_load *load, struct cf_pg *pg
 	names->n = n;
 }
 
+/* Those of wanted that sql, with the name as its parameter, finds. Others, given in databases of other encodings, may well be
+ * nothing that this one can tell. */
+static int add_present(struct cf_pg *pg, const char *sql, const struct names *wanted, struct names *present,
+		       struct cf_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < wanted->n; i++) {
+		const char *values[] = {wanted->items[i]};
+		struct cf_pg_rows *rows = NULL;
+
+		rc = cf_pg_query(pg, sql, values, 1, &rows, err);
+		if (rc == 0 && cf_pg_rows_count(rows) > 0)
+			rc = add_name(present, wanted->items[i], err);
+		if (rc < 0 && cf_pg_is_untold(pg)) {
+			cf_err_clear(err);
+			rc = 0;
+		}
+		cf_pg_rows_free(rows);
+	}
+	return rc;
+}
+
 static int check_roles(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err *err)
 {
 	struct names wanted = {0}, present = {0};
@@ -243,7 +266,7 @@ static int check_roles(struct cf_pg_load *load, struct cf_pg *pg, struct cf_err 
 
 	leave_out_unreadable(load, pg, &wanted);
 	if (rc == 0)
-		rc = add_query(pg, "SELECT rolname FROM pg_catalog.pg_roles", &present, err);
+		rc = add_present(pg, "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", &wanted, &present, err);
 	if (rc == 0)
 		rc = list_missing(&wanted, &present, &missing, err);
 	if (rc == 0 && missing.len > 1)
@@ -272,7 +295,7 @@ static int check_tablespaces(struct cf_pg_load *load, struct cf_pg *pg, struct c
 			rc = add_name(&wanted, tablespace, err);
 	}
 	if (rc == 0)
-		rc = add_query(pg, "SELECT spcname FROM pg_catalog.pg_tablespace", &present, err);
+		rc = add_present(pg, "SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1", &wanted, &present, err);
 	if (rc == 0)
 		rc = list_missing(&wanted, &present, &missing, err);
 	load->no_tablespaces = rc == 0 && missing.len > 1;

@@ -10,29 +10,71 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the database is called in the encoding of pg. */
-static int name_database(const struct cf_pg_load *load, struct cf_pg *pg, char **name_out, struct cf_err *err)
+/* Stands for a name that only the server can write. */
+#define THIS "this database, whatever it is called"
+
+static bool is_ascii(const char *text)
 {
-	if (pg == load->pg)
-		return cf_pg_query_text(pg, "SELECT pg_catalog.current_database()", NULL, 0, name_out, err);
-	*name_out = strdup(load->database);
-	return *name_out ? 0 : cf_err_nomem(err);
+	while (*text && !(*text & 0x80))
+		text++;
+	return !*text;
 }
 
-/* sql for this database and the server of pg, ended by NUL. */
+/* Whether the name is other characters, or none, within the database, which is in another encoding. */
+static bool is_named_otherwise(const struct cf_pg_load *load, struct cf_pg *pg)
+{
+	const char *encoding = cf_pg_parameter(pg, "server_encoding");
+
+	return pg == load->pg && !is_ascii(load->database) && encoding && strcmp(encoding, "UTF8") != 0 &&
+	       strcmp(encoding, "SQL_ASCII") != 0;
+}
+
+/* A block that runs sql about THIS. */
+static int append_block(const char *sql, struct cf_buf *out, struct cf_err *err)
+{
+	struct cf_buf block = CF_BUF_INIT;
+	int rc = cf_buf_append_str(&block, "BEGIN EXECUTE pg_catalog.replace(", err);
+
+	if (rc == 0)
+		rc = cf_sql_append_literal(sql, &block, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(&block, ", '\"" THIS "\"', pg_catalog.quote_ident(pg_catalog.current_database())); END", err);
+	if (rc == 0)
+		rc = cf_buf_append(&block, "", 1, err);
+	if (rc == 0)
+		rc = cf_buf_append_str(out, "DO ", err);
+	if (rc == 0)
+		rc = cf_sql_append_literal((const char *)block.data, out, err);
+	cf_buf_release(&block);
+	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
+}
+
+/* sql for the database of that name and the server of pg, ended by NUL. */
+static int append_named(const struct cf_pg_load *load, struct cf_pg *pg, const char *name, const char *sql,
+			struct cf_buf *out, struct cf_err *err)
+{
+	const struct cf_sql_database database = {.name = name,
+						 .version = cf_pg_server_version(pg),
+						 .no_tablespaces = load->no_tablespaces};
+	int rc = cf_sql_append_for_database(sql, &database, out, err);
+
+	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
+}
+
+/* sql for this one. */
 static int append_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
 			       struct cf_buf *out, struct cf_err *err)
 {
-	struct cf_sql_database database = {.version = cf_pg_server_version(pg),
-					   .no_tablespaces = load->no_tablespaces};
-	char *name = NULL;
-	int rc = name_database(load, pg, &name, err);
+	struct cf_buf text = CF_BUF_INIT;
+	int rc;
 
-	database.name = name;
+	if (!is_named_otherwise(load, pg))
+		return append_named(load, pg, load->database, sql, out, err);
+	rc = append_named(load, pg, THIS, sql, &text, err);
 	if (rc == 0)
-		rc = cf_sql_append_for_database(sql, &database, out, err);
-	free(name);
-	return rc < 0 ? rc : cf_buf_append(out, "", 1, err);
+		rc = append_block((const char *)text.data, out, err);
+	cf_buf_release(&text);
+	return rc;
 }
 
 static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, const char *sql,
@@ -50,20 +92,21 @@ static int exec_for_database(const struct cf_pg_load *load, struct cf_pg *pg, co
 /* By the database itself, which reads names as the one that was saved did. */
 int cf_pg_load_own_database(struct cf_pg_load *load, struct cf_err *err)
 {
-	static const char statement[] = "SELECT pg_catalog.format('ALTER DATABASE %I OWNER TO %I',"
-					" pg_catalog.current_database(), $1::text)";
-	const char *values[] = {load->manifest->owner};
-	char *sql = NULL;
+	struct cf_buf sql = CF_BUF_INIT;
 	int rc;
 
 	if (!load->manifest->owner || load->options->no_owner)
 		return 0;
-	rc = cf_pg_query_text(load->pg, statement, values, 1, &sql, err);
+	rc = cf_buf_append_str(&sql, "ALTER DATABASE x OWNER TO ", err);
 	if (rc == 0)
-		rc = cf_pg_exec(load->pg, sql, err);
+		rc = cf_sql_append_name(load->manifest->owner, &sql, err);
+	if (rc == 0)
+		rc = cf_buf_append(&sql, "", 1, err);
+	if (rc == 0)
+		rc = exec_for_database(load, load->pg, (const char *)sql.data, err);
 	if (rc < 0)
 		cf_err_wrap(err, "database %s", load->database);
-	free(sql);
+	cf_buf_release(&sql);
 	return rc;
 }
 
@@ -194,11 +237,13 @@ static int apply_statement(struct cf_pg_load *load, const char *sql, const struc
 {
 	const struct cf_pg_step step = {.inside = of_all->inside,
 					.dispensable = of_all->dispensable || may_lack_role(load, sql)};
-	struct cf_buf text = CF_BUF_INIT, object = CF_BUF_INIT;
-	int rc = append_for_database(load, load->pg, sql, &text, err);
+	struct cf_buf shown = CF_BUF_INIT, text = CF_BUF_INIT, object = CF_BUF_INIT;
+	int rc = append_named(load, load->pg, load->database, sql, &shown, err);
 
 	if (rc == 0)
-		rc = name_setting((const char *)text.data, &object, err);
+		rc = name_setting((const char *)shown.data, &object, err);
+	if (rc == 0)
+		rc = append_for_database(load, load->pg, sql, &text, err);
 	if (rc == 0)
 		rc = cf_pg_load_begin_step(load, load->pg, &step, err);
 	if (rc == 0)
@@ -208,6 +253,7 @@ static int apply_statement(struct cf_pg_load *load, const char *sql, const struc
 		cf_err_wrap(err, "%s", (const char *)object.data);
 	cf_buf_release(&object);
 	cf_buf_release(&text);
+	cf_buf_release(&shown);
 	return rc;
 }
 

@@ -16,12 +16,6 @@ struct converter {
 	char encoding[CF_PG_ENCODING_MAX];
 };
 
-/* Of server and client: what has no equivalent, and what is no text at all. */
-static bool is_of_text(const char *sqlstate)
-{
-	return strcmp(sqlstate, "22P05") == 0 || strcmp(sqlstate, "22021") == 0;
-}
-
 static int convert_text(void *user, const char *text, struct cf_buf *out, struct cf_err *err)
 {
 	const struct converter *converter = user;
@@ -38,7 +32,7 @@ static int convert_text(void *user, const char *text, struct cf_buf *out, struct
 
 		rc = cf_pg_query_binary(converter->pg,
 					"SELECT pg_catalog.convert($1::pg_catalog.bytea, $2, 'UTF8')", values, 2, &rows, err);
-		if (rc < 0 && is_of_text(cf_pg_sqlstate(converter->pg))) {
+		if (rc < 0 && cf_pg_is_untold(converter->pg)) {
 			cf_err_clear(err);
 			rc = 0;
 		}

@@ -137,6 +137,22 @@ def test_names_of_databases_and_roles_are_bytes(postgres, coffer):
         postgres.psql(raw, **drop)
 
 
+def test_a_database_in_euc_jp_stands_beside_names_in_utf_8(postgres, coffer):
+    """Which are none in it: of a role that it has nothing to do with, and its own."""
+    coffer.variables = postgres.variables
+    source, copy = make(postgres, "EUC_JP", b"CREATE TABLE \"\xc9\xbd\" (i int)"), postgres.new_name("Äpfel")
+    postgres.sql(f"CREATE ROLE \"Äpfel\"; ALTER DATABASE {source} SET work_mem = '7MB'")
+    try:
+        coffer.run("backup", f"postgres:///{source}")
+        for options in (["--create"], ["--clean"]):
+            coffer.restore("latest", f"postgres:///{copy}", *options)
+            assert postgres.value("SELECT current_setting('work_mem')", copy) == "7MB"
+            assert postgres.value("SELECT count(*) FROM pg_class WHERE relname = '表'", copy) == 1
+    finally:
+        postgres.drop(copy)
+        postgres.sql('DROP ROLE "Äpfel"')
+
+
 def test_definitions_of_older_snapshots_are_of_the_databases_encoding(postgres, coffer):
     """Of one that was made when they were not in UTF-8: with a schema, a comment and a setting."""
     old = TOP / "tests/e2e/fixtures/latin1"
