@@ -109,6 +109,36 @@ static int read_columns(struct cf_mysql *my, const char *database, struct cf_mys
 	return rc;
 }
 
+/* What the server does not show for want of an account is put together. Names have their databases
+ * then, and the text is in UTF-8, whatever the session had that made it. */
+static int compose_view(struct cf_mysql *my, const char *database, struct cf_mysql_object *view,
+			struct cf_err *err)
+{
+	struct cf_mysql_result *result = NULL;
+	struct cf_buf create = CF_BUF_INIT;
+	struct cf_mysql_row row;
+	int rc = cf_mysql_ask(my, &result, err,
+			      "SELECT VIEW_DEFINITION, SECURITY_TYPE, CASE CHECK_OPTION WHEN 'NONE' "
+			      "THEN '' ELSE CONCAT(' WITH ', CHECK_OPTION, ' CHECK OPTION') END, "
+			      "SUBSTRING_INDEX(DEFINER, '@', -1), "
+			      "LEFT(DEFINER, LENGTH(DEFINER) - LENGTH(SUBSTRING_INDEX(DEFINER, '@', "
+			      "-1)) - 1) FROM information_schema.VIEWS "
+			      "WHERE TABLE_SCHEMA = %i AND TABLE_NAME = %i",
+			      database, view->name);
+
+	if (rc == 0)
+		rc = cf_mysql_fetch_one(result, &row, err);
+	if (rc == 0)
+		rc = cf_mysql_sql(&create, err, "CREATE DEFINER=%n@%n SQL SECURITY %s VIEW %n AS %s%s",
+				  row.values[4], row.values[3], row.values[1], view->name,
+				  row.values[0], row.values[2]);
+	if (rc == 0)
+		rc = cf_mysql_copy((const char *)create.data, &view->create, err);
+	cf_mysql_result_free(result);
+	cf_buf_release(&create);
+	return rc;
+}
+
 int cf_mysql_catalog_add_view(struct cf_mysql *my, const struct cf_ctx *ctx, const char *name,
 			      struct cf_mysql_manifest *manifest, struct cf_err *err)
 {
@@ -121,7 +151,11 @@ int cf_mysql_catalog_add_view(struct cf_mysql *my, const struct cf_ctx *ctx, con
 
 	if (rc == 0)
 		rc = add_object(my, manifest, CF_MYSQL_VIEW, name, definer, &view, err);
-	if (rc == 0)
+	if (rc < 0 && cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_DEFINER) {
+		cf_err_clear(err);
+		view = &manifest->objects[manifest->n_objects - 1];
+		rc = compose_view(my, manifest->database, view, err);
+	} else if (rc == 0)
 		rc = read_columns(my, manifest->database, view, err);
 	free(definer);
 	return rc;

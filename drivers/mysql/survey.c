@@ -213,6 +213,11 @@ static int warn_of_view(struct survey *survey, const char *database, const char 
 			    "the view needs a function that this user may not EXECUTE: restore can "
 			    "make it, but views.sql has it only as a comment: %s",
 			    cf_mysql_error_text(my));
+	else if (rc < 0 && cf_mysql_errno(my) == CF_MYSQL_NO_SUCH_DEFINER)
+		cf_ctx_warn(survey->ctx, "view.invalid", name,
+			    "the view needs an account that is not there: its definition is saved, "
+			    "but no restore can make it while that is missing: %s",
+			    cf_mysql_error_text(my));
 	else
 		cf_ctx_warn(survey->ctx, "view.invalid", name,
 			    "the view names what is not there, or what this user may not use (a "

@@ -49,7 +49,8 @@ static int hold_definition(const struct cf_mysql_table_dump *dump, struct cf_err
 	char *create = NULL;
 	int rc = dump->is_locked ? 0 : cf_mysql_run(dump->my, "SAVEPOINT coffer_table", err);
 
-	if (rc == 0 && !dump->is_locked)
+	/* Of another server's table not even that. */
+	if (rc == 0 && !dump->is_locked && dump->plan->takes_rows)
 		rc = cf_mysql_do(dump->my, err, "SELECT * FROM %n.%n LIMIT 0",
 				 dump->database->database, dump->table->name);
 	if (rc == 0)
