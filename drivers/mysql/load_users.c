@@ -11,6 +11,7 @@
 #include "base/tree.h"
 #include "drivers/mysql/client.h"
 #include "drivers/mysql/ddl.h"
+#include "drivers/mysql/ddl_scan.h"
 #include "drivers/mysql/load.h"
 #include "drivers/mysql/manifest_json.h"
 #include "drivers/mysql/sql.h"
@@ -81,13 +82,46 @@ static bool is_of_restored(const struct cf_mysql_load *load, const struct cf_mys
 	return false;
 }
 
+static bool is_named(const struct cf_mysql_load *load, size_t target, const char *name,
+		     const struct cf_mysql_token *db, const struct cf_mysql_token *object)
+{
+	return cf_mysql_token_is_name(db, load->targets[target].name) &&
+	       cf_mysql_token_is_name(object, name);
+}
+
+/* A right on one table or routine that the restore has not: the source had lost it. */
+static bool is_stale(const struct cf_mysql_load *load, const struct cf_mysql_load_user *step)
+{
+	const char *pos = step->sql;
+	struct cf_mysql_token db, dot, object;
+
+	do {
+		db = cf_mysql_token_next(&pos);
+	} while (db.kind != CF_MYSQL_TOKEN_END && !cf_mysql_token_is_word(&db, "ON"));
+	/* PACKAGE BODY has two words. */
+	do {
+		db = cf_mysql_token_next(&pos);
+	} while (db.kind == CF_MYSQL_TOKEN_WORD);
+	dot = cf_mysql_token_next(&pos);
+	object = cf_mysql_token_next(&pos);
+	if (!cf_mysql_token_is_byte(&dot, '.') || object.kind != CF_MYSQL_TOKEN_NAME)
+		return false;
+	for (size_t i = 0; i < load->n_tables; i++)
+		if (is_named(load, load->tables[i].target, load->tables[i].name, &db, &object))
+			return false;
+	for (size_t i = 0; i < load->n_objects; i++)
+		if (is_named(load, load->objects[i].target, load->objects[i].name, &db, &object))
+			return false;
+	return true;
+}
+
 /* A snapshot of one database has the rights to all. */
 static void tell_refused(const struct cf_mysql_load *load, const struct cf_mysql_load_user *step,
 			 int rc, const char *why)
 {
 	const char *what = step->is_account ? "made" : "granted";
 
-	if (rc == CF_ERR_NOT_FOUND && !is_of_restored(load, step))
+	if (rc == CF_ERR_NOT_FOUND && (!is_of_restored(load, step) || is_stale(load, step)))
 		cf_ctx_note(load->ctx, "user.elsewhere", step->label,
 			    "not %s, for it was not restored: %s", what, step->label);
 	else

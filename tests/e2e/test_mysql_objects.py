@@ -72,6 +72,36 @@ def test_a_view_whose_function_the_backup_may_not_execute_comes_back(my):
         my.run("backup", my.server.url(source, user="few"), env={"MYSQL_PWD": "x"})
 
 
+def test_views_whose_owner_is_gone_do_not_end_a_backup(my, there):
+    server, source = my.server, my.server.new_name()
+    server.make("CREATE TABLE t (i INT); INSERT INTO t VALUES (3); CREATE USER leaves@localhost; GRANT ALL ON *.* TO leaves@localhost; "
+                "CREATE DEFINER = leaves@localhost FUNCTION f(a INT) RETURNS INT DETERMINISTIC RETURN a * 2; CREATE VIEW v AS SELECT f(i) AS `é` FROM t; "
+                "CREATE VIEW w AS SELECT * FROM v", name=source)
+    server.sql("DROP USER leaves@localhost")
+    saved = my.run("backup", server.url(source), code=PARTIAL)
+    lines = [line for line in saved.err.splitlines() if "warning" in line]
+    assert len(lines) == 2 and all("'leaves'@'localhost'" in line for line in lines), lines
+    my.run("verify", "latest", "--level", "comprehensive", timeout=120)
+    there.sql("CREATE USER leaves@localhost; GRANT ALL ON *.* TO leaves@localhost")
+    try:
+        my.restore("latest", there.url(), env=there.variables)
+        assert there.rows("SELECT `é` FROM w", source) == [(6,)]
+    finally:
+        there.sql("DROP USER leaves@localhost")
+
+
+def test_rights_on_what_is_gone_are_no_failure(my, there):
+    server, source = my.server, my.server.make("CREATE TABLE t (i INT); CREATE VIEW v AS SELECT 1; CREATE USER clerk@localhost")
+    try:
+        server.sql("GRANT SELECT ON v TO clerk@localhost; GRANT SELECT ON t TO clerk@localhost; DROP VIEW v", source)
+        my.run("backup", server.url(source))
+        my.restore("latest", there.url(), "--users", env=there.variables)
+        assert any(f"`{source}`.`t`" in row for row in mariadb_state.grants_of(there, "clerk@localhost"))
+    finally:
+        for each in (server, there):
+            each.sql("DROP USER IF EXISTS clerk@localhost")
+
+
 def test_a_routine_that_the_server_refuses_keeps_nothing_else_back(my):
     server = my.server
     source = server.make(mariadb_state.SCRIPT)
