@@ -658,6 +658,21 @@ static int prepare(struct cf_pg_database *database, bool *is_wanted_out, struct 
 	return rc;
 }
 
+/* What a standby replays ends who is in its way, and with the leader its snapshot, which pg_dump then does not find. */
+static void explain_conflict(const struct cf_pg_dump *dump, struct cf_err *err)
+{
+	struct cf_err failure;
+
+	if (!dump->is_standby || !err ||
+	    (!strstr(err->text, "invalid snapshot identifier") && !strstr(err->text, "conflict with recovery")))
+		return;
+	failure = *err;
+	cf_err_set(err, failure.code,
+		   "%.700s (the standby ends what is in the way of its replay: set hot_standby_feedback, or a longer "
+		   "max_standby_streaming_delay, there)",
+		   failure.text);
+}
+
 int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err *err)
 {
 	struct cf_pg_database database = {.dump = dump, .name = name};
@@ -677,6 +692,8 @@ int cf_pg_dump_database(struct cf_pg_dump *dump, const char *name, struct cf_err
 		if (rc == 0)
 			rc = cf_pg_server_note_database(dump, &database, err);
 	}
+	if (rc < 0)
+		explain_conflict(dump, err);
 	if (rc < 0 && rc != CF_ERR_CANCELED)
 		cf_err_wrap(err, "database %s", name);
 	release(&database);
