@@ -107,7 +107,8 @@ static int restore(struct cf_pg_verify *verify, struct cf_err *err)
 	int rc = cf_pg_load_database(&part, verify->target, verify->tree, &options, verify->ctx,
 				     &figures, err);
 
-	if (rc == CF_ERR_CANCELED)
+	/* A server without space says nothing about the snapshot. */
+	if (rc == CF_ERR_CANCELED || rc == CF_ERR_FULL)
 		return rc;
 	if (rc < 0)
 		cf_pg_verify_report(verify, "restore", verify->manifest->name, false, "%s",
