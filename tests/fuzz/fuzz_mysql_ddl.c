@@ -105,6 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	if (cf_mysql_ddl_drop_directories(text, &out, NULL) < 0 || out.len > len)
 		abort();
+	if (cf_mysql_ddl_drop_numbering(text, &out, NULL) < 0 || out.len > len)
+		abort();
+	cf_mysql_ddl_is_encrypted(text);
 	if (cf_mysql_ddl_set_engine(text, "FEDERATED", "InnoDB", &out, NULL) < 0 || out.len > len)
 		abort();
 	cf_mysql_ddl_is_ambiguous(text, "shop");
