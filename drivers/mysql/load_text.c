@@ -97,45 +97,6 @@ static int rename_databases(struct cf_mysql_load *load, struct cf_buf *text, str
 	return rc;
 }
 
-/* from: its database has the new name already. */
-static bool new_sequence(void *user, struct cf_mysql_qualified from,
-			 struct cf_mysql_qualified *to_out)
-{
-	const struct cf_mysql_load *load = user;
-
-	for (size_t i = 0; i < load->n_objects; i++) {
-		const struct cf_mysql_load_object *object = &load->objects[i];
-		const char *database = new_database(load, object->source);
-
-		if (object->from->kind != CF_MYSQL_SEQUENCE ||
-		    strcmp(object->from->name, from.name) != 0 ||
-		    strcmp(database ? database : object->source->manifest.database, from.db) != 0)
-			continue;
-		*to_out = (struct cf_mysql_qualified){.db = load->targets[object->target].name,
-						      .name = object->name};
-		return true;
-	}
-	return false;
-}
-
-/* Those with names of their own, in defaults that take their numbers from them. */
-static int rename_sequences(struct cf_mysql_load *load, struct cf_buf *text, struct cf_err *err)
-{
-	struct cf_buf renamed = CF_BUF_INIT;
-	int rc = cf_mysql_ddl_set_sequences((const char *)text->data, new_sequence, load, &renamed,
-					    err);
-
-	if (rc == 0)
-		rc = set_text(text, (const char *)renamed.data, err);
-	cf_buf_release(&renamed);
-	return rc;
-}
-
-struct referring {
-	const struct cf_mysql_load *load;
-	const struct cf_mysql_load_table *table;
-};
-
 /* What a database of the snapshot is called now. */
 static const char *present_database(const struct cf_mysql_load *load, const struct cf_mysql_load_source *source)
 {
@@ -144,8 +105,49 @@ static const char *present_database(const struct cf_mysql_load *load, const stru
 	return name ? name : source->manifest.database;
 }
 
-/* from: its database has the new name already, and is the table's own where nothing else is said. The table may go to
- * another database than what it refers to, and that under another name. */
+typedef int set_names_fn(const char *text, cf_mysql_new_names_fn *new_names, void *user, struct cf_buf *out,
+			 struct cf_err *err);
+
+/* Of what has a name of its own, where set finds it in a text whose databases have their new names. */
+static int rename_objects(set_names_fn *set, cf_mysql_new_names_fn *new_names, void *user, struct cf_buf *text,
+			  struct cf_err *err)
+{
+	struct cf_buf renamed = CF_BUF_INIT;
+	int rc = set((const char *)text->data, new_names, user, &renamed, err);
+
+	if (rc == 0)
+		rc = set_text(text, (const char *)renamed.data, err);
+	cf_buf_release(&renamed);
+	return rc;
+}
+
+/* In defaults that take their numbers from it. */
+static bool new_sequence(void *user, struct cf_mysql_qualified from,
+			 struct cf_mysql_qualified *to_out)
+{
+	const struct cf_mysql_load *load = user;
+
+	for (size_t i = 0; i < load->n_objects; i++) {
+		const struct cf_mysql_load_object *object = &load->objects[i];
+
+		if (object->from->kind != CF_MYSQL_SEQUENCE ||
+		    strcmp(object->from->name, from.name) != 0 ||
+		    strcmp(present_database(load, object->source), from.db) != 0)
+			continue;
+		*to_out = (struct cf_mysql_qualified){.db = load->targets[object->target].name,
+						      .name = object->name};
+		return true;
+	}
+	return false;
+}
+
+struct referring {
+	const struct cf_mysql_load *load;
+	const struct cf_mysql_load_table *table;
+};
+
+/* from: its database is the table's own where nothing else is said. The table may go to another database than what it
+ * refers to, and that under another name. */
 static bool new_parent(void *user, struct cf_mysql_qualified from, struct cf_mysql_qualified *to_out)
 {
 	const struct referring *referring = user;
@@ -165,19 +167,6 @@ static bool new_parent(void *user, struct cf_mysql_qualified from, struct cf_mys
 							      .name = parent->name};
 	}
 	return strcmp(to_out->db, said) != 0 || strcmp(to_out->name, from.name) != 0;
-}
-
-static int rename_references(struct cf_mysql_load *load, const struct cf_mysql_load_table *table,
-			     struct cf_buf *text, struct cf_err *err)
-{
-	struct referring referring = {.load = load, .table = table};
-	struct cf_buf renamed = CF_BUF_INIT;
-	int rc = cf_mysql_ddl_set_references((const char *)text->data, new_parent, &referring, &renamed, err);
-
-	if (rc == 0)
-		rc = set_text(text, (const char *)renamed.data, err);
-	cf_buf_release(&renamed);
-	return rc;
 }
 
 /* Files in a directory that is named would be those of the table that keeps its name. */
@@ -261,6 +250,7 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 		.with_defer = table->path && table->from->data_len >= DEFER_LEN_MIN,
 		.anonymous_keys = strcmp(table->name, table->from->name) != 0,
 	};
+	struct referring referring = {.load = load, .table = table};
 	struct cf_mysql_create_table parsed;
 	struct cf_buf text = CF_BUF_INIT;
 	int rc;
@@ -271,9 +261,9 @@ int cf_mysql_load_table_text(struct cf_mysql_load *load, struct cf_mysql_load_ta
 	if (rc == 0)
 		rc = rename_databases(load, &text, err);
 	if (rc == 0)
-		rc = rename_sequences(load, &text, err);
+		rc = rename_objects(cf_mysql_ddl_set_sequences, new_sequence, load, &text, err);
 	if (rc == 0)
-		rc = rename_references(load, table, &text, err);
+		rc = rename_objects(cf_mysql_ddl_set_references, new_parent, &referring, &text, err);
 	if (rc == 0)
 		rc = reveal_options(load, &text, err);
 	if (rc == 0)
